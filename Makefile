@@ -1,0 +1,94 @@
+# Tombolo: make (build) | make run (demo) | make test (all tests) | see README.md for the rest.
+V     ?= release
+B     := build/$(V)
+ROOMS := base wire config tls queue routing connectors smtpd
+PROGS := tombolod tombolo
+MAINS := smtpd/main.c smtpd/cli.c
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+SRC   := $(filter-out %_test.c $(MAINS),$(wildcard $(ROOMS:%=%/*.c)))
+OBJ   := $(SRC:%.c=$(B)/%.o)
+LIB   := $(B)/libtombolo.a
+UNIT  := $(patsubst %.c,$(B)/%,$(wildcard $(ROOMS:%=%/*_test.c)))
+FUZZ  := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
+TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c perf/*.c))
+
+CC     := gcc
+CFLAGS := -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+          -Wmissing-prototypes -Wvla -Werror -pthread -fPIE -I. -MMD -MP -include tests/lint/banned.h
+F.release := -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+F.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+F.tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS += $(F.$(V))
+LDFLAGS := $(filter -f%,$(F.$(V))) -pthread -pie -Wl,-z,relro,-z,now
+# libev statically: its shared library exports libevent's names, which libunbound would then call
+LIBS  := -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -l:libev.a -lm
+
+.PHONY: all test lint check-asan check-tsan fuzz torture crash perf interop vectors run install doc clean deps
+all: deps $(PROGS:%=$(B)/%)
+
+deps: build/.deps
+build/.deps: tests/deps.sh
+	@sh tests/deps.sh build
+	@mkdir -p build && touch $@
+
+$(B)/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c $< -o $@
+$(LIB): $(OBJ)
+	@rm -f $@ && ar rcs $@ $^
+$(B)/tombolod: $(B)/smtpd/main.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+# the gateway the tests drive: the same objects on a clock that the test moves
+$(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(UNIT): %: %.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$(TOOLS): %: %.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+tests-built: deps $(PROGS:%=$(B)/%) $(B)/tombolod-test $(UNIT) $(FUZZ) $(TOOLS)
+test:
+	@$(MAKE) -j2 --no-print-directory tests-built
+	@sh tests/run $(B)
+check-asan:
+	@$(MAKE) --no-print-directory V=asan test
+check-tsan:
+	@$(MAKE) --no-print-directory V=tsan test
+lint: deps
+	@sh tests/lint/lint.sh
+vectors:
+	@$(MAKE) -j2 --no-print-directory deps $(B)/tests/tools/vectors
+	@$(B)/tests/tools/vectors $(or $(DIR),tests/vectors)
+fuzz:
+	@sh tests/fuzz/run.sh $(or $(T),60)
+crash:
+	@$(MAKE) -j2 --no-print-directory tests-built
+	@sh tests/crash.sh $(B)
+torture:
+	@$(MAKE) -j2 --no-print-directory tests-built
+	@sh tests/torture.sh $(B)
+perf:
+	@$(MAKE) -j2 --no-print-directory all $(TOOLS)
+	@sh perf/run.sh $(B)
+interop:
+	@$(MAKE) -j2 --no-print-directory tests-built
+	@sh tests/interop/run.sh $(B)
+run:
+	@$(MAKE) -s -j2 --no-print-directory all $(TOOLS)
+	@sh tests/demo/run.sh $(B)
+doc: all
+	$(B)/tombolod --doc > docs/CONFIG.md
+install: all
+	install -D -m 755 $(B)/tombolod $(DESTDIR)$(PREFIX)/sbin/tombolod
+	install -D -m 755 $(B)/tombolo $(DESTDIR)$(PREFIX)/bin/tombolo
+	install -D -m 644 docs/tombolo.conf $(DESTDIR)/etc/tombolo/tombolo.conf.example
+	install -D -m 644 docs/tombolod.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tombolod.service
+clean:
+	rm -rf build
+-include $(shell find build -name '*.d' 2>/dev/null)

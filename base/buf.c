@@ -1,0 +1,134 @@
+/* base/buf.c: growable bytes with a hard maximum; see the header. */
+#include "base/buf.h"
+
+#include "base/must.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUF_FIRST = 128 };
+
+void buf_init(struct buf *b, size_t max)
+{
+	must(max > 0);
+	*b = (struct buf){ .max = max };
+}
+
+void buf_fini(struct buf *b)
+{
+	free(b->p);
+	*b = (struct buf){ .max = b->max };
+}
+
+void buf_reset(struct buf *b)
+{
+	b->n = 0;
+	b->full = false;
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+	size_t need, cap = b->cap != 0 ? b->cap : BUF_FIRST;
+
+	must(b->max > 0);
+	if (b->full || __builtin_add_overflow(b->n, n, &need) || need > b->max) {
+		b->full = true;
+		return NULL;
+	}
+	if (need > b->cap) {
+		while (cap < need)
+			cap *= 2;
+		if (cap > b->max + 1)
+			cap = b->max + 1; /* + 1: room for the NUL of buf_cstr */
+		b->p = realloc(b->p, cap);
+		must(b->p != NULL);
+		b->cap = cap;
+	}
+	return b->p + b->n;
+}
+
+void buf_commit(struct buf *b, size_t n)
+{
+	must(n <= b->cap - b->n);
+	b->n += n;
+}
+
+bool buf_add(struct buf *b, struct str s)
+{
+	char *to = buf_reserve(b, s.n);
+
+	if (to == NULL)
+		return false;
+	if (s.n > 0)
+		memcpy(to, s.p, s.n);
+	b->n += s.n;
+	return true;
+}
+
+bool buf_addc(struct buf *b, char c)
+{
+	return buf_add(b, (struct str){ &c, 1 });
+}
+
+bool buf_vaddf(struct buf *b, const char *fmt, va_list ap)
+{
+	char small[256], *to;
+	va_list again;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(small, sizeof small, fmt, ap);
+	must(n >= 0);
+	if ((size_t)n < sizeof small) {
+		buf_add(b, (struct str){ small, (size_t)n });
+	} else if ((to = buf_reserve(b, (size_t)n + 1)) != NULL) {
+		vsnprintf(to, (size_t)n + 1, fmt, again);
+		b->n += (size_t)n;
+	}
+	va_end(again);
+	return !b->full;
+}
+
+bool buf_addf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	bool ok;
+
+	va_start(ap, fmt);
+	ok = buf_vaddf(b, fmt, ap);
+	va_end(ap);
+	return ok;
+}
+
+bool buf_addu(struct buf *b, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+
+	do
+		digits[--at] = (char)('0' + v % 10);
+	while ((v /= 10) != 0);
+	return buf_add(b, (struct str){ digits + at, sizeof digits - at });
+}
+
+void buf_drop(struct buf *b, size_t n)
+{
+	must(n <= b->n);
+	b->n -= n;
+	if (b->n > 0 && n > 0)
+		memmove(b->p, b->p + n, b->n);
+}
+
+const char *buf_cstr(struct buf *b)
+{
+	if (b->full || b->n == 0)
+		return "";
+	if (b->n == b->cap) {
+		b->p = realloc(b->p, b->cap + 1);
+		must(b->p != NULL);
+		b->cap++;
+	}
+	b->p[b->n] = '\0';
+	return b->p;
+}

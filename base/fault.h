@@ -1,0 +1,23 @@
+/* base/fault.h: named failure points, so that tests can make each one fail once or kill the process there.
+ *
+ *   if (fault("queue.sync") || fdatasync(fd) != 0) ...
+ *
+ * TOMBOLO_FAULT="queue.sync:3" makes the third pass fail with errno EIO; "queue.sync:3:kill" sends SIGKILL there;
+ * ":enospc" fails with ENOSPC instead.  TOMBOLO_FAULT_LIST=FILE appends each point's name at its first pass, which is
+ * how the crash runner finds them.  Unset, a point costs one predictable branch.  Any thread. */
+#ifndef BASE_FAULT_H
+#define BASE_FAULT_H
+
+#include <stdbool.h>
+
+extern bool fault_armed;
+
+bool fault_pass(const char *point);
+static inline bool fault(const char *point)
+{
+	return fault_armed && fault_pass(point);
+}
+
+void fault_init(void); /* reads the environment; call once from main */
+
+#endif

@@ -1,0 +1,178 @@
+/* base/log.c: formatting events and the one sink of the process. */
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/time.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+enum { SINK_BYTES = 64 * 1024, LINE_BYTES = 8 * 1024, VALUE_BYTES = 1024 };
+
+static struct {
+	pthread_mutex_t lock;
+	int fd;
+	enum log_level least;
+	enum log_format format;
+	struct buf held; /* lines not written yet */
+} sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = 2, .least = LOG_LEVEL_INFO, .held = { .max = SINK_BYTES } };
+
+static const char *const level_names[] = { "debug", "info", "warn", "error" };
+
+static void write_held(void)
+{
+	size_t off = 0;
+
+	while (off < sink.held.n) {
+		ssize_t n = write(sink.fd, sink.held.p + off, sink.held.n - off);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break; /* a log that cannot be written must not stop mail */
+		off += (size_t)n;
+	}
+	buf_reset(&sink.held);
+}
+
+int log_open(const char *path, enum log_level least, enum log_format format)
+{
+	int fd = 2;
+
+	if (path != NULL && (fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640)) < 0)
+		return -1;
+	pthread_mutex_lock(&sink.lock);
+	write_held();
+	if (sink.fd > 2)
+		close(sink.fd);
+	sink.fd = fd;
+	sink.least = least;
+	sink.format = format;
+	pthread_mutex_unlock(&sink.lock);
+	return 0;
+}
+
+void log_flush(void)
+{
+	if (__atomic_load_n(&sink.held.n, __ATOMIC_RELAXED) == 0)
+		return;
+	pthread_mutex_lock(&sink.lock);
+	write_held();
+	pthread_mutex_unlock(&sink.lock);
+}
+
+bool log_wants(enum log_level level)
+{
+	return level >= sink.least;
+}
+
+/* Length of the well-formed UTF-8 sequence at the front of s, 0 when there is none (RFC 3629). */
+static size_t utf8_len(struct str s)
+{
+	unsigned char c = (unsigned char)s.p[0];
+	size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+
+	if (n == 0 || n > s.n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if (((unsigned char)s.p[i] & 0xC0) != 0x80)
+			return 0;
+	unsigned char d = n > 1 ? (unsigned char)s.p[1] : 0;
+	if ((c == 0xE0 && d < 0xA0) || (c == 0xED && d >= 0xA0) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d >= 0x90))
+		return 0;
+	/* C1 controls, bidi overrides and isolates may rearrange what an administrator sees */
+	if (c == 0xC2 && d < 0xA0)
+		return 0;
+	if (c == 0xE2 && ((d == 0x80 && (unsigned char)s.p[2] >= 0xA8 && (unsigned char)s.p[2] <= 0xAE) ||
+			  (d == 0x81 && (unsigned char)s.p[2] >= 0xA6 && (unsigned char)s.p[2] <= 0xA9)))
+		return 0;
+	return n;
+}
+
+static void put_quoted(struct buf *b, struct str s, bool json)
+{
+	bool cut = s.n > VALUE_BYTES;
+
+	s = str_head(s, VALUE_BYTES);
+	buf_addc(b, '"');
+	while (s.n > 0) {
+		size_t n = utf8_len(s);
+		if (n == 0 || (n == 1 && chr_is_ctl(s.p[0]))) {
+			buf_addf(b, json ? "\\u00%02x" : "\\x%02x", (unsigned)(unsigned char)s.p[0]);
+			n = 1;
+		} else {
+			if (s.p[0] == '"' || s.p[0] == '\\')
+				buf_addc(b, '\\');
+			buf_add(b, str_head(s, n));
+		}
+		s = str_skip(s, n);
+	}
+	buf_add(b, cut ? S("...\"") : S("\""));
+}
+
+static bool is_plain(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!chr_is_alnum(s.p[i]) && str_chr(S("-_.:/@+[]<>,"), s.p[i]) < 0)
+			return false;
+	return s.n > 0 && s.n <= VALUE_BYTES;
+}
+
+static void put_value(struct buf *b, const struct kv *kv, bool json)
+{
+	switch (kv->type) {
+	case KV_INT:
+		buf_addf(b, "%lld", (long long)kv->i);
+		break;
+	case KV_BOOL:
+		buf_add(b, kv->i ? S("true") : S("false"));
+		break;
+	case KV_STR:
+		if (!json && is_plain(kv->s))
+			buf_add(b, kv->s);
+		else
+			put_quoted(b, kv->s, json);
+		break;
+	}
+}
+
+static void put_line(struct buf *b, const struct log *l, enum log_level level, const char *event, const struct kv *kvs)
+{
+	bool json = sink.format == LOG_FORMAT_JSON;
+
+	if (json) {
+		buf_add(b, S("{\"time\":\""));
+		time_put_iso(b, clock_wall_ms());
+		buf_addf(b, "\",\"level\":\"%s\",\"event\":\"%s\"", level_names[level], event);
+	} else {
+		time_put_iso(b, clock_wall_ms());
+		buf_addf(b, " %s %s", level_names[level], event);
+	}
+	if (l != NULL && l->id.n > 0) {
+		buf_add(b, json ? S(",\"id\":") : S(" id="));
+		put_value(b, &(struct kv){ "id", KV_STR, l->id, 0 }, json);
+	}
+	for (; kvs->key != NULL; kvs++) {
+		buf_addf(b, json ? ",\"%s\":" : " %s=", kvs->key);
+		put_value(b, kvs, json);
+	}
+	buf_add(b, json ? S("}\n") : S("\n"));
+}
+
+void log_event(const struct log *l, enum log_level level, const char *event, const struct kv *kvs)
+{
+	char room[LINE_BYTES + 1];
+	struct buf line = { .p = room, .cap = sizeof room, .max = LINE_BYTES }; /* never grows: max < cap */
+
+	put_line(&line, l, level, event, kvs);
+	if (line.full)
+		buf_commit(&line, 0), line.full = false, buf_add(&line, S("\n"));
+	pthread_mutex_lock(&sink.lock);
+	if (sink.held.n + line.n > SINK_BYTES)
+		write_held();
+	buf_add(&sink.held, buf_str(&line));
+	if (level >= LOG_LEVEL_WARN)
+		write_held();
+	pthread_mutex_unlock(&sink.lock);
+}

@@ -1,0 +1,300 @@
+/* base/store.c: THE LMDB file; see the header for the rules the 0.9.24 of Debian 12 asks for. */
+#include "base/store.h"
+
+#include "base/fault.h"
+#include "base/must.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct store {
+	MDB_env *env;
+	char path[200];
+};
+
+struct store_txn {
+	struct store *store;
+	MDB_txn *txn;
+	bool writes;
+	int failed; /* first LMDB error, 0 = none */
+	const char *failed_in;
+};
+
+struct store_cursor {
+	struct store_txn *txn;
+	MDB_cursor *cursor;
+	MDB_val key, value;
+	bool valid;
+};
+
+static int lmdb_err(struct err *e, int rc, const char *where, const char *path)
+{
+	enum err_code code = rc == MDB_MAP_FULL || rc == ENOSPC || rc == MDB_TXN_FULL ? ERR_NO_SPACE
+			     : rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND         ? ERR_CORRUPT
+										      : ERR_IO;
+
+	return err_set(e, code, where, "%s: %s", path, mdb_strerror(rc));
+}
+
+struct store *store_open(const char *path, const struct store_options *o, struct err *e)
+{
+	struct store *s = calloc(1, sizeof *s);
+	unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (o->no_sync ? MDB_NOSYNC : 0) | (o->read_only ? MDB_RDONLY : 0);
+	int rc;
+
+	must(s != NULL);
+	strncat(s->path, path, sizeof s->path - 1);
+	if (!o->read_only && mkdir(path, 0700) != 0 && errno != EEXIST) {
+		err_sys(e, ERR_IO, "store.open", "cannot make %s", path);
+		free(s);
+		return NULL;
+	}
+	if ((rc = mdb_env_create(&s->env)) != 0 || (rc = mdb_env_set_mapsize(s->env, o->map_bytes)) != 0 ||
+	    (rc = mdb_env_set_maxdbs(s->env, o->dbs)) != 0 || (rc = mdb_env_set_maxreaders(s->env, 512)) != 0 ||
+	    (rc = mdb_env_open(s->env, path, flags, 0600)) != 0) {
+		lmdb_err(e, rc, "store.open", path);
+		mdb_env_close(s->env);
+		free(s);
+		return NULL;
+	}
+	store_check_readers(s);
+	return s;
+}
+
+void store_close(struct store **s)
+{
+	if (*s == NULL)
+		return;
+	mdb_env_close((*s)->env);
+	free(*s);
+	*s = NULL;
+}
+
+int store_table(struct store *s, const char *name, store_db *db, struct err *e)
+{
+	unsigned env_flags = 0;
+	MDB_txn *t;
+	MDB_dbi dbi;
+	int rc;
+
+	mdb_env_get_flags(s->env, &env_flags);
+	bool read_only = (env_flags & MDB_RDONLY) != 0;
+	rc = mdb_txn_begin(s->env, NULL, read_only ? MDB_RDONLY : 0, &t);
+	if (rc == 0 && (rc = mdb_dbi_open(t, name, read_only ? 0 : MDB_CREATE, &dbi)) != 0)
+		mdb_txn_abort(t);
+	else if (rc == 0)
+		rc = mdb_txn_commit(t);
+	if (rc != 0)
+		return lmdb_err(e, rc, "store.table", s->path);
+	*db = dbi;
+	return 0;
+}
+
+int store_sync(struct store *s, struct err *e)
+{
+	int rc = fault("store.sync") ? EIO : mdb_env_sync(s->env, 1);
+
+	return rc == 0 ? 0 : lmdb_err(e, rc, "store.sync", s->path);
+}
+
+void store_check_readers(struct store *s)
+{
+	int dead;
+
+	mdb_reader_check(s->env, &dead);
+}
+
+double store_map_used(struct store *s)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+
+	mdb_env_info(s->env, &info);
+	mdb_env_stat(s->env, &st);
+	return (double)(info.me_last_pgno + 1) * st.ms_psize / (double)info.me_mapsize;
+}
+
+static struct store_txn *begin(struct store *s, bool writes, struct err *e)
+{
+	struct store_txn *t = calloc(1, sizeof *t);
+	int rc;
+
+	must(t != NULL);
+	t->store = s;
+	t->writes = writes;
+	rc = mdb_txn_begin(s->env, NULL, writes ? 0 : MDB_RDONLY, &t->txn);
+	if (rc == 0)
+		return t;
+	lmdb_err(e, rc, "store.begin", s->path);
+	free(t);
+	return NULL;
+}
+
+struct store_txn *store_read(struct store *s, struct err *e)
+{
+	return begin(s, false, e);
+}
+
+struct store_txn *store_write(struct store *s, struct err *e)
+{
+	return begin(s, true, e);
+}
+
+static bool keep(struct store_txn *t, int rc, const char *in)
+{
+	if (rc != 0 && rc != MDB_NOTFOUND && t->failed == 0) {
+		t->failed = rc;
+		t->failed_in = in;
+	}
+	return rc == 0;
+}
+
+int store_commit(struct store_txn **tp, struct err *e)
+{
+	struct store_txn *t = *tp;
+	int rc = t->failed;
+	const char *in = t->failed_in;
+
+	if (rc == 0 && t->writes && fault("store.commit"))
+		rc = errno, in = "store.commit";
+	if (rc != 0) {
+		mdb_txn_abort(t->txn);
+	} else {
+		rc = mdb_txn_commit(t->txn);
+		in = "store.commit";
+	}
+	if (rc != 0)
+		lmdb_err(e, rc, in, t->store->path);
+	free(t);
+	*tp = NULL;
+	return rc == 0 ? 0 : -1;
+}
+
+void store_abort(struct store_txn **t)
+{
+	if (*t == NULL)
+		return;
+	mdb_txn_abort((*t)->txn);
+	free(*t);
+	*t = NULL;
+}
+
+bool store_failed(const struct store_txn *t)
+{
+	return t->failed != 0;
+}
+
+static MDB_val val(struct str s)
+{
+	return (MDB_val){ s.n, (void *)(uintptr_t)s.p };
+}
+
+bool store_get(struct store_txn *t, store_db db, struct str key, struct str *value)
+{
+	MDB_val k = val(key), v;
+
+	if (key.n == 0 || key.n > 511 || !keep(t, mdb_get(t->txn, db, &k, &v), "store.get"))
+		return false;
+	*value = (struct str){ v.mv_data, v.mv_size };
+	return true;
+}
+
+void store_put(struct store_txn *t, store_db db, struct str key, struct str value)
+{
+	MDB_val k = val(key), v = val(value);
+
+	must(key.n > 0 && key.n <= 511);
+	if (t->failed == 0)
+		keep(t, fault("store.put") ? MDB_MAP_FULL : mdb_put(t->txn, db, &k, &v, 0), "store.put");
+}
+
+void store_del(struct store_txn *t, store_db db, struct str key)
+{
+	MDB_val k = val(key);
+
+	must(key.n > 0 && key.n <= 511);
+	if (t->failed == 0)
+		keep(t, mdb_del(t->txn, db, &k, NULL), "store.del");
+}
+
+void store_drop(struct store_txn *t, store_db db)
+{
+	if (t->failed == 0)
+		keep(t, mdb_drop(t->txn, db, 0), "store.drop");
+}
+
+uint64_t store_count(struct store_txn *t, store_db db)
+{
+	MDB_stat st = { 0 };
+
+	keep(t, mdb_stat(t->txn, db, &st), "store.count");
+	return st.ms_entries;
+}
+
+static void step(struct store_cursor *c, MDB_cursor_op how)
+{
+	c->valid =
+		c->cursor != NULL && keep(c->txn, mdb_cursor_get(c->cursor, &c->key, &c->value, how), "store.cursor");
+}
+
+struct store_cursor *store_seek(struct store_txn *t, store_db db, struct str from)
+{
+	struct store_cursor *c = calloc(1, sizeof *c);
+
+	must(c != NULL);
+	c->txn = t;
+	if (!keep(t, mdb_cursor_open(t->txn, db, &c->cursor), "store.cursor"))
+		c->cursor = NULL;
+	c->key = val(from);
+	step(c, from.n == 0 ? MDB_FIRST : MDB_SET_RANGE);
+	return c;
+}
+
+bool store_at(struct store_cursor *c, struct str *key, struct str *value)
+{
+	if (!c->valid)
+		return false;
+	*key = (struct str){ c->key.mv_data, c->key.mv_size };
+	*value = (struct str){ c->value.mv_data, c->value.mv_size };
+	return true;
+}
+
+void store_next(struct store_cursor *c)
+{
+	if (c->valid)
+		step(c, MDB_NEXT);
+}
+
+void store_seek_last(struct store_cursor *c)
+{
+	step(c, MDB_LAST);
+}
+
+void store_cursor_close(struct store_cursor **c)
+{
+	if (*c == NULL)
+		return;
+	if ((*c)->cursor != NULL)
+		mdb_cursor_close((*c)->cursor);
+	free(*c);
+	*c = NULL;
+}
+
+void store_key64(unsigned char to[8], uint64_t v)
+{
+	for (int i = 7; i >= 0; i--, v >>= 8)
+		to[i] = (unsigned char)v;
+}
+
+uint64_t store_num64(struct str key)
+{
+	uint64_t v = 0;
+
+	must(key.n >= 8);
+	for (size_t i = 0; i < 8; i++)
+		v = v << 8 | (unsigned char)key.p[i];
+	return v;
+}

@@ -1,0 +1,149 @@
+/* base/str.c: views of bytes; see the header for the contract. */
+#include "base/str.h"
+
+#include "base/must.h"
+
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+struct str str_c(const char *cstr)
+{
+	return cstr == NULL ? STR_NONE : (struct str){ cstr, strlen(cstr) };
+}
+
+struct str str_n(const void *p, size_t n)
+{
+	must(p != NULL || n == 0);
+	return (struct str){ p, n };
+}
+
+struct str str_skip(struct str s, size_t n)
+{
+	if (n > s.n)
+		n = s.n;
+	return (struct str){ s.p == NULL ? NULL : s.p + n, s.n - n };
+}
+
+struct str str_head(struct str s, size_t n)
+{
+	return (struct str){ s.p, n < s.n ? n : s.n };
+}
+
+struct str str_trim(struct str s)
+{
+	while (s.n > 0 && chr_is_space(s.p[0]))
+		s = str_skip(s, 1);
+	while (s.n > 0 && chr_is_space(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+bool str_eq(struct str a, struct str b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool str_ieq(struct str a, struct str b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (chr_lower(a.p[i]) != chr_lower(b.p[i]))
+			return false;
+	return true;
+}
+
+int str_cmp(struct str a, struct str b)
+{
+	size_t n = a.n < b.n ? a.n : b.n;
+	int d = n == 0 ? 0 : memcmp(a.p, b.p, n);
+
+	return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
+}
+
+bool str_starts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && str_eq(str_head(s, prefix.n), prefix);
+}
+
+bool str_istarts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && str_ieq(str_head(s, prefix.n), prefix);
+}
+
+bool str_ends(struct str s, struct str suffix)
+{
+	return s.n >= suffix.n && str_eq(str_skip(s, s.n - suffix.n), suffix);
+}
+
+bool str_iends(struct str s, struct str suffix)
+{
+	return s.n >= suffix.n && str_ieq(str_skip(s, s.n - suffix.n), suffix);
+}
+
+ssize_t str_chr(struct str s, char c)
+{
+	const char *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
+
+	return at == NULL ? -1 : at - s.p;
+}
+
+ssize_t str_rchr(struct str s, char c)
+{
+	const char *at = s.n == 0 ? NULL : memrchr(s.p, c, s.n);
+
+	return at == NULL ? -1 : at - s.p;
+}
+
+ssize_t str_find(struct str s, struct str needle)
+{
+	const char *at = needle.n > s.n ? NULL : needle.n == 0 ? s.p : memmem(s.p, s.n, needle.p, needle.n);
+
+	return at == NULL ? -1 : at - s.p;
+}
+
+bool str_cut(struct str s, char sep, struct str *head, struct str *tail)
+{
+	ssize_t at = str_chr(s, sep);
+
+	*head = at < 0 ? s : str_head(s, (size_t)at);
+	*tail = at < 0 ? str_skip(s, s.n) : str_skip(s, (size_t)at + 1);
+	return at >= 0;
+}
+
+struct str str_word(struct str *s)
+{
+	size_t n = 0;
+
+	while (s->n > 0 && chr_is_space(s->p[0]))
+		*s = str_skip(*s, 1);
+	while (n < s->n && !chr_is_space(s->p[n]))
+		n++;
+	struct str word = str_head(*s, n);
+	*s = str_skip(*s, n);
+	return word;
+}
+
+bool str_u64(struct str s, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	if (s.n == 0)
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		if (!chr_is_digit(s.p[i]))
+			return false;
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
+			return false;
+	}
+	if (v > max)
+		return false;
+	*out = v;
+	return true;
+}
+
+uint64_t str_hash(struct str s, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(s.n == 0 ? "" : s.p, s.n, seed);
+}

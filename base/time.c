@@ -1,0 +1,90 @@
+/* base/time.c: durations and dates as text. */
+#include "base/time.h"
+
+#include <time.h>
+
+static const struct unit {
+	struct str name;
+	int64_t ms;
+} units[] = {
+	/* the longer name first: "ms" must not be read as "m" */
+	{ STR_LIT("ms"), 1 },      { STR_LIT("s"), 1000 },     { STR_LIT("m"), 60000 },
+	{ STR_LIT("h"), 3600000 }, { STR_LIT("d"), 86400000 }, { STR_LIT("w"), 604800000 },
+};
+enum { UNIT_N = sizeof units / sizeof units[0] };
+
+static const struct unit *take_unit(struct str *s)
+{
+	for (size_t i = 0; i < UNIT_N; i++)
+		if (str_starts(*s, units[i].name)) {
+			*s = str_skip(*s, units[i].name.n);
+			return &units[i];
+		}
+	return NULL;
+}
+
+bool time_parse_span(struct str s, int64_t *ms)
+{
+	int64_t total = 0, part;
+	uint64_t v;
+
+	if (s.n == 0)
+		return false;
+	while (s.n > 0) {
+		size_t n = 0;
+		while (n < s.n && chr_is_digit(s.p[n]))
+			n++;
+		if (!str_u64(str_head(s, n), INT64_MAX, &v))
+			return false;
+		s = str_skip(s, n);
+		const struct unit *u = s.n == 0 && total == 0 ? &units[1] : take_unit(&s);
+		if (u == NULL || __builtin_mul_overflow((int64_t)v, u->ms, &part) ||
+		    __builtin_add_overflow(total, part, &total))
+			return false;
+	}
+	*ms = total;
+	return true;
+}
+
+void time_put_span(struct buf *b, int64_t ms)
+{
+	bool any = false;
+
+	for (size_t i = UNIT_N - 1; i-- > 0;) /* days and below; weeks read worse than days */
+		if (ms >= units[i].ms) {
+			buf_addu(b, (uint64_t)(ms / units[i].ms));
+			buf_add(b, units[i].name);
+			ms %= units[i].ms;
+			any = true;
+		}
+	if (!any)
+		buf_add(b, S("0s"));
+}
+
+static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+
+void time_put_rfc5322(struct buf *b, int64_t wall_ms)
+{
+	time_t t = (time_t)(wall_ms / 1000);
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	long off = tm.tm_gmtoff / 60;
+	char sign = off < 0 ? '-' : '+';
+	if (off < 0)
+		off = -off;
+	buf_addf(b, "%s, %d %s %d %02d:%02d:%02d %c%02ld%02ld", day_names[tm.tm_wday], tm.tm_mday,
+		 month_names[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, sign, off / 60, off % 60);
+}
+
+void time_put_iso(struct buf *b, int64_t wall_ms)
+{
+	time_t t = (time_t)(wall_ms / 1000);
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	buf_addf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+		 tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
+}
