@@ -268,10 +268,11 @@ static bool split_path(struct str args, struct str prefix, struct str *path, str
 {
 	bool quoted = false;
 
-	args = str_trim(args);
 	if (!str_istarts(args, prefix))
 		return false;
-	args = str_trim(str_skip(args, prefix.n)); /* "MAIL FROM: <a@b>" is wrong and common */
+	args = str_skip(args, prefix.n);
+	while (args.n > 0 && args.p[0] == ' ') /* "MAIL FROM: <a@b>" is wrong and common */
+		args = str_skip(args, 1);
 	if (args.n == 0 || args.p[0] != '<')
 		return false;
 	for (size_t i = 1; i < args.n; i++) {
