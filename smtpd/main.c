@@ -442,7 +442,7 @@ static int start(struct app *app, struct err *e)
 	for (size_t i = 0; i < app->worker_n; i++)
 		if ((app->workers[i].loop = loop_new(e)) == NULL)
 			return -1;
-	int(*fds)[addr_n + 1] = calloc(app->worker_n, sizeof *fds);
+	int *fds = calloc(app->worker_n * (addr_n + 1), sizeof *fds); /* one row of listeners a loop */
 	must(fds != NULL);
 	int failed = 0;
 	for (size_t i = 0; i < app->worker_n && failed == 0; i++)
