@@ -1,0 +1,249 @@
+/* config/config.h: what the administrator said, as plain structs.
+ *
+ * Made from one file by config_load: defaults and ranges come from the option table (config/schema.c), rules across
+ * options from config/check.c.  A config is immutable, shared by reference count (any thread), and swapped whole at
+ * reload. Rooms receive the part they need (const struct conf_queue *), never the whole.  Names follow spec Appendix B.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/net.h"
+
+/* C types of options; see FIELD in config/schema.h. */
+typedef bool conf_flag;
+typedef int64_t conf_msec;
+typedef uint64_t conf_bytes;
+typedef int64_t conf_count;
+typedef struct str conf_text; /* also NUL-terminated at p[n] */
+struct conf_list {
+	struct str *v;
+	size_t n;
+}; /* each element NUL-terminated too */
+
+enum conf_site { SITE_ONPREM, SITE_CLOUD };
+enum conf_side { SIDE_ONPREM, SIDE_CLOUD }; /* where the MX points */
+enum conf_stragglers { STRAGGLERS_TAG, STRAGGLERS_DEFER, STRAGGLERS_REJECT };
+enum conf_egress { EGRESS_DIRECT, EGRESS_CLOUD, EGRESS_SMARTHOST };
+enum conf_codes { CODES_STANDARD, CODES_EXCHANGE };
+enum conf_domain_type { DOMAIN_AUTHORITATIVE, DOMAIN_INTERNAL_RELAY, DOMAIN_EXTERNAL_RELAY };
+enum conf_tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VALIDATE, TLS_DOMAIN }; /* rising */
+enum conf_match { MATCH_STRICT, MATCH_EXCHANGE };
+enum conf_inbound_type { INBOUND_PEER, INBOUND_PARTNER };
+enum conf_crl { CRL_OFF, CRL_SOFT, CRL_HARD };
+enum conf_eku { EKU_SERVER_OR_CLIENT, EKU_CLIENT, EKU_ANY };
+enum conf_forwarded { FORWARDED_RETURN, FORWARDED_DIRECT };
+enum conf_loop_action { LOOP_DEFER_THEN_REJECT, LOOP_REJECT };
+enum conf_wire_policy { BARE_REJECT, BARE_NORMALISE };
+
+struct conf_mode { /* where the flow starts; later changes live in the recipient store (routing/epoch) */
+	enum conf_side mx;
+	conf_flag cmt;
+	conf_msec grace_ms;
+	enum conf_stragglers stragglers;
+	enum conf_forwarded forwarded; /* cmt_forwarded */
+};
+
+struct conf_egress_policy {
+	enum conf_egress onprem, cmt;
+};
+
+struct conf_loop {
+	conf_count max_hops, max_local_hops, max_redirects;
+	enum conf_loop_action action;
+	conf_msec defer_ms, move_grace_ms, disagreement_defer_ms;
+};
+
+struct conf_domain {
+	conf_text name; /* A-labels, lower case */
+	enum conf_domain_type type, peer_type;
+	conf_text routing_domain; /* the peer's coexistence domain, for addresses u@contoso.mail.cloud.example */
+	conf_flag own_routing;    /* this domain itself is the routing domain of *our* side (ROUTING_SELF) */
+	conf_text relay_to;       /* "peer", "mx" or "host:NAME[:PORT]" for external_relay and unknown recipients */
+	conf_text plus;           /* separator characters; empty = no plus addressing */
+	conf_flag match_subdomains, exact_case, is_default;
+	conf_flag routing_public; /* accept Internet mail for the peer's routing domain (R16) */
+	int line;
+};
+
+struct conf_recipients {
+	conf_text path;
+	conf_bytes map_bytes;
+	conf_count delete_threshold, delete_percent;
+	conf_msec max_age_ms; /* 0 = never stale */
+};
+
+struct conf_tls {
+	conf_text certificate, key; /* PEM files; defaults for every listener and connector */
+	conf_text ca;               /* PEM file of trusted roots; empty = the system's */
+	conf_text min;              /* "1.2" or "1.3" */
+	enum conf_crl crl;
+	conf_text crl_file;
+	enum conf_eku client_cert_eku;
+};
+
+enum { /* receive.permissions, as bits (spec 3.1) */
+       PERM_SUBMIT = 1 << 0,
+       PERM_RELAY = 1 << 1,
+       PERM_ANY_SENDER = 1 << 2,
+       PERM_OWN_DOMAIN_SENDER = 1 << 3,
+       PERM_AUTH_FLAG = 1 << 4,
+       PERM_BYPASS_SPAM = 1 << 5,
+       PERM_BYPASS_SIZE = 1 << 6,
+       PERM_HDR_ROUTING = 1 << 7,
+       PERM_HDR_ORG = 1 << 8,
+       PERM_XOORG = 1 << 9,
+       PERM_CLOUD_MAIL = 1 << 10,
+};
+
+struct conf_receive {
+	conf_text name;
+	struct conf_list listen; /* "0.0.0.0:25"; parsed in addrs */
+	struct net_addr *addrs;
+	size_t addr_n;
+	struct conf_list from; /* CIDR; parsed in ranges */
+	struct net_cidr *ranges;
+	size_t range_n;
+	struct conf_list permissions; /* preset anonymous | users | servers | partner | peer, or single names */
+	unsigned perms;               /* PERM_* of the list */
+	unsigned origin; /* enum env_origin the preset gives: anonymous INTERNET, users APP, servers LOCAL */
+	conf_text fqdn;  /* banner, EHLO, Received; default: config.hostname */
+	conf_bytes size; /* 0 = limits.message_max */
+	conf_flag require_tls, starttls;
+	struct conf_list proxy_from; /* CIDR of peers that speak the PROXY protocol first; parsed in proxies */
+	struct net_cidr *proxies;
+	size_t proxy_n;
+	conf_msec tarpit_ms;
+	conf_text certificate, key; /* empty = tls.* */
+	int line;
+};
+
+struct conf_inbound { /* who is calling (spec 3.3) */
+	conf_text name;
+	enum conf_inbound_type type;
+	struct conf_list sender_certificate; /* patterns "name" or "*.name" */
+	struct conf_list sender_ip;          /* CIDR; parsed in ranges */
+	struct net_cidr *ranges;
+	size_t range_n;
+	struct conf_list sender_domains; /* partner: P1 domains it is for */
+	enum conf_match match;
+	conf_flag expand_presented_wildcard;
+	conf_flag require_tls, restrict_cert, restrict_ip;
+	conf_flag cloud_mail, org_required, return_internal, peer_relay;
+	struct conf_list trusted_orgs;
+	conf_flag enabled;
+	int line;
+};
+
+struct conf_space {
+	struct str domain;
+	unsigned cost;
+	bool any, sub, local, peer;
+}; /* "*", "*.d", "d", "@local", "@peer" */
+
+struct conf_send { /* which way out (spec 3.2, 3.6) */
+	conf_text name;
+	struct conf_list space; /* "contoso.mail.cloud.example;1", "*;10", "@local", "@peer"; parsed in spaces */
+	struct conf_space *spaces;
+	size_t space_n;
+	struct conf_list smarthosts; /* "host", "host:port", "[192.0.2.1]:25"; empty = DNS routing */
+	conf_flag dns;               /* route by MX of the recipient domain */
+	conf_count port;
+	enum conf_tls_level tls;
+	conf_text tls_domain; /* pattern the server's certificate must match at level domain */
+	enum conf_match match;
+	conf_text certificate, key; /* our client certificate; empty = none */
+	conf_text ca;               /* empty = tls.ca */
+	conf_text fqdn;             /* EHLO name; empty = hostname */
+	conf_text source;           /* local address to connect from */
+	struct net_addr source_addr;
+	conf_bytes max_size;                /* 0 = unlimited */
+	conf_flag exclusive, has_exclusive; /* default: yes when tls >= validate or peer */
+	conf_flag peer;                     /* leads to the other side of the hybrid organisation */
+	conf_text xoorg;                    /* organisation to claim where the peer offers XOORG */
+	conf_flag enabled, scoped;
+	conf_count connections, messages_per_connection, recipients_per_message;
+	conf_msec connect_ms, command_ms, data_ms, final_ms, idle_ms;
+	int line;
+};
+
+struct conf_queue {
+	conf_text path;
+	conf_bytes segment_bytes, segment_message_max, map_bytes;
+	conf_msec checkpoint_ms, settle_window_ms;
+	conf_msec retry_first_ms, retry_max_interval_ms, expire_ms, delay_report_ms;
+	conf_count active_max; /* leases a loop holds at once */
+	conf_bytes memory_max; /* content of accepted messages kept in memory */
+	conf_bytes keep_free;  /* free disk space below which nothing is accepted */
+	conf_flag bounce;      /* make failure reports */
+};
+
+struct conf_limits {
+	conf_bytes message_max, header_max, memory_per_session;
+	conf_count header_fields, recipients, connections, connections_per_ip, errors, junk_commands, lines_discarded;
+	conf_msec greeting_ms, command_ms, data_ms, bdat_ms, tls_ms, proxy_ms, session_ms, early_talker_ms;
+	conf_bytes min_data_rate; /* bytes a second a sender of content must keep, on average over data_ms */
+	enum conf_wire_policy bare_lf;
+	conf_count outbound_connections;
+};
+
+struct conf_log {
+	conf_text file;
+	enum log_level level;
+	enum log_format format;
+};
+
+struct config {
+	enum conf_site site;
+	conf_text hostname;   /* default: the machine's FQDN */
+	conf_text postmaster; /* From: of reports; default postmaster@default domain */
+	conf_text control;    /* path of the control socket */
+	conf_text user;       /* to become after binding; empty = stay */
+	conf_count loops;     /* 0 = one per core */
+	enum conf_codes status_codes;
+	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */
+	conf_text hosts;            /* static names, hosts(5) format with MX lines; for tests and closed networks */
+	struct conf_mode mode;
+	struct conf_egress_policy egress;
+	struct conf_loop loop;
+	struct conf_recipients recipients;
+	struct conf_tls tls;
+	struct conf_queue queue;
+	struct conf_limits limits;
+	struct conf_log log;
+	struct conf_domain *domains;
+	size_t domain_n;
+	struct conf_receive *receives;
+	size_t receive_n;
+	struct conf_inbound *inbounds;
+	size_t inbound_n;
+	struct conf_send *sends;
+	size_t send_n;
+	struct conf_private *private; /* memory, reference count, file name */
+};
+
+/* Reads and checks a file.  All errors at once: one line each in `errors`, "FILE:LINE: what is wrong and what is
+ * allowed"; warnings likewise with "warning:".  NULL when there was any error.  The result has one reference. */
+struct config *config_load(const char *path, struct buf *errors);
+/* The same from text; `name` stands for the file in messages. */
+struct config *config_parse(struct str text, const char *name, struct buf *errors);
+struct config *config_ref(const struct config *c);
+void config_unref(struct config **c);
+
+/* Options whose change needs a restart: appends "NAME: needs a restart" lines and returns how many differ. */
+size_t config_restart_diff(const struct config *old, const struct config *new, struct buf *lines);
+
+void config_show(const struct config *c, struct buf *out); /* effective values, as a file that would load */
+void config_doc(struct buf *out);                          /* docs/CONFIG.md from the option table */
+
+/* A pattern of certificate names (spec 3.5.3): "name" or "*.name", name of two labels at least.  NULL when it is one,
+ * and then its normal form (A-labels, lower case, no dot at the end) is added to `normal`, which may be NULL; else what
+ * is wrong with it. */
+const char *conf_pattern_check(struct str pattern, struct buf *normal);
+
+const char *conf_tls_level_name(enum conf_tls_level l);
+const char *conf_site_name(enum conf_site s);
+
+#endif

@@ -1,0 +1,196 @@
+/* queue/queue.h: the durable spool and schedule.  "250" comes from here and from nowhere else.
+ *
+ *   spool_begin -> spool_write* -> spool_commit ... done: durable, answer 250
+ *                                        |  fresh: the same loop gets it as a lease, body still in memory
+ *   on_lease(lease) -> read the body, try the recipients -> lease_settle(outcomes)
+ *                                        |  deferred recipients: due again at outcome.due_ms, from disk
+ *
+ * Disk (docs/QUEUE.md lists every legal state and the argument for each crash point):
+ *   segments/NNNN  the log: messages and outcomes as framed records, appended in groups with one fdatasync a group
+ *   index/         LMDB: what the log said up to its checkpoint; trails the log, never leads it
+ *   big/ID         bodies above segment_message_max, streamed as they arrive, synced before the record that names them
+ * A message that is delivered before the next checkpoint never touches the index.
+ *
+ * Knows: bytes, ids, due times.  Must not know: SMTP, sessions, routing, the network.
+ * Threads: one commit thread (writes, syncs, owns the index), one disk thread (reads bodies, syncs big files).  A port
+ * is the queue as one loop sees it; everything taking a port, spool or lease is for that loop's thread.  No call here
+ * blocks on the disk. */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "base/op.h"
+#include "config/config.h"
+#include "wire/envelope.h"
+
+struct queue;
+struct queue_port;
+struct spool;
+struct lease;
+
+struct queue_recovery { /* what queue_open found, for one log line */
+	uint64_t messages, recipients, replayed_records, cut_bytes, orphans_removed;
+	int64_t took_ms;
+};
+
+/* Opens (and creates) the store, recovers, starts the threads.  NULL with err when the store cannot be trusted: the
+ * error says what to do.  `conf` must outlive the queue; the fields marked restart in the option table are read here
+ * once. */
+struct queue *queue_open(const struct conf_queue *conf, struct queue_recovery *found, struct err *e);
+/* Ends the threads after a last sync and checkpoint.  Ports must be detached before. */
+void queue_close(struct queue **q);
+void queue_reconfigure(struct queue *q,
+		       const struct conf_queue *conf); /* any thread; the new values hold from the next use */
+
+/* `on_lease` is called on the loop for each message handed to this port, never from inside another call of the queue.
+ */
+struct queue_port *queue_attach(struct queue *q, struct loop *loop, void (*on_lease)(void *arg, struct lease *l),
+				void *arg);
+/* Returns unsettled leases to the schedule (due now) and closes the port. */
+void queue_detach(struct queue_port **p);
+/* Stops handing out leases (shutdown: finish what is in flight); spooling goes on. */
+void queue_pause(struct queue_port *p, bool paused);
+
+/* ---- spool: one message on its way to disk, not yet ours ---- */
+
+/* NULL with err ERR_NO_SPACE | ERR_IO (the spool is read-only: 452/451) or ERR_BUSY (too much waits for the disk). */
+struct spool *spool_begin(struct queue_port *p, struct err *e);
+uint64_t spool_id(const struct spool *s);   /* unique for ever; printed by queue_put_id */
+uint64_t spool_size(const struct spool *s); /* content bytes so far */
+
+/* Adds content, already without dot-stuffing.  Copies it; `chunk` may be reused at once.
+ * 0, or -1 with err ERR_TOO_BIG (limits.message_max) | ERR_NO_SPACE | ERR_IO; after -1 only abort is allowed. */
+int spool_write(struct spool *s, struct str chunk, struct err *e);
+void spool_abort(struct spool **s); /* nothing stays; harmless on NULL */
+
+struct commit {
+	struct op op; /* op.done runs once, on the loop, never inside spool_commit */
+	bool ok;      /* durable: the queue owns the message */
+	uint64_t id;
+	struct err err; /* when not ok; nothing is stored */
+};
+
+/* Makes the message durable.  Takes the spool (also when it fails) and copies `env`, which may go at once.
+ * op_cancel(&c->op) detaches the asker: the message is stored all the same. */
+void spool_commit(struct spool **s, const struct envelope *env, struct commit *c, void (*done)(struct op *));
+
+/* ---- lease: a message handed out for delivery ---- */
+
+struct lease_rcpt {
+	unsigned index;    /* into lease->env.rcpts */
+	unsigned attempts; /* tries made before */
+	struct str last;   /* text of the last deferral, empty at first */
+	bool delay_told;   /* a delay report went out */
+};
+
+struct lease {
+	uint64_t id;
+	struct envelope env;            /* lives as long as the lease */
+	const struct lease_rcpt *rcpts; /* those due now */
+	size_t rcpt_n;
+	uint64_t size;      /* content bytes */
+	struct str content; /* all of it when p != NULL; else fetch with lease_read */
+	void *owner;        /* for the delivery's use */
+};
+
+struct lease_read {
+	struct op op;
+	struct str bytes; /* valid until the next lease_read of this struct, or lease_read_fini */
+	bool ok;
+	struct err err;
+	void *state; /* the queue's; zero before first use */
+};
+
+enum { LEASE_READ_MAX = 256 * 1024 };
+/* Reads up to LEASE_READ_MAX bytes of content from `offset` through the disk thread. */
+void lease_read(struct lease *l, uint64_t offset, struct lease_read *r, void (*done)(struct op *));
+void lease_read_fini(struct lease_read *r); /* cancels, frees; harmless when unused */
+
+enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFERRED, OUTCOME_FAILED };
+
+struct outcome {
+	unsigned index; /* into env.rcpts */
+	enum outcome_kind kind;
+	int64_t due_ms;  /* DEFERRED: wall clock of the next try */
+	bool delay_told; /* DEFERRED: remember that a delay report went out */
+	struct str text; /* DEFERRED: why, one line, cut at 400 bytes */
+};
+
+/* One outcome for each leased recipient.  Takes the lease (its memory goes).  Written with a later group: a crash
+ * before that sync delivers again (the window is conf_queue.settle_window_ms), never loses. */
+void lease_settle(struct lease **l, const struct outcome *o, size_t n);
+
+/* ---- schedule: pure (queue/sched.c) ---- */
+
+/* Delay until try number attempts + 1 (attempts >= 1): retry_first doubled each time up to retry_max_interval, +-10 %
+ * by `seed`. */
+int64_t sched_delay_ms(const struct conf_queue *c, unsigned attempts, uint64_t seed);
+bool sched_expired(const struct conf_queue *c, int64_t arrived_ms, int64_t now_ms);
+
+/* ---- questions and orders: answered by the commit thread ---- */
+
+struct queue_filter { /* empty fields match all; addresses match whole, without case; "@domain" by domain */
+	uint64_t id;
+	struct str from, rcpt;
+	bool deferred_only, held_only;
+	int64_t older_than_ms; /* age of the message; 0 = any */
+	uint64_t after_id;     /* for paging */
+	unsigned max;          /* rows; 0 = 1000 */
+};
+
+enum queue_state { QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HELD };
+
+struct queue_row { /* one recipient */
+	uint64_t id;
+	struct str from, rcpt, last, trace_id;
+	uint64_t size;
+	int64_t arrived_ms, due_ms;
+	unsigned attempts;
+	enum queue_state state;
+};
+
+struct queue_query {
+	struct op op;
+	struct queue_row *rows; /* until queue_query_fini */
+	size_t row_n;
+	bool more;
+	void *state;
+};
+
+void queue_query(struct queue_port *p, const struct queue_filter *f, struct queue_query *q, void (*done)(struct op *));
+void queue_query_fini(struct queue_query *q);
+
+enum queue_verb { QUEUE_RETRY, QUEUE_REMOVE, QUEUE_HOLD, QUEUE_RELEASE };
+
+struct queue_order {
+	struct op op;
+	uint64_t messages, recipients; /* matched (and, unless dry_run, changed) */
+	bool ok;
+	struct err err;
+	void *state;
+};
+
+/* Acts on all messages that match (max and after_id do not count).  REMOVE makes no report.  A leased message is acted
+ * on when its lease is settled. */
+void queue_order(struct queue_port *p, const struct queue_filter *f, enum queue_verb v, bool dry_run,
+		 struct queue_order *o, void (*done)(struct op *));
+
+struct queue_stats { /* any thread; each field by itself is exact, together they may be a moment apart */
+	uint64_t messages, recipients, deferred, leased, bytes;
+	uint64_t accepted, delivered, failed; /* since start; recipients but for accepted */
+	uint64_t groups, syncs, checkpoints;
+	uint64_t segments, segment_bytes;
+	bool read_only; /* a sync failed or the disk is full: nothing is accepted */
+};
+void queue_stats(const struct queue *q, struct queue_stats *out);
+
+/* Checks a closed store against the list of legal states in docs/QUEUE.md; appends one line a finding.
+ * 0 = sound, 1 = findings, -1 = could not look (err). */
+int queue_check(const char *path, struct buf *findings, struct err *e);
+
+/* "3KQ8ZC1T7XW4A": 13 characters, base32 without I, L, O, U; parse takes either case. */
+void queue_put_id(struct buf *b, uint64_t id);
+bool queue_parse_id(struct str s, uint64_t *id);
+
+#endif
