@@ -78,11 +78,6 @@ static void run_report(struct loop_task *task)
 	c->finished = NULL;
 	if (c->on_event == NULL)
 		return; /* fini came first */
-	if (c->again) {
-		c->again = false;
-		connect_stream(c, -1);
-		return;
-	}
 	if (t != NULL) {
 		t->client = NULL;
 		t->done(t);
@@ -209,7 +204,6 @@ static void connect_stream(struct smtp_client *c, int fd)
 	const struct net_addr *from = c->target.send->source.n > 0 ? &c->target.send->source_addr : NULL;
 	struct err e = { 0 };
 
-	stream_init(&c->stream, c->loop, on_stream);
 	c->phase = CLIENT_CONNECTING;
 	c->ring_at = c->ring_n = 0;
 	if (fd >= 0) {
@@ -221,15 +215,13 @@ static void connect_stream(struct smtp_client *c, int fd)
 	arm(c);
 }
 
-/* At the end of the turn, when the closed stream's last task has run. */
 static void connect_again_clear(struct smtp_client *c, const char *why)
 {
 	log_warn(NULL, "tls.downgrade", kv_str("connector", c->target.send->name), kv_c("host", c->where.host),
 		 kv_c("ip", c->where.ip), kv_c("why", why));
 	stream_close(&c->stream);
-	c->stay_clear = c->again = true;
-	c->phase = CLIENT_CONNECTING;
-	client_report(c);
+	c->stay_clear = true;
+	connect_stream(c, -1);
 }
 
 /* TLS cannot be had: clear text where the level allows it, else the end. */
@@ -428,7 +420,8 @@ static reply_fn *const on_reply[ASKED_N] = {
 static void unasked(struct smtp_client *c, const struct reply *r)
 {
 	if (r->code == 421 && c->phase == CLIENT_IDLE)
-		client_fail(c, REPLY(451, 4, 4, 2, ""), false, "%s[%s] ended an idle session", c->where.host, c->where.ip);
+		client_fail(c, REPLY(451, 4, 4, 2, ""), false, "%s[%s] ended an idle session", c->where.host,
+			    c->where.ip);
 	else if (r->code == 421)
 		fail_reply(c, r, ASKED_GREETING);
 	else
@@ -482,7 +475,7 @@ static void read_replies(struct smtp_client *c)
 			break;
 		/* the views of r die with the input, so the handler comes first */
 		take_reply(c, &r, in.n - (size_t)n);
-		if (!stream_is_open(&c->stream))
+		if (c->phase == CLIENT_CLOSED)
 			return;
 		stream_consume(&c->stream, (size_t)n);
 		if (c->phase == CLIENT_HANDSHAKE) {
@@ -587,6 +580,7 @@ void smtp_client_start(struct smtp_client *c, struct loop *l, const struct smtp_
 
 	must(t->level == TLS_NONE || t->tls != NULL);
 	c->loop = l;
+	stream_init(&c->stream, l, on_stream);
 	c->target = *t;
 	c->on_event = on_event;
 	snprintf(c->where.host, sizeof c->where.host, STR_FMT, STR_ARG(t->host));

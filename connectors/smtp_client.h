@@ -147,7 +147,6 @@ struct smtp_client {
 	struct loop_task report; /* events leave at the end of the turn */
 	unsigned served;         /* transactions done */
 	bool stay_clear;         /* second visit, after a failed handshake at level may */
-	bool again;              /* to be made at the end of this turn */
 	bool need_rset, reporting;
 
 	/* commands sent and not yet answered */

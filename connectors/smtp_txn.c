@@ -458,7 +458,8 @@ void on_data(struct smtp_client *c, const struct reply *r, bool last)
 		return;
 	}
 	c->refused = true;
-	settle_accepted(c, r, ASKED_DATA);
+	if (c->accepted_n > 0)
+		settle_accepted(c, r, ASKED_DATA);
 }
 
 static bool is_unknown_command(const struct reply *r)
