@@ -5,6 +5,7 @@
 #include "config/value.h"
 #include "wire/addr.h"
 
+#include <string.h>
 #include <unistd.h>
 
 /* ---- helpers ---- */

@@ -4,6 +4,8 @@
 
 #include "base/must.h"
 
+#include <string.h>
+
 enum { NESTING_MAX = 16 }; /* braces within braces of sections that do not exist */
 
 enum token_type { T_END, T_WORD, T_STRING, T_OPEN, T_CLOSE, T_EQUALS, T_COMMA };

@@ -4,6 +4,8 @@
 #include "base/must.h"
 #include "base/time.h"
 
+#include <string.h>
+
 static void *slot(const struct option *o, void *base)
 {
 	return (char *)base + o->offset;
