@@ -1,7 +1,11 @@
 /* base/stream.c: one evented byte stream.
  *
- * Invariants (checked by stream_check): closed <=> fd < 0; buffers only while something waits in them;
- * the watcher wants exactly what the flags say. */
+ * Invariants (checked by stream_check): closed <=> fd < 0; buffers only while something waits in them; the watcher
+ * wants what the flags say, except that an interest in reading that ends is given up only when bytes really come: a
+ * session pauses for each operation and its peer mostly waits too, so this saves two epoll_ctl a command.
+ * What the ops hold already decrypted makes no descriptor readable, so whenever reading becomes possible again and
+ * something is pending, the task at the end of the turn reads it.  That ends: a stream fetches from its descriptor once
+ * for each time it is reported readable. */
 #include "base/stream.h"
 
 #include "base/must.h"
@@ -48,14 +52,27 @@ static bool may_read(const struct stream *s)
 	       (s->in == NULL || s->in_n < LOOP_BUFFER);
 }
 
+static void queue_task(struct stream *s)
+{
+	if (s->fd < 0 || s->task_queued)
+		return;
+	s->task_queued = true;
+	loop_defer(s->loop, &s->task);
+}
+
 static void update_wants(struct stream *s)
 {
 	unsigned want = s->wants;
 
-	if (s->fd < 0)
+	if (s->fd < 0 || s->err.code != ERR_NONE)
 		return;
-	if (may_read(s))
+	if (may_read(s)) {
 		want |= LOOP_READ;
+		if (s->ops->pending(s) > 0)
+			queue_task(s);
+	} else if (!s->handshaking && !s->connecting && !s->eof) {
+		want |= s->io.want & LOOP_READ;
+	}
 	if (s->connecting || (!s->handshaking && stream_unsent(s) > 0))
 		want |= LOOP_WRITE;
 	loop_io_want(&s->io, want);
@@ -121,7 +138,6 @@ static void read_some(struct stream *s)
 			ended = s->eof = true;
 			break;
 		}
-		s->wants = 0;
 		s->in_n += (size_t)n;
 		got = true;
 		if (s->ops->pending(s) == 0)
@@ -135,7 +151,7 @@ static void read_some(struct stream *s)
 		return;
 	drop_empty_buffers(s);
 	update_wants(s);
-	if (ended)
+	if (ended && s->eof) /* not when the handler closed it and connected anew */
 		s->on_event(s, STREAM_EOF);
 }
 
@@ -213,11 +229,17 @@ static void shake(struct stream *s)
 	}
 }
 
+static bool is_alive(const struct stream *s)
+{
+	return s->fd >= 0 && s->err.code == ERR_NONE;
+}
+
 static void on_io(struct loop_io *io, unsigned events)
 {
 	struct stream *s = container_of(io, struct stream, io);
 
 	must(stream_check(s));
+	s->readable = (events & LOOP_READ) != 0;
 	if (s->connecting) {
 		on_connected(s);
 		return;
@@ -226,10 +248,16 @@ static void on_io(struct loop_io *io, unsigned events)
 		shake(s);
 		return;
 	}
-	if ((events & LOOP_WRITE) || (s->wants & events))
+	bool waited = (s->wants & events) != 0;
+	s->wants = 0; /* whoever still has to wait says so again */
+	if ((events & LOOP_WRITE) || waited)
 		send_and_tell(s);
-	if (s->fd >= 0 && s->err.code == ERR_NONE && ((events & LOOP_READ) || (s->wants & events)))
+	if (!is_alive(s) || !((events & LOOP_READ) || waited))
+		return;
+	if (may_read(s))
 		read_some(s);
+	else
+		loop_io_want(io, io->want & ~(unsigned)LOOP_READ);
 }
 
 static void on_timer(struct loop_timer *t)
@@ -239,13 +267,21 @@ static void on_timer(struct loop_timer *t)
 	s->on_event(s, STREAM_TIMEOUT);
 }
 
-static void on_flush(struct loop_task *task)
+static void on_turn_end(struct loop_task *task)
 {
-	struct stream *s = container_of(task, struct stream, flush_task);
+	struct stream *s = container_of(task, struct stream, task);
 
-	s->flush_queued = false;
-	if (s->fd >= 0 && s->err.code == ERR_NONE)
+	s->task_queued = false;
+	if (!is_alive(s) || s->connecting)
+		return;
+	if (s->handshaking) {
+		shake(s);
+		return;
+	}
+	if (stream_unsent(s) > 0)
 		send_and_tell(s);
+	if (is_alive(s) && may_read(s) && s->ops->pending(s) > 0)
+		read_some(s);
 }
 
 void stream_init(struct stream *s, struct loop *l, void (*on_event)(struct stream *, enum stream_event))
@@ -257,16 +293,25 @@ void stream_init(struct stream *s, struct loop *l, void (*on_event)(struct strea
 	s->fd = -1;
 	buf_init(&s->out, STREAM_OUT_MAX);
 	loop_timer_init(l, &s->timer, on_timer);
-	s->flush_task.fn = on_flush;
+	s->task.fn = on_turn_end;
+}
+
+/* A stream may be used again after stream_close, even while its task is still queued. */
+static void begin(struct stream *s, int fd, const struct net_addr *peer)
+{
+	must(s->fd < 0 && fd >= 0 && s->in == NULL && s->out.n == 0 && s->under == NULL);
+	s->fd = fd;
+	s->peer = *peer;
+	s->wants = 0;
+	s->err = (struct err){ 0 };
+	s->connecting = s->handshaking = s->paused = s->eof = s->above_high = s->readable = false;
 }
 
 void stream_attach(struct stream *s, int fd, const struct net_addr *peer)
 {
 	socklen_t n = sizeof s->local;
 
-	must(s->fd < 0 && fd >= 0);
-	s->fd = fd;
-	s->peer = *peer;
+	begin(s, fd, peer);
 	getsockname(fd, &s->local.sa, &n);
 	loop_io_start(s->loop, &s->io, fd, LOOP_READ, on_io);
 }
@@ -277,8 +322,7 @@ int stream_connect(struct stream *s, const struct net_addr *to, const struct net
 
 	if (fd < 0)
 		return -1;
-	s->fd = fd;
-	s->peer = *to;
+	begin(s, fd, to);
 	s->connecting = true;
 	loop_io_start(s->loop, &s->io, fd, LOOP_WRITE, on_io);
 	return 0;
@@ -315,6 +359,8 @@ void stream_finish(struct stream *s)
 				break;
 			s->out_at += (size_t)n;
 		}
+	s->ops->close(s); /* its goodbye goes before the FIN */
+	s->ops = &stream_plain;
 	/* unread input would turn our FIN into a reset that destroys the last reply on its way */
 	shutdown(s->fd, SHUT_WR);
 	for (int i = 0; i < 16 && recv(s->fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
@@ -357,10 +403,7 @@ struct buf *stream_out(struct stream *s)
 
 void stream_flush_later(struct stream *s)
 {
-	if (s->fd < 0 || s->flush_queued)
-		return;
-	s->flush_queued = true;
-	loop_defer(s->loop, &s->flush_task);
+	queue_task(s);
 }
 
 bool stream_write(struct stream *s, struct str bytes)
@@ -374,8 +417,7 @@ bool stream_write(struct stream *s, struct str bytes)
 
 void stream_flush(struct stream *s)
 {
-	if (s->fd >= 0 && s->err.code == ERR_NONE && !s->connecting && !s->handshaking)
-		stream_flush_later(s);
+	queue_task(s);
 }
 
 void stream_deadline(struct stream *s, int64_t in_ms)
@@ -386,12 +428,14 @@ void stream_deadline(struct stream *s, int64_t in_ms)
 		loop_timer_set(&s->timer, in_ms);
 }
 
-void stream_secure(struct stream *s, const struct stream_ops *ops, void *under)
+void stream_secure(struct stream *s, const struct stream_ops *ops, void *under, bool we_start)
 {
-	must(s->fd >= 0 && s->in_n == 0 && stream_unsent(s) == 0 && ops->handshake != NULL);
+	must(s->fd >= 0 && s->in_n == 0 && stream_unsent(s) == 0 && !s->eof && ops->handshake != NULL);
 	s->ops = ops;
 	s->under = under;
 	s->handshaking = true;
-	s->wants = LOOP_READ | LOOP_WRITE; /* the first on_io makes the first step of the handshake */
+	s->wants = LOOP_READ;
 	update_wants(s);
+	if (we_start)
+		queue_task(s);
 }

@@ -28,13 +28,14 @@ enum stream_event {
 
 struct stream;
 
-/* Bytes under the stream.  read/writev return bytes moved, 0 for end of input (read only), or -1 with errno EAGAIN or
- * another. `wants` is what the last -1/EAGAIN waits for (TLS may want to write in order to read). */
+/* Bytes under the stream.  read/write return bytes moved, 0 for end of input (read only), or -1 with errno EAGAIN or
+ * another (and s->err set when they know better than errno).  `wants` is what the last -1/EAGAIN waits for besides the
+ * stream's own direction (TLS may want to write in order to read); during a handshake it is all there is. */
 struct stream_ops {
 	ssize_t (*read)(struct stream *s, char *to, size_t room);
 	ssize_t (*write)(struct stream *s, const char *from, size_t n);
 	int (*handshake)(struct stream *s, struct err *e); /* 1 done, 0 again, -1 failed; NULL = none */
-	size_t (*pending)(struct stream *s);               /* bytes readable without the descriptor */
+	size_t (*pending)(struct stream *s);               /* > 0: read would deliver without the descriptor */
 	void (*close)(struct stream *s);                   /* frees s->under; says goodbye if that costs no wait */
 };
 
@@ -47,12 +48,13 @@ struct stream {
 	int fd;         /* -1 = closed */
 	struct loop_io io;
 	struct loop_timer timer;
-	struct loop_task flush_task;
-	char *in;           /* LOOP_BUFFER bytes or NULL */
-	size_t in_at, in_n; /* unread input is in[in_at .. in_at + in_n) */
-	struct buf out;     /* bytes not sent yet; [0 .. out_at) are gone */
+	struct loop_task task; /* end of this turn: send, go on with a handshake, read what the ops hold */
+	char *in;              /* LOOP_BUFFER bytes or NULL */
+	size_t in_at, in_n;    /* unread input is in[in_at .. in_at + in_n) */
+	struct buf out;        /* bytes not sent yet; [0 .. out_at) are gone */
 	size_t out_at;
-	bool connecting, handshaking, paused, eof, above_high, flush_queued, reading_now;
+	bool connecting, handshaking, paused, eof, above_high, task_queued, reading_now;
+	bool readable; /* the descriptor reported input that nobody fetched yet; ops that hold bytes fetch only then */
 	struct net_addr peer, local;
 	struct err err; /* why FAILED */
 };
@@ -86,7 +88,7 @@ bool stream_write(struct stream *s,
 		  struct str bytes);      /* false when past STREAM_OUT_MAX: the peer reads nothing, close */
 struct buf *stream_out(struct stream *s); /* to format straight into; then stream_flush_later */
 void stream_flush_later(struct stream *s);
-void stream_flush(struct stream *s); /* now, as far as the socket takes it */
+void stream_flush(struct stream *s); /* the same; for owners that formatted into stream_out */
 static inline size_t stream_unsent(const struct stream *s)
 {
 	return s->out.n - s->out_at;
@@ -98,8 +100,9 @@ static inline bool stream_is_choked(const struct stream *s)
 
 void stream_deadline(struct stream *s, int64_t in_ms); /* absolute from now; each call replaces the last; <0 = none */
 
-/* Goes over to encrypted: input must be empty (STARTTLS injection ends here: must()).  `under` belongs to the ops. */
-void stream_secure(struct stream *s, const struct stream_ops *ops, void *under);
+/* Goes over to encrypted: input must be empty (STARTTLS injection ends here: must()) and output sent.  `under` belongs
+ * to the ops.  The handshake's first step is taken at the end of the turn when `we_start`, else when bytes come. */
+void stream_secure(struct stream *s, const struct stream_ops *ops, void *under, bool we_start);
 
 extern const struct stream_ops stream_plain;
 

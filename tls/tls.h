@@ -1,8 +1,9 @@
 /* tls/tls.h: OpenSSL behind a stream: certificates, handshakes, and what the other side proved.
  *
- *   tls_server_new / tls_client_new (slow: PEM, CA bundle; off the loops)  ->  tls_start(stream, ctx, ...)  ->
- * STREAM_SECURED
- *   ->  tls_peer(stream): protocol, cipher, chain verdict, identities  ->  tls_name_match (pure)
+ *   tls_server_new / tls_client_new            slow: PEM, CA bundle; off the loops
+ *     -> tls_accept / tls_connect -> STREAM_SECURED
+ *       -> tls_peer: protocol, cipher, chain verdict, identities
+ *         -> tls_name_match (pure)
  *
  * A context is immutable and shared by reference count; reload makes a new one and swaps it.  TLS >= 1.2, no
  * renegotiation, no compression, no early data; a client certificate is requested on every listener and never required
@@ -19,21 +20,24 @@ struct tls_ctx; /* one per listener or connector role */
 
 struct tls_server_options {
 	struct str certificate, key; /* PEM files, certificate chain first */
-	struct str ca;               /* trusted for client certificates; empty = system bundle */
+	struct str ca;               /* trusted for client certificates; empty = tls->ca, or the system's */
 	const struct conf_tls *tls;
 	struct str id_context; /* listener name: sessions resume only where they were made */
 };
 
 struct tls_client_options {
 	struct str certificate, key; /* our client certificate; empty = none */
-	struct str ca;
+	struct str ca;               /* as above, for server certificates */
 	const struct conf_tls *tls;
 };
 
+/* NULL with err when a file cannot be read, is no PEM, is encrypted, has expired, or key and certificate differ. */
 struct tls_ctx *tls_server_new(const struct tls_server_options *o, struct err *e);
 struct tls_ctx *tls_client_new(const struct tls_client_options *o, struct err *e);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx **c);
+/* When our own certificate ends (wall clock); 0 = the context has none. */
+int64_t tls_ctx_not_after_ms(const struct tls_ctx *c);
 
 /* Server side: after the 220 to STARTTLS has been flushed and input is empty. */
 void tls_accept(struct stream *s, struct tls_ctx *c);
@@ -47,7 +51,8 @@ struct tls_identities { /* of one certificate, cleaned as spec 3.5.2 asks */
 	struct str *cns;
 	size_t cn_n;
 	struct str *ips;
-	size_t ip_n; /* iPAddress SANs as text */
+	size_t ip_n;      /* iPAddress SANs as text */
+	bool san_dropped; /* it had a dNSName that is no identity: the CN stays out of strict matching all the same */
 };
 
 struct tls_peer {
@@ -74,7 +79,9 @@ struct tls_match_rules {
 	bool cn_fallback; /* strict: CN when there is no dNSName SAN */
 };
 
-/* Does `pattern` (a checked configuration pattern) match one of the identities?  *matched views into ids. */
+/* Does `pattern` (a configuration pattern, a host, or an IP address) match one of the identities?  *matched (may be
+ * NULL) views into ids.  An IP address is compared with iPAddress SANs only; a pattern that does not check matches
+ * nothing. */
 bool tls_name_match(struct str pattern, const struct tls_identities *ids, const struct tls_match_rules *r,
 		    struct str *matched);
 /* "name" or "*.name" with the rules of 3.5.3; false = CONFIG-ERROR with the reason. */

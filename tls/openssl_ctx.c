@@ -1,0 +1,295 @@
+/* tls/openssl_ctx.c: one SSL_CTX per listener or connector role, made once, shared, never changed.
+ *
+ * What holds in every context: TLS >= 1.2, no renegotiation, no compression, no early data, no buffers kept while idle;
+ * the chain of the other side is verified and the verdict recorded, but the handshake never fails for it (spec 3.5.1:
+ * opportunistic TLS takes any certificate, attribution wants to know why one was not good enough).
+ * The verdict travels in the session's verify result, so a resumed session brings it along. */
+#include "tls/openssl_tls.h"
+
+#include "base/must.h"
+#include "base/time.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdarg.h>
+
+enum { TICKET_LIFETIME_S = 7200, CHAIN_DEPTH = 16 };
+
+int openssl_err(struct err *e, enum err_code code, const char *where, const char *fmt, ...)
+{
+	unsigned long first = ERR_get_error();
+	const char *reason = first == 0 ? NULL : ERR_reason_error_string(first);
+	char what[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	ERR_clear_error();
+	if (reason == NULL)
+		return err_set(e, code, where, "%s", what);
+	return err_set(e, code, where, "%s: %s", what, reason);
+}
+
+/* ---- the verdict on a chain ---- */
+
+/* Whether one certificate may be used by the side that shows it.  No EKU at all means any use (RFC 5280 4.2.1.12).
+ * Public CAs stop issuing clientAuth, so a client with a server's certificate is welcome unless told otherwise. */
+static bool eku_allows(const struct tls_ctx *c, X509 *x)
+{
+	uint32_t has = X509_get_extended_key_usage(x);
+
+	if (has == UINT32_MAX || (has & XKU_ANYEKU) || (c->server && c->eku == EKU_ANY))
+		return true;
+	if (!c->server)
+		return has & XKU_SSL_SERVER;
+	return (has & XKU_SSL_CLIENT) || (c->eku == EKU_SERVER_OR_CLIENT && (has & XKU_SSL_SERVER));
+}
+
+/* The trust anchor (last) may be an old root with an odd EKU: trusting it was the administrator's decision. */
+static bool chain_eku_allows(const struct tls_ctx *c, STACK_OF(X509) * chain)
+{
+	int n = sk_X509_num(chain);
+
+	for (int i = 0; i < n; i++)
+		if ((i == 0 || i < n - 1) && !eku_allows(c, sk_X509_value(chain, i)))
+			return false;
+	return true;
+}
+
+/* Inside the verification: `soft` lets "we have no usable CRL" pass, and only that. */
+static int on_verify_step(int ok, X509_STORE_CTX *store)
+{
+	if (ok)
+		return 1;
+	switch (X509_STORE_CTX_get_error(store)) {
+	case X509_V_ERR_UNABLE_TO_GET_CRL:
+	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+	case X509_V_ERR_CRL_NOT_YET_VALID:
+	case X509_V_ERR_CRL_HAS_EXPIRED:
+	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+		X509_STORE_CTX_set_error(store, X509_V_OK);
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* Replaces OpenSSL's verification: runs it, adds our EKU rule, and lets the handshake go on whatever came out. */
+static int on_chain(X509_STORE_CTX *store, void *arg)
+{
+	const struct tls_ctx *c = arg;
+
+	if (c->crl == CRL_SOFT)
+		X509_STORE_CTX_set_verify_cb(store, on_verify_step);
+	if (X509_verify_cert(store) == 1 && !chain_eku_allows(c, X509_STORE_CTX_get0_chain(store)))
+		X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+	ERR_clear_error();
+	return 1;
+}
+
+/* ---- files ---- */
+
+static int refuse_password(char *to, int size, int rwflag, void *arg)
+{
+	(void)to, (void)size, (void)rwflag, (void)arg;
+	return -1; /* a daemon must not ask on a terminal */
+}
+
+static int check_validity(SSL_CTX *ssl, const char *path, struct err *e)
+{
+	X509 *x = SSL_CTX_get0_certificate(ssl);
+
+	if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+		return err_set(e, ERR_TLS, "tls.certificate", "the certificate in %s has expired", path);
+	if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
+		return err_set(e, ERR_TLS, "tls.certificate", "the certificate in %s is not valid yet", path);
+	return 0;
+}
+
+/* `certificate` and `key` are NUL-terminated option values; an empty key means it stands in the same file. */
+static int load_certificate(SSL_CTX *ssl, struct str certificate, struct str key, struct err *e)
+{
+	const char *file = certificate.p, *key_file = key.n > 0 ? key.p : certificate.p;
+
+	ERR_clear_error();
+	SSL_CTX_set_default_passwd_cb(ssl, refuse_password);
+	if (SSL_CTX_use_certificate_chain_file(ssl, file) != 1)
+		return openssl_err(e, ERR_TLS, "tls.certificate", "cannot use the certificate in %s", file);
+	if (SSL_CTX_use_PrivateKey_file(ssl, key_file, SSL_FILETYPE_PEM) != 1) {
+		if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
+			ERR_clear_error();
+			return err_set(e, ERR_TLS, "tls.certificate",
+				       "the key in %s does not belong to the certificate in %s", key_file, file);
+		}
+		return openssl_err(e, ERR_TLS, "tls.certificate", "cannot use the private key in %s", key_file);
+	}
+	if (SSL_CTX_check_private_key(ssl) != 1)
+		return openssl_err(e, ERR_TLS, "tls.certificate",
+				   "the key in %s does not belong to the certificate in %s", key_file, file);
+	return check_validity(ssl, file, e);
+}
+
+/* ---- what both roles have ---- */
+
+static void set_limits(SSL_CTX *ssl, const struct conf_tls *tls)
+{
+	int least = str_eq(tls->min, S("1.3")) ? TLS1_3_VERSION : TLS1_2_VERSION;
+
+	must(SSL_CTX_set_min_proto_version(ssl, least) == 1);
+	/* P-384 last: never our choice for a key, but without it TLS 1.2 servers may not show a P-384 certificate */
+	must(SSL_CTX_set1_groups_list(ssl, "X25519:P-256:P-384") == 1);
+	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(ssl, 1); /* else each record costs two reads, header and body */
+	SSL_CTX_set_max_early_data(ssl, 0);
+	SSL_CTX_set_timeout(ssl, TICKET_LIFETIME_S);
+	SSL_CTX_set_verify_depth(ssl, CHAIN_DEPTH);
+}
+
+static void set_verification(struct tls_ctx *c)
+{
+	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ssl);
+
+	SSL_CTX_set1_cert_store(c->ssl, trust_store(c->trust));
+	/* without FAIL_IF_NO_PEER_CERT: a server asks for a certificate and takes what it gets */
+	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_cert_verify_callback(c->ssl, on_chain, c);
+	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY); /* the EKU is ours to judge */
+	if (c->crl != CRL_OFF)
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+}
+
+static struct tls_ctx *ctx_new(bool server, struct str ca, const struct conf_tls *tls, struct err *e)
+{
+	if (tls->crl == CRL_HARD && tls->crl_file.n == 0) {
+		err_set(e, ERR_TLS, "tls.context", "crl = hard needs crl_file: without it every certificate fails");
+		return NULL;
+	}
+	struct trust *trust = trust_get(ca.n > 0 ? ca : tls->ca, tls->crl != CRL_OFF ? tls->crl_file : STR_NONE, e);
+	if (trust == NULL)
+		return NULL;
+	struct tls_ctx *c = calloc(1, sizeof *c);
+	must(c != NULL);
+	*c = (struct tls_ctx){ .trust = trust, .server = server, .eku = tls->client_cert_eku, .crl = tls->crl };
+	atomic_init(&c->refs, 1);
+	c->ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+	c->bio = secured_bio_new();
+	must(c->ssl != NULL && c->bio != NULL);
+	set_limits(c->ssl, tls);
+	set_verification(c);
+	return c;
+}
+
+/* ---- server ---- */
+
+/* A session that carries a client certificate is not resumed: the full handshake shows and verifies it again. */
+static SSL_TICKET_RETURN on_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_n,
+				   SSL_TICKET_STATUS status, void *arg)
+{
+	(void)ssl, (void)name, (void)name_n, (void)arg;
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (SSL_SESSION_get0_peer(session) != NULL)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+static int on_ticket_made(SSL *ssl, void *arg)
+{
+	(void)ssl, (void)arg;
+	return 1;
+}
+
+/* Tickets are sealed with keys of this context, so they die with it (reload: new CA, new CRL), and bound to the
+ * listener's name, so they are worth nothing at another one. */
+static void set_server_sessions(SSL_CTX *ssl, struct str id_context)
+{
+	unsigned char id[EVP_MAX_MD_SIZE];
+	unsigned id_n = 0;
+
+	must(EVP_Digest(id_context.n > 0 ? id_context.p : "", id_context.n, id, &id_n, EVP_sha256(), NULL) == 1);
+	must(SSL_CTX_set_session_id_context(ssl, id, id_n) == 1);
+	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ssl, 1);
+	SSL_CTX_set_session_ticket_cb(ssl, on_ticket_made, on_ticket, NULL);
+}
+
+struct tls_ctx *tls_server_new(const struct tls_server_options *o, struct err *e)
+{
+	struct tls_ctx *c;
+
+	if (o->certificate.n == 0) {
+		err_set(e, ERR_TLS, "tls.certificate", "a server needs a certificate");
+		return NULL;
+	}
+	c = ctx_new(true, o->ca, o->tls, e);
+	if (c == NULL)
+		return NULL;
+	SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
+	/* no list of acceptable CAs is sent: some clients show no certificate when theirs is not on it */
+	set_server_sessions(c->ssl, o->id_context);
+	if (load_certificate(c->ssl, o->certificate, o->key, e) != 0)
+		tls_ctx_unref(&c);
+	return c;
+}
+
+/* ---- client ---- */
+
+/* TLS 1.3 servers hand out tickets after the handshake, whenever they like. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+	const struct secured *t = SSL_get_app_data(ssl);
+
+	if (t == NULL || t->session_key.n == 0)
+		return 0;
+	sessions_save(t->ctx->sessions, t->session_key, session);
+	return 1; /* the reference is ours now */
+}
+
+struct tls_ctx *tls_client_new(const struct tls_client_options *o, struct err *e)
+{
+	struct tls_ctx *c = ctx_new(false, o->ca, o->tls, e);
+
+	if (c == NULL)
+		return NULL;
+	c->sessions = sessions_new();
+	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(c->ssl, on_session);
+	if (o->certificate.n > 0 && load_certificate(c->ssl, o->certificate, o->key, e) != 0)
+		tls_ctx_unref(&c);
+	return c;
+}
+
+/* ---- life ---- */
+
+struct tls_ctx *tls_ctx_ref(struct tls_ctx *c)
+{
+	must(atomic_fetch_add(&c->refs, 1) > 0);
+	return c;
+}
+
+void tls_ctx_unref(struct tls_ctx **cp)
+{
+	struct tls_ctx *c = *cp;
+
+	*cp = NULL;
+	if (c == NULL || atomic_fetch_sub(&c->refs, 1) > 1)
+		return;
+	SSL_CTX_free(c->ssl);
+	BIO_meth_free(c->bio);
+	sessions_free(&c->sessions);
+	trust_put(&c->trust);
+	free(c);
+}
+
+int64_t tls_ctx_not_after_ms(const struct tls_ctx *c)
+{
+	X509 *x = SSL_CTX_get0_certificate(c->ssl);
+	struct tm tm;
+
+	if (x == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) != 1)
+		return 0;
+	return (int64_t)timegm(&tm) * 1000;
+}
