@@ -3,6 +3,8 @@
 
 #include "base/must.h"
 
+#include <string.h>
+
 #define COUNT(a)  (sizeof(a) / sizeof(a)[0])
 #define ONE(n, o) .name = n, .options = o, .option_n = COUNT(o)
 #define MANY(n, o, s, v, k) \
