@@ -295,7 +295,8 @@ static void run_order(struct call *c, enum queue_verb verb)
 	uint64_t id;
 
 	if (!names_something(c)) {
-		call_end(c, CALL_USAGE, "which messages? Give ids, a filter (--from --to --deferred --held --older) or --all");
+		call_end(c, CALL_USAGE,
+			 "which messages? Give ids, a filter (--from --to --deferred --held --older) or --all");
 		return;
 	}
 	for (size_t i = 0; i < args_list_n(c, "ID"); i++)
