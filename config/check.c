@@ -41,8 +41,8 @@ bool check_domain_name(struct check *k, struct str in, struct str *out)
 	return ok;
 }
 
-void check_ranges(struct check *k, int line, const char *where, const struct conf_list *list, struct net_cidr **ranges,
-		  size_t *n)
+void check_ranges(struct check *k, int line, const char *where, const char *option, const struct conf_list *list,
+		  struct net_cidr **ranges, size_t *n)
 {
 	struct net_cidr *v = arena_alloc(k->arena, list->n * sizeof *v);
 	size_t good = 0;
@@ -53,9 +53,10 @@ void check_ranges(struct check *k, int line, const char *where, const struct con
 			good++;
 		else
 			report_error(k->r, line,
-				     "%s: '" STR_FMT "' is not an address range like 10.0.0.0/8 (all bits after the "
+				     "%s: %s: '" STR_FMT
+				     "' is not an address range like 10.0.0.0/8 (all bits after the "
 				     "prefix zero)",
-				     where, STR_ARG(list->v[i]));
+				     where, option, STR_ARG(list->v[i]));
 	}
 	*ranges = v;
 	*n = good;

@@ -294,7 +294,7 @@ static const struct option limits[] = {
 	{ "connections", FIELD(OPT_COUNT, limits.connections), .dflt = "5000", .min = "1", .max = "1000000",
 	  .doc = "Most clients at once." },
 	{ "connections_per_ip", FIELD(OPT_COUNT, limits.connections_per_ip), .dflt = "20", .min = "1", .max = "1000000",
-	  .doc = "Most of them from one address." },
+	  .doc = "Most of them from one address, or from one /64 of IPv6." },
 	{ "outbound_connections", FIELD(OPT_COUNT, limits.outbound_connections), .dflt = "1000", .min = "1",
 	  .max = "100000", .doc = "Most connections to other servers at once." },
 	{ "errors", FIELD(OPT_COUNT, limits.errors), .dflt = "5", .min = "1", .max = "1000",

@@ -22,15 +22,12 @@ struct str value_dup(struct arena *a, struct str s)
 	return copy;
 }
 
-/* The words of the table and of the file may write a hyphen or an underscore, as the specification does. */
-static bool word_eq(const char *name, struct str word)
+bool value_word_eq(struct str name, struct str word)
 {
-	struct str n = str_c(name);
-
-	if (n.n != word.n)
+	if (name.n != word.n)
 		return false;
-	for (size_t i = 0; i < n.n; i++)
-		if (n.p[i] != (word.p[i] == '_' ? '-' : chr_lower(word.p[i])))
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] != (word.p[i] == '_' ? '-' : chr_lower(word.p[i])))
 			return false;
 	return true;
 }
@@ -40,10 +37,9 @@ static bool parse_flag(struct str s, bool *out)
 	static const char *const yes[] = { "yes", "on", "true" }, *const no[] = { "no", "off", "false" };
 
 	for (size_t i = 0; i < 3; i++) {
-		if (word_eq(yes[i], s) || word_eq(no[i], s)) {
-			*out = word_eq(yes[i], s);
+		*out = value_word_eq(str_c(yes[i]), s);
+		if (*out || value_word_eq(str_c(no[i]), s))
 			return true;
-		}
 	}
 	return false;
 }
@@ -128,7 +124,7 @@ static bool set_number(const struct option *o, struct str s, void *at, struct bu
 static bool set_enum(const struct option *o, struct str s, void *at, struct buf *why)
 {
 	for (unsigned i = 0; o->names[i] != NULL; i++) {
-		if (word_eq(o->names[i], s)) {
+		if (value_word_eq(str_c(o->names[i]), s)) {
 			memcpy(at, &i, sizeof i);
 			return true;
 		}

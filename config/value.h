@@ -19,6 +19,9 @@ const char *value_type_name(const struct option *o);
 void value_put_range(const struct option *o, struct buf *out);
 void value_put_quoted(struct str s, struct buf *out);
 
+/* Is `word` of a file this `name`, given in lower case with hyphens?  A file may write capitals and underscores. */
+bool value_word_eq(struct str name, struct str word);
+
 /* A copy in the arena; loading a file has no cap but that of the file, so this does not fail. */
 struct str value_dup(struct arena *a, struct str s);
 
