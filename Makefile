@@ -12,9 +12,9 @@ OBJ   := $(SRC:%.c=$(B)/%.o)
 LIB   := $(B)/libtombolo.a
 UNIT  := $(patsubst %.c,$(B)/%,$(wildcard $(ROOMS:%=%/*_test.c)))
 FUZZ  := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
-TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c perf/*.c))
-# what the tools share: a small SMTP server and client, and the scenario player's parts
-KIT   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/kit/*.c tests/play/*.c))
+TOOLS := $(patsubst %.c,$(B)/%,$(filter-out tests/tools/vectors_%.c,$(wildcard tests/tools/*.c perf/*.c)))
+# what the tools share: a small SMTP server and client, the scenario player's parts, the kinds of vectors
+KIT   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/kit/*.c tests/play/*.c tests/tools/vectors_*.c))
 
 CC     := gcc
 CFLAGS := -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \

@@ -34,12 +34,13 @@ bool policy_may_send(const struct conf_receive *r, const struct attribution *who
 void policy_refusal(const struct verdict *v, enum env_origin origin, struct str id, char *text, size_t room,
 		    struct reply *out)
 {
+	bool stranger = origin == ENV_INTERNET || origin == ENV_PARTNER;
+
 	*out = v->reply;
-	if (origin == ENV_INTERNET || origin == ENV_PARTNER || v->fixer == NULL)
-		snprintf(text, room, STR_FMT " (%s %s, id " STR_FMT ")", STR_ARG(v->reply.text), v->reason, v->rule,
-			 STR_ARG(id));
+	if (stranger || v->cause == NULL || v->fixer == NULL)
+		snprintf(text, room, STR_FMT ", id " STR_FMT, STR_ARG(v->reply.text), STR_ARG(id));
 	else
-		snprintf(text, room, STR_FMT " (%s %s, id " STR_FMT "): %s; the %s can mend it", STR_ARG(v->reply.text),
-			 v->reason, v->rule, STR_ARG(id), v->cause, v->fixer);
+		snprintf(text, room, STR_FMT ", id " STR_FMT ": %s; the %s can mend it", STR_ARG(v->reply.text),
+			 STR_ARG(id), v->cause, v->fixer);
 	out->text = str_c(text);
 }

@@ -15,8 +15,9 @@ bool policy_offers_xoorg(const struct attribution *who);
 bool policy_may_send(const struct conf_receive *r, const struct attribution *who, bool secured, enum conf_codes codes,
 		     struct reply *why);
 
-/* The reply to a RCPT that the decision table refused, in full: cause, reason code, rule, who can mend it, id.
- * `text` takes the words; the reply views it.  Internet senders learn nothing of tables and locations (spec 5.3). */
+/* The reply to a RCPT that the decision table refused (its text names reason and rule) with the id; to our own side
+ * also the cause and who can mend it. `text` takes the words; the reply views it.  Internet senders learn nothing of
+ * tables and locations (spec 5.3). */
 void policy_refusal(const struct verdict *v, enum env_origin origin, struct str id, char *text, size_t room,
 		    struct reply *out);
 

@@ -67,7 +67,7 @@ static void test_refusal_tells_strangers_less(void **state)
 		.rule = "R45",
 		.reason = "LOC-DISAGREE",
 		.action = ROUTE_REJECT,
-		.reply = REPLY(554, 5, 4, 6, "mail loop"),
+		.reply = REPLY(554, 5, 4, 6, "Mail loop (LOC-DISAGREE R45)"),
 		.cause = "both sides hold the other for the mailbox's home",
 		.fixer = "administrator",
 	};
@@ -77,7 +77,7 @@ static void test_refusal_tells_strangers_less(void **state)
 	(void)state;
 	policy_refusal(&v, ENV_INTERNET, S("id-1"), text, sizeof text, &r);
 	assert_int_equal(r.code, 554);
-	assert_string_equal(text, "mail loop (LOC-DISAGREE R45, id id-1)");
+	assert_string_equal(text, "Mail loop (LOC-DISAGREE R45), id id-1");
 	policy_refusal(&v, ENV_PEER, S("id-1"), text, sizeof text, &r);
 	assert_non_null(strstr(text, "both sides hold the other"));
 	assert_non_null(strstr(text, "the administrator can mend it"));

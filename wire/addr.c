@@ -95,8 +95,9 @@ static size_t count_dots(struct str s)
 	return n;
 }
 
-/* A-labels of a domain that has U-labels.  STD3 rules keep characters out that map to "@", "/" or "."; the number of
- * dots may not change, so that the labels are those the sender wrote. */
+/* A-labels of a domain that has U-labels.  Some characters map to "@", "/" or ".": the result must be letters, digits
+ * and hyphens, with as many dots as before, so that the labels are those the sender wrote.  (libidn2's own STD3 flag
+ * drops such characters silently, which would turn one domain into another.) */
 static bool put_a_labels(struct str domain, struct buf *out)
 {
 	uint8_t text[DOMAIN_MAX + 1], *ascii = NULL;
@@ -105,7 +106,7 @@ static bool put_a_labels(struct str domain, struct buf *out)
 		return false;
 	memcpy(text, domain.p, domain.n);
 	text[domain.n] = '\0';
-	if (idn2_lookup_u8(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) != IDN2_OK)
+	if (idn2_lookup_u8(text, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
 		return false;
 	struct str a = str_c((char *)ascii);
 	bool good = are_labels(a, false) && count_dots(a) == count_dots(domain);

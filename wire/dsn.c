@@ -48,9 +48,10 @@ static enum dsn_action worst_action(const struct dsn *d)
 static void put_line_text(struct buf *out, struct str s, bool utf8)
 {
 	utf8 = utf8 && addr_is_utf8(s);
-	s = str_head(s, FIELD_MOST);
-	while (utf8 && s.n > 0 && s.n == FIELD_MOST && chr_is_8bit(s.p[s.n - 1]))
-		s.n--; /* do not end inside a character */
+	size_t n = s.n < FIELD_MOST ? s.n : FIELD_MOST;
+	while (utf8 && n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xC0) == 0x80)
+		n--; /* do not end inside a character */
+	s = str_head(s, n);
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 		if (c == '\r' || c == '\n' || c == '\t')
@@ -166,6 +167,8 @@ static void put_human_rcpt(struct buf *out, const struct dsn *d, const struct ds
 	if (r->reason.n > 0)
 		put_wrapped(out, r->reason, 4, d->smtputf8);
 	if (r->diagnostic.n > 0) {
+		if (r->reason.n > 0)
+			buf_add(out, S("\r\n"));
 		if (r->remote_mta.n > 0) {
 			buf_add(out, S("    The server "));
 			put_line_text(out, r->remote_mta, false);
