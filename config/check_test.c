@@ -1,13 +1,7 @@
 /* config/check_test.c: each rule across options, with the line and the names it tells. */
 #include "config/config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit.h"
 
 /* Line 1 of every file below; the cases begin on line 2. */
 #define BASE "hostname = mail.contoso.com receive r { listen = \"127.0.0.1:2525\" }\n"
@@ -217,16 +211,14 @@ static bool has_errors(const char *told)
 static void test_rules(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct buf text, told;
 
 		buf_init(&text, 8192);
 		buf_init(&told, 8192);
 		buf_addf(&text, BASE "%s", cases[i].text);
 		struct config *c = config_parse(buf_str(&text), "f", &told);
-		if (strcmp(buf_cstr(&told), cases[i].told) != 0)
-			print_error("in: %s\n", cases[i].text);
-		assert_string_equal(buf_cstr(&told), cases[i].told);
+		check_str(buf_str(&told), str_c(cases[i].told), cases[i].text);
 		assert_int_equal(c == NULL, has_errors(cases[i].told));
 		config_unref(&c);
 		buf_fini(&told);

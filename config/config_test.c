@@ -1,17 +1,12 @@
 /* config/config_test.c: whole files: defaults, derived values, everything wrong at once, and what goes out comes in. */
 #include "config/config.h"
 
+#include "tests/unit.h"
 #include "wire/envelope.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #define MINIMAL "hostname = mail.contoso.com\nreceive \"r\" { listen = \"127.0.0.1:2525\" }\n"
 
@@ -30,9 +25,7 @@ static struct config *load(const char *text)
 
 static void assert_text(struct str is, const char *want)
 {
-	if (!str_eq(is, str_c(want)))
-		print_error("is " STR_FMT ", wanted %s\n", STR_ARG(is), want);
-	assert_true(str_eq(is, str_c(want)));
+	check_str(is, str_c(want), want);
 	assert_true(is.p != NULL && is.p[is.n] == '\0');
 }
 
@@ -99,7 +92,7 @@ static void test_presets(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct buf text;
 		buf_init(&text, 1024);
 		buf_addf(&text, "hostname = a.b receive r { listen = 127.0.0.1:25 permissions = %s }", cases[i].list);
@@ -238,7 +231,7 @@ static void test_words(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct buf text;
 		buf_init(&text, 1024);
 		buf_addf(&text, "log { file = %s\n level = error }\n" MINIMAL, cases[i].written);

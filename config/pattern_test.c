@@ -1,12 +1,7 @@
 /* config/pattern_test.c: which names of certificates may be configured (spec 3.5.3). */
 #include "config/config.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/unit.h"
 
 static void test_patterns(void **state)
 {
@@ -44,14 +39,12 @@ static void test_patterns(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct buf normal;
 		buf_init(&normal, 1024);
 		const char *why = conf_pattern_check(str_c(cases[i].pattern), &normal);
-		if ((why == NULL) != (cases[i].normal != NULL))
-			print_error("pattern: %s\n", cases[i].pattern);
-		assert_int_equal(why == NULL, cases[i].normal != NULL);
-		assert_string_equal(buf_cstr(&normal), why == NULL ? cases[i].normal : "");
+		check((why == NULL) == (cases[i].normal != NULL), cases[i].pattern);
+		check_str(buf_str(&normal), str_c(cases[i].normal), cases[i].pattern);
 		assert_true(conf_pattern_check(str_c(cases[i].pattern), NULL) == why);
 		buf_fini(&normal);
 	}

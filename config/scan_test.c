@@ -1,13 +1,9 @@
 /* config/scan_test.c: the structure of a file: what is reported, what is left for libconfuse. */
 #include "config/scan.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "tests/unit.h"
 
-#include <cmocka.h>
+#include <string.h>
 
 struct scanned {
 	struct arena arena;
@@ -89,12 +85,10 @@ static void test_errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct scanned s;
 		scan(&s, cases[i].text);
-		if (strcmp(buf_cstr(&s.told), cases[i].told) != 0)
-			print_error("in: %s\n", cases[i].text);
-		assert_string_equal(buf_cstr(&s.told), cases[i].told);
+		check_str(buf_str(&s.told), str_c(cases[i].told), cases[i].text);
 		assert_false(s.scan.broken);
 		assert_int_equal(strlen(s.scan.text), strlen(cases[i].text));
 		done(&s);
@@ -115,7 +109,7 @@ static void test_broken(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct scanned s;
 		scan(&s, cases[i].text);
 		assert_true(s.scan.broken);
@@ -138,7 +132,7 @@ static void test_blanking(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct scanned s;
 		scan(&s, cases[i].text);
 		assert_string_equal(s.scan.text, cases[i].left);

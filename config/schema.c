@@ -51,7 +51,7 @@ static const struct option top[] = {
 	{ "resolvers", FIELD(OPT_LIST, resolvers), .dflt = "", .shown = "those of /etc/resolv.conf", .restart = true,
 	  .doc = "Addresses of the DNS servers to ask." },
 	{ "hosts", FIELD(OPT_TEXT, hosts), .dflt = "", .restart = true,
-	  .doc = "File of static names in the form of hosts(5), plus lines `MX domain preference host`; for closed "
+	  .doc = "File of static names in the form of hosts(5), plus lines `MX preference domain host`; for closed "
 		 "networks." },
 };
 

@@ -1,14 +1,9 @@
 /* config/show_test.c: the table read backwards: a file that loads again, documentation, what needs a restart. */
 #include "config/schema.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
+#include "tests/unit.h"
 
-#include <cmocka.h>
+#include <string.h>
 
 static struct config *load(const char *text)
 {
@@ -51,7 +46,7 @@ static void test_round_trip(void **state)
 	static const char *const files[] = { full, "hostname = a.b receive r { listen = 127.0.0.1:25 }" };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+	for (size_t i = 0; i < COUNT(files); i++) {
 		struct buf once, twice;
 		buf_init(&once, 64 * 1024);
 		buf_init(&twice, 64 * 1024);
@@ -173,7 +168,7 @@ static void test_restart(void **state)
 #undef R
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct config *a = load(cases[i].old), *b = load(cases[i].new);
 		struct buf lines;
 		size_t n = 0;

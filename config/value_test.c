@@ -2,14 +2,9 @@
 #include "config/value.h"
 
 #include "base/must.h"
+#include "tests/unit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 static const struct option *option_at(const char *section, const char *name)
 {
@@ -64,7 +59,7 @@ static void test_values(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct option *o = option_at(cases[i].section, cases[i].option);
 		struct config *item = calloc(1, sizeof *item);
 		struct str word = str_c(cases[i].in);
@@ -75,10 +70,10 @@ static void test_values(void **state)
 		arena_init(&a, SIZE_MAX);
 		buf_init(&out, 1024);
 		bool ok = value_set(o, &word, 1, &a, item, &out);
-		assert_int_equal(ok, cases[i].out != NULL);
+		check(ok == (cases[i].out != NULL), cases[i].in);
 		if (ok)
 			value_put(o, item, &out);
-		assert_string_equal(buf_cstr(&out), ok ? cases[i].out : cases[i].why);
+		check_str(buf_str(&out), str_c(ok ? cases[i].out : cases[i].why), cases[i].in);
 		buf_fini(&out);
 		arena_fini(&a);
 		free(item);
@@ -126,7 +121,7 @@ static void test_same(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct option *o = option_at(cases[i].section, cases[i].option);
 		struct str a = str_c(cases[i].a), b = str_c(cases[i].b), two[2] = { a, b };
 		struct config *x = calloc(1, sizeof *x), *y = calloc(1, sizeof *y);
