@@ -76,6 +76,7 @@ static void check_permissions(struct check *k, size_t i, const char *where)
 	struct conf_receive *r = &k->c->receives[i];
 	int line = check_line(k, "receive", i, "permissions");
 	const struct preset *preset = NULL, *p;
+	bool all_known = true;
 
 	r->perms = 0;
 	r->origin = ENV_INTERNET;
@@ -92,9 +93,10 @@ static void check_permissions(struct check *k, size_t i, const char *where)
 			r->origin = p->origin;
 		} else if (!find_permission(word, &r->perms)) {
 			unknown_permission(k, line, where, word);
+			all_known = false;
 		}
 	}
-	if ((r->perms & PERM_SUBMIT) == 0 && r->permissions.n > 0)
+	if ((r->perms & PERM_SUBMIT) == 0 && r->permissions.n > 0 && all_known)
 		report_warning(k->r, line, "%s: permissions without submit: nobody can send anything", where);
 	if (r->permissions.n == 0)
 		report_error(k->r, line, "%s: permissions: the list is empty", where);

@@ -10,6 +10,7 @@
 
 #include <confuse.h>
 #include <pthread.h>
+#include <string.h>
 
 /* One more than section_n: the array ends with CFG_END. */
 enum { OPTS_MAX = SECTION_OPTIONS_MAX + 1 };

@@ -3,6 +3,8 @@
 
 #include "base/must.h"
 
+#include <stdlib.h>
+
 void report_init(struct report *r, struct arena *a)
 {
 	*r = (struct report){ .arena = a, .lines = arena_alloc(a, REPORT_MAX * sizeof *r->lines) };

@@ -4,6 +4,8 @@
 #include "base/must.h"
 #include "base/time.h"
 
+#include <string.h>
+
 static void *slot(const struct option *o, void *base)
 {
 	return (char *)base + o->offset;
@@ -134,17 +136,6 @@ static bool set_enum(const struct option *o, struct str s, void *at, struct buf 
 	return false;
 }
 
-static bool is_clean(struct str s, struct buf *why)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (chr_is_ctl(s.p[i])) {
-			buf_addf(why, "'" STR_FMT "' holds a control character", STR_ARG(s));
-			return false;
-		}
-	}
-	return true;
-}
-
 static bool set_list(const struct str *words, size_t n, struct arena *a, struct conf_list *to, struct buf *why)
 {
 	struct str *v = NULL;
@@ -154,8 +145,6 @@ static bool set_list(const struct str *words, size_t n, struct arena *a, struct 
 			buf_addf(why, "the list has an empty entry");
 			return false;
 		}
-		if (!is_clean(words[i], why))
-			return false;
 	}
 	if (n > 0) {
 		v = arena_alloc(a, n * sizeof *v);
@@ -174,8 +163,6 @@ bool value_set(const struct option *o, const struct str *words, size_t n, struct
 	must(o->type == OPT_LIST || n == 1);
 	switch (o->type) {
 	case OPT_TEXT:
-		if (!is_clean(words[0], why))
-			return false;
 		*(struct str *)at = value_dup(a, words[0]);
 		return true;
 	case OPT_LIST:

@@ -6,7 +6,9 @@
 #include "config/schema.h"
 
 /* Stores the words (exactly one unless OPT_LIST) in the option's member of the item at `base`, copying them into `a`.
- * On failure returns false, stores nothing and says in `why` what was wrong and what is allowed. */
+ * The words hold no control
+ * bytes (config/scan).  On failure returns false, stores nothing and says in `why` what was wrong and what is allowed.
+ */
 bool value_set(const struct option *o, const struct str *words, size_t n, struct arena *a, void *base, struct buf *why);
 void value_set_default(const struct option *o, struct arena *a, void *base);
 

@@ -51,9 +51,8 @@ void attribute(const struct config *c, const struct caller *k, struct attributio
 enum select_result { SELECT_OK, SELECT_HOLD, SELECT_REJECT };
 
 struct select_query {
-	struct str domain;         /* A-labels, lower case */
-	struct str routing_domain; /* NEXT_PEER: the peer's coexistence domain, looked for when `domain` has no space */
-	uint64_t size;             /* 0 = unknown */
+	struct str domain; /* A-labels, lower case */
+	uint64_t size;     /* 0 = unknown */
 	enum route_next next;
 	bool exchange_policy; /* documented Exchange behaviour: too small and disabled connectors fall through */
 	struct str named;     /* a policy names a connector; empty = by address space */

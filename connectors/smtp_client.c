@@ -142,7 +142,7 @@ static void vset_fault(struct smtp_client *c, struct reply r, bool bad_host, con
 		*p = clean(*p);
 	c->fault.reply = r;
 	c->fault.reply.text = str_c(c->fault.text);
-	c->fault.bad_host = bad_host;
+	c->fault.bad_host = bad_host && c->phase != CLIENT_IDLE;
 }
 
 static void close_client(struct smtp_client *c, bool answered_421)
@@ -171,8 +171,8 @@ void client_fail(struct smtp_client *c, struct reply r, bool bad_host, const cha
 
 static void fail_protocol(struct smtp_client *c, const char *what)
 {
-	client_fail(c, REPLY(451, 4, 5, 0, ""), true, "%s[%s] broke the protocol: %s", c->where.host, c->where.ip,
-		    what);
+	client_fail(c, REPLY(451, 4, 5, 0, ""), c->phase != CLIENT_BUSY, "%s[%s] broke the protocol: %s", c->where.host,
+		    c->where.ip, what);
 }
 
 /* The server's own words end the connection (greeting, EHLO, 421 anywhere). */
@@ -187,7 +187,8 @@ static void fail_reply(struct smtp_client *c, const struct reply *r, enum asked 
 		own.detail = r->detail;
 	}
 	if (r->code == 421 && asked != ASKED_GREETING) {
-		c->fault = (struct smtp_fault){ .reply = own, .bad_host = true };
+		/* on a used connection often "enough for this one": a new one may do */
+		c->fault = (struct smtp_fault){ .reply = own, .bad_host = c->served == 0 };
 		snprintf(c->fault.text, sizeof c->fault.text, "%s", words);
 		c->fault.reply.text = str_c(c->fault.text);
 		close_client(c, true);
@@ -507,7 +508,7 @@ static void on_eof(struct smtp_client *c)
 	if (c->phase == CLIENT_HANDSHAKE)
 		fail_tls(c, REPLY(451, 4, 7, 5, ""), "it closed the connection in the TLS handshake");
 	else
-		client_fail(c, REPLY(451, 4, 4, 2, ""), c->phase != CLIENT_IDLE,
+		client_fail(c, REPLY(451, 4, 4, 2, ""), c->phase != CLIENT_BUSY,
 			    "%s[%s] closed the connection instead of answering %s", c->where.host, c->where.ip,
 			    waited_for(c));
 }
@@ -537,7 +538,7 @@ static void on_failed(struct smtp_client *c)
 		fail_tls(c, REPLY(451, 4, 7, 5, ""), e.text);
 	else
 		client_fail(c, c->phase == CLIENT_CONNECTING ? REPLY(451, 4, 4, 1, "") : REPLY(451, 4, 4, 2, ""),
-			    c->phase != CLIENT_IDLE, "%s[%s]: %s", c->where.host, c->where.ip, e.text);
+			    c->phase != CLIENT_BUSY, "%s[%s]: %s", c->where.host, c->where.ip, e.text);
 }
 
 static void on_stream(struct stream *s, enum stream_event e)
@@ -584,6 +585,9 @@ void smtp_client_start(struct smtp_client *c, struct loop *l, const struct smtp_
 	c->target = *t;
 	c->on_event = on_event;
 	snprintf(c->where.host, sizeof c->where.host, STR_FMT, STR_ARG(t->host));
+	c->target.host = str_c(c->where.host); /* names may be looked up anew while we live */
+	if (t->tls_pattern.n == 0)
+		c->target.tls_pattern = c->target.host;
 	buf_init(&ip, sizeof c->where.ip - 1);
 	net_put_ip(&ip, &t->addr);
 	snprintf(c->where.ip, sizeof c->where.ip, "%s", buf_cstr(&ip));

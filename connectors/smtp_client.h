@@ -68,7 +68,7 @@ struct smtp_txn {
 	bool header_8bit;   /* a header field holds 8-bit bytes: SMTPUTF8 is really needed (when env.smtputf8) */
 	struct arena *arena;
 	void (*fetch)(struct smtp_txn *, uint64_t offset); /* answer with smtp_client_content, not inside the call */
-	void (*done)(struct smtp_txn *);                   /* the transaction's memory is the owner's again */
+	void (*done)(struct smtp_txn *);                   /* this connection is through with it */
 	void *owner;
 
 	/* answered */
@@ -80,6 +80,7 @@ struct smtp_txn {
 
 	/* the pool's */
 	TAILQ_ENTRY(smtp_txn) link;
+	void (*over)(struct smtp_txn *); /* every recipient has a result; the memory is the owner's again */
 	struct hop *hop;
 	struct smtp_client *client; /* the one that sends it now */
 	unsigned tries;
@@ -95,12 +96,12 @@ struct smtp_target { /* copied by start; the views must live as long as the clie
 	enum conf_tls_level level;
 	enum conf_codes codes;
 	struct tls_ctx *tls;    /* NULL: level none */
-	struct str host;        /* server name or IP literal */
-	struct str tls_pattern; /* level domain: what its certificate must name */
+	struct str host;        /* server name or IP literal; copied */
+	struct str tls_pattern; /* level domain: what its certificate must name; empty = host */
 	struct str helo;
 	struct net_addr addr;
 	int64_t tls_ms;
-	bool no_chunking; /* it has answered BDAT with "unknown command" before */
+	const bool *no_chunking; /* it has answered BDAT with "unknown command" before; NULL = no */
 };
 
 enum client_event { CLIENT_READY, CLIENT_DEAD };
@@ -167,7 +168,7 @@ struct smtp_client {
 	/* the pool's */
 	TAILQ_ENTRY(smtp_client) link;
 	struct hop *hop;
-	size_t host_at;
+	bool is_idle; /* in the list of those */
 };
 
 /* Connects.  `fd` >= 0 is used instead of a new connection (tests).  Failure comes as CLIENT_DEAD. */

@@ -199,7 +199,7 @@ static void play_row(const struct row *row)
 				      .host = S("mx.example"),
 				      .helo = S("gw.example"),
 				      .tls_ms = 1000,
-				      .no_chunking = row->no_chunking };
+				      .no_chunking = &row->no_chunking };
 	struct smtp_txn txn = { .env = row->env, .fetch = on_fetch, .done = on_done };
 	struct smtp_rcpt rcpts[RCPTS_MAX] = { 0 };
 	struct arena arena;

@@ -519,7 +519,7 @@ void smtp_client_send(struct smtp_client *c, struct smtp_txn *t)
 	c->asked_n = c->accepted_n = 0;
 	c->offset = c->chunk_left = 0;
 	c->window = STR_NONE;
-	c->bdat = offers(c, EHLO_CHUNKING) && !c->target.no_chunking;
+	c->bdat = offers(c, EHLO_CHUNKING) && !(c->target.no_chunking != NULL && *c->target.no_chunking);
 	c->refused = c->handed_over = c->answered = c->fetching = c->no_bdat = false;
 	c->scan = (struct body_scan){ 0 };
 	body_out_init(&c->body);
