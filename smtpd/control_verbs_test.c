@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-static const char *const conf_text =
+static const char *const conf_template =
 	"site = onprem\n"
 	"hostname = \"mail.contoso.com\"\n"
 	"domain \"contoso.com\" { type = authoritative\n"
@@ -52,7 +52,7 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(b->dir));
 	buf_init(&text, 65536);
 	buf_init(&problems, 65536);
-	struct str conf = str_c(conf_text), head;
+	struct str conf = str_c(conf_template), head;
 	while (conf.n > 0) { /* puts the folder where %s stands */
 		ssize_t at = str_find(conf, S("%s"));
 		head = at < 0 ? conf : str_head(conf, (size_t)at);
