@@ -35,6 +35,7 @@ static int add_row(struct reader *rd, struct host_row row, struct str name)
 	return 0;
 }
 
+/* "MX 10 domain host"; the domain may also come first, as in a zone file. */
 static int read_mx(struct reader *rd, struct str rest)
 {
 	struct host_row row = { .is_mx = true };
@@ -42,6 +43,11 @@ static int read_mx(struct reader *rd, struct str rest)
 	struct buf key;
 	uint64_t v;
 
+	if (!str_u64(preference, UINT16_MAX, &v)) {
+		struct str domain = preference;
+		preference = name;
+		name = domain;
+	}
 	if (!str_u64(preference, UINT16_MAX, &v))
 		return bad(rd, "not a preference", preference);
 	row.preference = (unsigned)v;

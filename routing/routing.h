@@ -212,6 +212,8 @@ struct import_report {
 	bool applied;
 };
 /* One transaction, or nothing: any bad row (one "FILE:LINE: ..." in `problems` each, at most 100) applies nothing.
+ * Returns 0 when the file was judged: out->applied and out->errors say how; -1 when it or the table cannot be read or
+ * written.
  * `replace`: records of `source` that the file does not name are removed, guarded by delete_threshold/percent unless
  * accept_deletes names their exact number. */
 int routing_import(struct routing *r, const char *path, enum import_format f, struct str source, bool replace,
