@@ -15,6 +15,7 @@
 static const char *const conf_template =
 	"site = onprem\n"
 	"hostname = \"mail.contoso.com\"\n"
+	"tls { certificate = \"/etc/tls.pem\" key = \"/etc/tls.key\" }\n"
 	"domain \"contoso.com\" { type = authoritative\n"
 	"  routing_domain = \"contoso.cloud.example\" }\n"
 	"recipients { path = \"%s/rec\" map_size = 64M }\n"
@@ -165,14 +166,14 @@ static const struct {
 	{ "recipients",
 	  "set",
 	  "{\"ADDRESS\":\"w@contoso.com\",\"SETTING\":[\"primary=w@contoso.com\"]}",
-	  0,
-	  { "\"primary\":\"w@contoso.com\"", "\"u@contoso.com\"" } },
+	  2,
+	  { "KEY=VALUE" } },
 	{ "recipients", "set", "{\"ADDRESS\":\"l@contoso.com\",\"SETTING\":[\"loc=local\"]}", 0, { "New record" } },
 	{ "recipients",
 	  "get",
 	  "{\"ADDRESS\":\"U@Contoso.com\"}",
 	  0,
-	  { "\"primary\":\"w@contoso.com\"", "\"batch\":\"7\"" } },
+	  { "\"primary\":\"u@contoso.com\"", "\"batch\":\"7\"" } },
 	{ "recipients", "get", "{\"ADDRESS\":\"no address\"}", 2, { "not a mailbox" } },
 	/* route explain */
 	{ "route",
