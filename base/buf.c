@@ -36,7 +36,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		b->full = true;
 		return NULL;
 	}
-	if (need > b->cap) {
+	if (need > b->cap || b->p == NULL) {
 		while (cap < need)
 			cap *= 2;
 		if (cap > b->max + 1)
@@ -56,12 +56,13 @@ void buf_commit(struct buf *b, size_t n)
 
 bool buf_add(struct buf *b, struct str s)
 {
-	char *to = buf_reserve(b, s.n);
+	char *to;
 
-	if (to == NULL)
+	if (s.n == 0)
+		return !b->full;
+	if ((to = buf_reserve(b, s.n)) == NULL)
 		return false;
-	if (s.n > 0)
-		memcpy(to, s.p, s.n);
+	memcpy(to, s.p, s.n);
 	b->n += s.n;
 	return true;
 }
