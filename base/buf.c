@@ -36,7 +36,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		b->full = true;
 		return NULL;
 	}
-	if (need > b->cap || b->p == NULL) {
+	if (need > b->cap || b->p == NULL) { /* reserving nothing must not look like a full buffer */
 		while (cap < need)
 			cap *= 2;
 		if (cap > b->max + 1)
