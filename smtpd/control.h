@@ -20,8 +20,9 @@ struct control;
 /* What the control socket may see and do; the composition root fills it in. */
 struct control_hooks {
 	void *arg;
-	const struct config *(*config)(void *arg); /* the one in force; called on the control's loop, which takes a ref */
-	const char *config_path;                   /* the file of it, for `config diff`; may be NULL */
+	const struct config *(*config)(
+		void *arg);      /* the one in force; called on the control's loop, which takes a ref */
+	const char *config_path; /* the file of it, for `config diff`; may be NULL */
 	struct routing *routing;
 	struct dns *dns;
 	struct queue *queue;
@@ -30,7 +31,8 @@ struct control_hooks {
 	int (*reload)(void *arg, struct buf *problems);
 	/* Sessions of all loops, by counter name; calls back for each.  Called on the control's loop. */
 	void (*counters)(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to);
-	/* Hop statistics of all loops, gathered; at most max; returns how many it copied.  Called on the control's loop. */
+	/* Hop statistics of all loops, gathered; at most max; returns how many it copied.  Called on the control's
+	 * loop. */
 	size_t (*hops)(void *arg, struct hop_stats *rows, size_t max);
 	int64_t started_ms; /* wall clock */
 };

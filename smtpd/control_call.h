@@ -43,7 +43,11 @@ struct verb_arg { /* a list of them ends with name == NULL */
 
 enum verb_where { VERB_LOOP, VERB_WORKER, VERB_LOCAL }; /* LOCAL: inside `tombolo`, the daemon refuses it */
 
-enum { VERB_OPERATOR = 1 << 0, VERB_OFFLINE = 1 << 1 }; /* changes things | may run in `tombolo --offline -c FILE` */
+enum {
+	VERB_OPERATOR = 1 << 0, /* changes things */
+	VERB_OFFLINE = 1 << 1,  /* may run inside `tombolo --offline -c FILE` */
+	VERB_STORE = 1 << 2,    /* and needs the recipient table there */
+};
 
 struct call;
 
@@ -84,11 +88,12 @@ struct call {
 
 	/* the carrier's: where lines go, and that the answer is complete */
 	void (*emit)(struct call *c, struct str line); /* one JSON object and '\n' */
-	void (*finished)(struct call *c);              /* from call_end on the loop; NULL = the carrier looks at `ended` */
-	bool (*choked)(const struct call *c);          /* the reader is slow; NULL = never */
+	void (*finished)(struct call *c);     /* from call_end on the loop; NULL = the carrier looks at `ended` */
+	bool (*choked)(const struct call *c); /* the reader is slow; NULL = never */
 	void *carrier;
 
-	/* the handler's, on the loop only: goes on when the reader caught up; the reader is gone: cancel and free `state` */
+	/* the handler's, on the loop only: goes on when the reader caught up; the reader is gone: cancel and free
+	 * `state` */
 	void (*resume)(struct call *c);
 	void (*drop)(struct call *c);
 	void *state;
@@ -100,7 +105,8 @@ struct call {
 };
 
 /* Takes `args` and the reference to `config`. */
-void call_init(struct call *c, const struct verb *v, json_t *args, const struct control_hooks *h, struct config *config);
+void call_init(struct call *c, const struct verb *v, json_t *args, const struct control_hooks *h,
+	       struct config *config);
 void call_fini(struct call *c); /* runs drop when the handler still has state */
 
 void call_row(struct call *c, json_t *row); /* takes the row */

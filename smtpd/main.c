@@ -66,37 +66,6 @@ static void on_setup(struct loop_task *task)
 	setup_unref(&next);
 }
 
-static bool same_listeners(const struct config *a, const struct config *b)
-{
-	size_t an = 0, bn = 0;
-
-	for (size_t i = 0; i < a->receive_n; i++)
-		an += a->receives[i].addr_n;
-	for (size_t i = 0; i < b->receive_n; i++)
-		for (size_t k = 0; k < b->receives[i].addr_n; k++, bn++) {
-			bool found = false;
-			for (size_t x = 0; x < a->receive_n && !found; x++)
-				for (size_t y = 0; y < a->receives[x].addr_n && !found; y++)
-					found = net_same_ip(&a->receives[x].addrs[y], &b->receives[i].addrs[k]) &&
-						net_port(&a->receives[x].addrs[y]) ==
-							net_port(&b->receives[i].addrs[k]);
-			if (!found)
-				return false;
-		}
-	return an == bn;
-}
-
-static bool may_replace(const struct config *old, const struct config *new, struct buf *problems)
-{
-	bool ok = config_restart_diff(old, new, problems) == 0;
-
-	if (!same_listeners(old, new)) {
-		buf_add(problems, S("receive.listen: needs a restart\n"));
-		ok = false;
-	}
-	return ok;
-}
-
 /* Slow; on the control worker or the reload thread.  0, or -1 and the old configuration stays in force. */
 static int app_reload(void *arg, struct buf *problems)
 {
@@ -106,7 +75,7 @@ static int app_reload(void *arg, struct buf *problems)
 
 	pthread_mutex_lock(&app->reload_lock);
 	struct setup *next = setup_load(app->path, problems);
-	if (next == NULL || !may_replace(app->setup->config, next->config, problems))
+	if (next == NULL || config_restart_diff(app->setup->config, next->config, problems) > 0)
 		goto out;
 	if (routing_reconfigure(app->shared.routing, next->config, &e) != 0) {
 		buf_addf(problems, "%s\n", e.text);
@@ -387,6 +356,7 @@ static int open_control(struct app *app, struct err *e)
 	struct control_hooks h = {
 		.arg = app,
 		.config = app_config,
+		.config_path = app->path,
 		.routing = app->shared.routing,
 		.dns = app->shared.dns,
 		.queue = app->shared.queue,
