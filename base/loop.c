@@ -18,6 +18,8 @@ struct loop {
 	ev_prepare before;
 	ev_timer alarm;
 	int64_t now_ms;
+	unsigned turn; /* counts; 0 only before the first */
+	bool ending_turn;
 	struct loop_timer **heap; /* min-heap on key_ms, 1-based through timer->at */
 	size_t heap_n, heap_cap;
 	struct loop_task *deferred, **deferred_end;
@@ -96,6 +98,9 @@ void loop_timer_set(struct loop_timer *t, int64_t in_ms)
 	struct loop *l = t->loop;
 
 	t->due_ms = l->now_ms + (in_ms < 0 ? 0 : in_ms);
+	/* "at once" from the turn's end means the next turn: a timer that sets itself must not keep the loop from
+	 * sockets */
+	t->not_in_turn = l->ending_turn && in_ms <= 0 ? l->turn : 0;
 	if (t->at != 0 && t->key_ms <= t->due_ms)
 		return; /* lazily: fires early, sees that it is not due, goes back in */
 	if (t->at != 0) {
@@ -120,9 +125,14 @@ void loop_timer_stop(struct loop_timer *t)
 	t->due_ms = INT64_MAX;
 }
 
+static bool has_due_timer(const struct loop *l)
+{
+	return l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms && l->heap[0]->not_in_turn != l->turn;
+}
+
 static void run_timers(struct loop *l)
 {
-	while (l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms) {
+	while (has_due_timer(l)) {
 		struct loop_timer *t = l->heap[0];
 		if (t->due_ms > l->now_ms) {
 			t->key_ms = t->due_ms;
@@ -242,10 +252,13 @@ static void before_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 	struct loop *l = ev_userdata(ev);
 
 	l->now_ms = clock_mono_ms();
+	l->turn++;
+	l->ending_turn = true;
 	do {
 		run_timers(l);
 		run_deferred(l);
-	} while (l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms);
+	} while (has_due_timer(l));
+	l->ending_turn = false;
 	free_garbage(l);
 	log_flush();
 	int64_t left = l->heap_n == 0 ? INT32_MAX : l->heap[0]->key_ms - l->now_ms;
