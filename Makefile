@@ -12,7 +12,9 @@ OBJ   := $(SRC:%.c=$(B)/%.o)
 LIB   := $(B)/libtombolo.a
 UNIT  := $(patsubst %.c,$(B)/%,$(wildcard $(ROOMS:%=%/*_test.c)))
 FUZZ  := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
-TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c perf/*.c))
+TOOLS := $(patsubst %.c,$(B)/%,$(filter-out tests/tools/vectors_%.c,$(wildcard tests/tools/*.c perf/*.c)))
+# what the tools share: a small SMTP server and client, the scenario player's parts, the kinds of vectors
+KIT   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/kit/*.c tests/play/*.c tests/tools/vectors_*.c))
 
 CC     := gcc
 CFLAGS := -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -22,8 +24,8 @@ F.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-
 F.tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS += $(F.$(V))
 LDFLAGS := $(filter -f%,$(F.$(V))) -pthread -pie -Wl,-z,relro,-z,now
-# libev statically: its shared library exports libevent's names, which libunbound would then call
-LIBS  := -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -l:libev.a -lm
+# libev statically and before libunbound: it also exports libevent's names, which libunbound would then call
+LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lm
 
 .PHONY: all test lint check-asan check-tsan fuzz torture crash perf interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
@@ -47,7 +49,9 @@ $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(UNIT): %: %.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
-$(TOOLS): %: %.o $(LIB)
+$(B)/libkit.a: $(KIT)
+	@rm -f $@ && ar rcs $@ $^
+$(TOOLS): %: %.o $(B)/libkit.a $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

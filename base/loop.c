@@ -18,8 +18,6 @@ struct loop {
 	ev_prepare before;
 	ev_timer alarm;
 	int64_t now_ms;
-	unsigned turn; /* counts; 0 only before the first */
-	bool ending_turn;
 	struct loop_timer **heap; /* min-heap on key_ms, 1-based through timer->at */
 	size_t heap_n, heap_cap;
 	struct loop_task *deferred, **deferred_end;
@@ -98,9 +96,6 @@ void loop_timer_set(struct loop_timer *t, int64_t in_ms)
 	struct loop *l = t->loop;
 
 	t->due_ms = l->now_ms + (in_ms < 0 ? 0 : in_ms);
-	/* "at once" from the turn's end means the next turn: a timer that sets itself must not keep the loop from
-	 * sockets */
-	t->not_in_turn = l->ending_turn && in_ms <= 0 ? l->turn : 0;
 	if (t->at != 0 && t->key_ms <= t->due_ms)
 		return; /* lazily: fires early, sees that it is not due, goes back in */
 	if (t->at != 0) {
@@ -125,16 +120,15 @@ void loop_timer_stop(struct loop_timer *t)
 	t->due_ms = INT64_MAX;
 }
 
-static bool has_due_timer(const struct loop *l)
-{
-	return l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms && l->heap[0]->not_in_turn != l->turn;
-}
-
+/* In order of due times also when the clock jumped past many.  At most as many as there are now: a timer that its own
+ * handler sets to 0 must not keep the loop from its descriptors. */
 static void run_timers(struct loop *l)
 {
-	while (has_due_timer(l)) {
+	size_t most = l->heap_n;
+
+	while (most > 0 && l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms) {
 		struct loop_timer *t = l->heap[0];
-		if (t->due_ms > l->now_ms) {
+		if (t->due_ms > t->key_ms) { /* was moved lazily */
 			t->key_ms = t->due_ms;
 			heap_down(l, 1);
 			continue;
@@ -142,6 +136,7 @@ static void run_timers(struct loop *l)
 		heap_remove(l, t);
 		t->due_ms = INT64_MAX;
 		t->fn(t);
+		most--;
 	}
 }
 
@@ -177,6 +172,7 @@ static void run_posted(struct loop *l)
 	l->posted_end = &l->posted;
 	if (l->stopping)
 		ev_break(l->ev, EVBREAK_ALL);
+	l->stopping = false;
 	pthread_mutex_unlock(&l->lock);
 	run_list(list);
 }
@@ -252,16 +248,13 @@ static void before_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 	struct loop *l = ev_userdata(ev);
 
 	l->now_ms = clock_mono_ms();
-	l->turn++;
-	l->ending_turn = true;
-	do {
-		run_timers(l);
-		run_deferred(l);
-	} while (has_due_timer(l));
-	l->ending_turn = false;
+	run_timers(l);
+	run_deferred(l);
 	free_garbage(l);
 	log_flush();
 	int64_t left = l->heap_n == 0 ? INT32_MAX : l->heap[0]->key_ms - l->now_ms;
+	if (left < 0)
+		left = 0;
 	ev_now_update(ev);
 	ev_timer_stop(ev, &l->alarm);
 	ev_timer_set(&l->alarm, clock_wait_ms(left) / 1000.0, 0.0);

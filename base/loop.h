@@ -40,10 +40,9 @@ void loop_io_stop(struct loop_io *io);                /* harmless when stopped *
 struct loop_timer {
 	void (*fn)(struct loop_timer *t);
 	struct loop *loop;
-	int64_t due_ms;       /* when it is to fire; INT64_MAX = stopped */
-	int64_t key_ms;       /* where it stands in the heap */
-	size_t at;            /* heap index + 1; 0 = not in the heap */
-	unsigned not_in_turn; /* set for "at once" while timers ran: fires in the next turn */
+	int64_t due_ms; /* when it is to fire; INT64_MAX = stopped */
+	int64_t key_ms; /* where it stands in the heap */
+	size_t at;      /* heap index + 1; 0 = not in the heap */
 };
 
 void loop_timer_init(struct loop *l, struct loop_timer *t, void (*fn)(struct loop_timer *));

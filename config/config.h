@@ -238,6 +238,11 @@ size_t config_restart_diff(const struct config *old, const struct config *new, s
 void config_show(const struct config *c, struct buf *out); /* effective values, as a file that would load */
 void config_doc(struct buf *out);                          /* docs/CONFIG.md from the option table */
 
+/* A pattern of certificate names (spec 3.5.3): "name" or "*.name", name of two labels at least.  NULL when it is one,
+ * and then its normal form (A-labels, lower case, no dot at the end) is added to `normal`, which may be NULL; else what
+ * is wrong with it. */
+const char *conf_pattern_check(struct str pattern, struct buf *normal);
+
 const char *conf_tls_level_name(enum conf_tls_level l);
 const char *conf_site_name(enum conf_site s);
 

@@ -39,7 +39,8 @@ const char *kind_name(enum rcpt_kind k); /* "UNK_RELAY_PEER" */
 bool kind_parse(struct str s, enum rcpt_kind *k);
 
 enum rcpt_loc { LOC_LOCAL, LOC_REMOTE, LOC_BOTH, LOC_GROUP, LOC_CONTACT, LOC_REDIRECT, LOC_DISABLED };
-const char *loc_name(enum rcpt_loc l);
+const char *loc_name(enum rcpt_loc l); /* "remote" */
+bool loc_parse(struct str s, enum rcpt_loc *l);
 
 struct mode { /* one record in the recipient store */
 	enum conf_side mx;
@@ -64,6 +65,10 @@ struct route_facts {
 	bool moved_recently;  /* inside move_grace or disagreement_defer (R44) */
 	bool grace_over;      /* of the mode change (R05) */
 	bool disabled;        /* the record exists and is disabled: as unknown */
+	bool is_group;        /* a group, whose home decides between LOCAL and REMOTE */
+	bool auth_required;   /* the record takes mail from authenticated senders only (R12, spec 2.6) */
+	bool redirect_loop;   /* following redirections passed max_redirects (R02) */
+	bool table_stale;     /* the table is older than recipients.max_age (R03, spec 2.5.7) */
 	bool return_internal; /* of the inbound connector (R43) */
 	bool peer_relay;      /* relaying for the peer without CMT allowed (R51) */
 	bool routing_public;  /* R16 off */
@@ -111,6 +116,8 @@ void route_decide(const struct route_facts *f, struct verdict *out, struct route
 /* ---- recipients and domains ---- */
 
 struct routing; /* the store of recipients and mode, and the domains of one configuration beside it */
+struct store_txn;
+struct domain_set;
 
 struct routing *routing_open(const struct config *c, struct err *e);
 void routing_close(struct routing **r);
@@ -135,11 +142,12 @@ struct rcpt_record {
 /* What one decision sees.  Lives on the caller's stack; end it before the loop turn ends. */
 struct routing_view {
 	struct routing *routing;
-	void *txn;     /* the store's */
-	void *domains; /* reference to the domain set */
+	struct store_txn *txn;
+	struct domain_set *domains; /* a reference; what located.domain points into */
 	struct mode mode;
 	uint64_t serial; /* of the table */
 	bool stale;      /* older than recipients.max_age: TABLE-STALE 451 4.3.0 */
+	int64_t now_ms;  /* wall clock at the begin */
 };
 
 int routing_begin(struct routing *r, struct routing_view *v, struct err *e); /* cheap: microseconds */
@@ -149,7 +157,7 @@ struct located {
 	enum rcpt_kind kind;
 	bool found; /* a record, copied into the arena */
 	struct rcpt_record record;
-	const struct conf_domain *domain; /* accepted domain it belongs to, NULL = external */
+	const struct conf_domain *domain; /* accepted domain it belongs to, NULL = external; valid until routing_end */
 	bool plus;                        /* found under the address without its +tag */
 };
 
@@ -164,21 +172,30 @@ struct route_query { /* one recipient of one message */
 	enum env_class class;
 	enum env_org org;
 	bool token_seen, redirected, return_internal, peer_relay;
+	bool host_is_source;     /* the caller is the host this domain is relayed to (R48) */
 	const struct mode *mode; /* to ask "what if"; NULL = the mode in force */
+	bool dry;                /* explain: a disagreement of the sides is not remembered (R44) */
 };
 
 struct route {
 	struct verdict verdict;
 	struct route_facts facts;
 	struct located located;
+	unsigned redirects;    /* how many contacts and redirections of ours were followed to get here */
 	struct str rcpt;       /* address for RCPT TO at the next hop (arena) */
 	struct str hop_domain; /* what connector selection goes by: the routing or recipient domain */
 	struct str hop_host;   /* a fixed host (record.local_host, relay_to host:...); empty = connector decides */
+	struct str copy_to;    /* loc=both: a second copy is for this address on the other side; empty = none */
 };
 
-/* locate + decide + address form; the one entry for session, delivery and explain. */
+/* locate + decide + address form; the one entry for session, delivery and explain.  Contacts and redirections of ours
+ * are followed (at most loop.max_redirects, then R02); mail to strangers goes out as our own (SELF) then.
+ * False like routing_locate. */
 bool routing_route(struct routing_view *v, const struct route_query *q, struct arena *arena, struct route *out,
 		   struct route_trace *trace, struct err *e);
+
+/* The decision in words, several lines: what is known about the recipient, each rule looked at, what follows. */
+void route_explain(const struct route *rt, const struct route_trace *trace, struct buf *out);
 
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
 
@@ -195,6 +212,8 @@ struct import_report {
 	bool applied;
 };
 /* One transaction, or nothing: any bad row (one "FILE:LINE: ..." in `problems` each, at most 100) applies nothing.
+ * Returns 0 when the file was judged: out->applied and out->errors say how; -1 when it or the table cannot be read or
+ * written.
  * `replace`: records of `source` that the file does not name are removed, guarded by delete_threshold/percent unless
  * accept_deletes names their exact number. */
 int routing_import(struct routing *r, const char *path, enum import_format f, struct str source, bool replace,
@@ -218,9 +237,11 @@ int routing_stats(struct routing *r, struct routing_stats *out, struct err *e);
 
 struct dns; /* one per process; any loop may ask */
 
-/* `hosts`: static answers first (conf hosts file: "192.0.2.1 name..." and "MX 10 domain host" lines). */
+/* `hosts`: path of a file of static answers, asked first ("192.0.2.1 name..." and "MX 10 domain host" lines); empty =
+ * none.  Without resolvers those of /etc/resolv.conf are asked.  Answers are validated (DNSSEC) where the resolvers let
+ * signatures through; else that is logged once and they count as unsigned. Call from the home loop's thread. */
 struct dns *dns_open(struct loop *home, const struct conf_list *resolvers, struct str hosts, struct err *e);
-void dns_close(struct dns **d);
+void dns_close(struct dns **d); /* when no lookup is open any more; home loop */
 
 enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_FAILED }; /* FAILED = try later; bogus counts as FAILED */
 
@@ -240,9 +261,9 @@ struct dns_lookup {
 	struct mx_host *hosts;
 	size_t host_n;  /* by preference, equals shuffled, at most DNS_ADDRS_MAX addresses in all */
 	char text[160]; /* why FAILED */
-	void *state;
+	void *state;    /* owns hosts */
 };
-enum { DNS_ADDRS_MAX = 100 };
+enum { DNS_ADDRS_MAX = 100, DNS_HOSTS_MAX = 20, DNS_DEADLINE_MS = 20000 };
 
 /* MX of a domain with the addresses of its hosts (IPv4 and IPv6).  Asked from `loop`, answered on `loop`. */
 void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t port, struct dns_lookup *q,
@@ -251,5 +272,11 @@ void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t
 void dns_lookup_host(struct dns *d, struct loop *loop, struct str name, uint16_t port, struct dns_lookup *q,
 		     void (*done)(struct op *));
 void dns_lookup_fini(struct dns_lookup *q); /* cancels, frees; harmless when unused */
+
+/* Best preference first, equals in an order drawn from `seed`. */
+void mx_order(struct mx_host *hosts, size_t n, uint64_t seed);
+/* RFC 5321 5.1: when one of the (ordered) hosts is ourselves, it and all of its preference and worse are no way out.
+ * Returns how many remain.  An own address of 0.0.0.0 or :: stands for the loopback ones. */
+size_t mx_drop_self(struct mx_host *hosts, size_t n, const struct net_addr *own, size_t own_n);
 
 #endif

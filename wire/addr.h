@@ -42,13 +42,17 @@ bool addr_is_helo(struct str s);
 bool addr_normalize(const struct addr *a, bool exact, struct buf *key);
 bool addr_normalize_domain(struct str domain, struct buf *out);
 
-/* xtext (RFC 3461 4).  decode: false for bad syntax or when the value holds control bytes. */
+/* Well-formed UTF-8 (RFC 3629) without control characters and without those that reorder or end lines: C1, U+2028,
+ * U+2029, bidi controls, U+FEFF, noncharacters. */
+bool addr_is_utf8(struct str s);
+
+/* xtext (RFC 3461 4).  Both are false for bad syntax and when the decoded value holds control bytes. */
 bool addr_is_xtext(struct str s);
 bool addr_xtext_decode(struct str s, struct buf *out);
 void addr_xtext_encode(struct str s, struct buf *out);
 
-/* True when every byte may stand in an SMTP command argument: no control byte, no SP... the client's serialiser asserts
- * it. */
+/* True when the bytes can stand between the < and > of a command: no control byte, and SP < > only inside quotes, which
+ * are closed.  The client's serialiser asserts it. */
 bool addr_is_clean(struct str s);
 
 #endif

@@ -23,11 +23,13 @@ struct ehlo {
 	unsigned caps;
 	uint64_t size;     /* SIZE value, 0 = none given */
 	unsigned rcpt_max; /* LIMITS RCPTMAX (RFC 9422), 0 = none */
+	struct str auth;   /* mechanisms: "PLAIN LOGIN"; from ehlo_parse a view into the reply */
 };
 
 /* The complete 250 reply: "250-<name> greets <client>" and one line per capability, sorted as declared. */
 void ehlo_put(struct buf *out, const struct ehlo *e, struct str name, struct str client);
-/* From a client-side EHLO reply (wire/reply): unknown keywords are ignored, case does not matter. */
+/* From a client-side EHLO reply (wire/reply): the first line is the greeting, unknown keywords are ignored, case does
+ * not matter. */
 void ehlo_parse(const struct reply *r, struct ehlo *out);
 
 #endif

@@ -3,6 +3,7 @@
  *
  * Feed bytes as they arrive; a field is reported when its last line is known (the next line does not fold).  The header
  * ends at the first empty line, or before the first line that is no field and no fold (then `broken` is set).
+ * A line ends at LF, with or without CR (what may pass is judged by wire/body).
  * Field names compare without case and without blanks before the colon.  Views are valid during the callback only. */
 #ifndef WIRE_HEADER_H
 #define WIRE_HEADER_H
@@ -22,8 +23,8 @@ struct header_scan {
 	uint64_t end;     /* offset of the body (behind the empty line); valid when done */
 	unsigned fields;
 	unsigned received, received_own; /* Received fields; those "by" our own name */
-	bool done, broken, too_big;
-	size_t max_bytes; /* of the whole header block */
+	bool done, broken, too_big;      /* too_big: refuse the message; `end` then means nothing */
+	size_t max_bytes;                /* of the whole header block */
 	unsigned max_fields;
 	struct str own_name;                                       /* for received_own */
 	void (*on_field)(void *arg, const struct header_field *f); /* may be NULL */
@@ -32,7 +33,8 @@ struct header_scan {
 
 void header_scan_init(struct header_scan *h, size_t max_bytes, unsigned max_fields, struct str own_name);
 void header_scan_fini(struct header_scan *h);
-/* Returns bytes of `run` that belong to the header (all of them until done). */
+/* Returns how many bytes of `run` lie before `end` (all of them until done).  A line that breaks the header may have
+ * begun in an earlier run: then `end` lies before this run and 0 is returned.  After done it costs nothing. */
 size_t header_scan_add(struct header_scan *h, struct str run);
 void header_scan_finish(struct header_scan *h); /* end of message: a header without body is a header */
 

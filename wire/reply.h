@@ -30,7 +30,8 @@ static inline bool reply_is_permanent(const struct reply *r)
 	return r->code >= 500;
 }
 
-/* Appends the reply, CRLF included; lines are cut at 510 bytes; control and (unless utf8) 8-bit bytes become '?'. */
+/* Appends the reply, CRLF included.  Lines are cut at 510 bytes (the challenge of a 334 is not), TAB becomes SP, other
+ * control and 8-bit bytes become '?'.  Empty text gets a default; the enhanced code's class follows the basic code. */
 void reply_put(struct buf *out, const struct reply *r);
 
 enum { REPLY_LINES_MAX = 1000, REPLY_BYTES_MAX = 64 * 1024, REPLY_LINE_MAX = 4096 };
@@ -39,12 +40,15 @@ enum reply_error { REPLY_MORE = 0, REPLY_TOO_LONG = -1, REPLY_SYNTAX = -2, REPLY
 
 /* Takes one complete reply off `in`.  Returns bytes used (> 0), REPLY_MORE, or a negative reply_error (close the
  * connection). Accepts "250-", "250 ", "250" alone; LF without CR only when `lax`.  out->text is the view of everything
- * after the first line's code (separators and CRLFs of later lines included; see reply_lines), the enhanced code is
- * parsed off the first line and clamped to the class of the basic code (CVE-2026-43964); absent = class 0. */
+ * behind the first line's code, later codes and all CRLFs included: read it with reply_lines or reply_put_flat.  The
+ * enhanced code is parsed off the first line and clamped to the class of the basic code (CVE-2026-43964); absent =
+ * class 0. */
 int reply_next(struct str in, bool lax, struct reply *out);
 
 /* Walks the lines of a client-side reply: *line is the text after code and separator, enhanced code included. */
 bool reply_lines(struct str *rest, struct str *line);
+/* A client-side reply as one clean line for logs and reports: "550 5.1.1 no such user". */
+void reply_put_flat(struct buf *out, const struct reply *r);
 
 /* "5.1.1" -> parts.  False when it is not class.subject.detail with class 2, 4 or 5 and numbers < 1000. */
 bool reply_parse_enhanced(struct str s, unsigned char *class, unsigned short *subject, unsigned short *detail);

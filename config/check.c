@@ -1,0 +1,271 @@
+/* config/check.c: helpers of the checks, the top level, and the rules between sections. */
+#include "config/check.h"
+
+#include "base/must.h"
+#include "config/value.h"
+#include "wire/addr.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* ---- helpers ---- */
+
+bool check_written(const struct check *k, const char *section, size_t i, const char *option)
+{
+	const struct section *s = section_find(str_c(section));
+	must(s != NULL);
+	const struct scan_item *item = scan_item(k->scan, s, i);
+
+	return item != NULL && scan_line(item, option) != 0;
+}
+
+int check_line(const struct check *k, const char *section, size_t i, const char *option)
+{
+	const struct section *s = section_find(str_c(section));
+	must(s != NULL);
+	const struct scan_item *item = scan_item(k->scan, s, i);
+
+	if (item == NULL)
+		return 0;
+	return scan_line(item, option) != 0 ? scan_line(item, option) : item->line;
+}
+
+bool check_domain_name(struct check *k, struct str in, struct str *out)
+{
+	struct buf b;
+
+	buf_init(&b, 1024);
+	bool ok = in.n > 0 && addr_normalize_domain(in, &b) && addr_is_domain(buf_str(&b), false);
+	if (ok)
+		*out = value_dup(k->arena, buf_str(&b));
+	buf_fini(&b);
+	return ok;
+}
+
+void check_ranges(struct check *k, int line, const char *where, const char *option, const struct conf_list *list,
+		  struct net_cidr **ranges, size_t *n)
+{
+	struct net_cidr *v = arena_alloc(k->arena, list->n * sizeof *v);
+	size_t good = 0;
+
+	must(v != NULL);
+	for (size_t i = 0; i < list->n; i++) {
+		if (net_parse_cidr(list->v[i], &v[good]))
+			good++;
+		else
+			report_error(k->r, line,
+				     "%s: %s: '" STR_FMT
+				     "' is not an address range like 10.0.0.0/8 (all bits after the "
+				     "prefix zero)",
+				     where, option, STR_ARG(list->v[i]));
+	}
+	*ranges = v;
+	*n = good;
+}
+
+void check_key_pair(struct check *k, int line, const char *where, struct str certificate, struct str key)
+{
+	if (certificate.n > 0 && key.n == 0)
+		report_error(k->r, line, "%s: there is a certificate, but no key", where);
+	if (certificate.n == 0 && key.n > 0)
+		report_error(k->r, line, "%s: there is a key, but no certificate", where);
+}
+
+const char *check_where(struct check *k, const char *section, struct str name)
+{
+	struct buf b;
+
+	buf_init(&b, 8192);
+	buf_addf(&b, "%s \"" STR_FMT "\"", section, STR_ARG(name));
+	struct str where = value_dup(k->arena, buf_str(&b));
+	buf_fini(&b);
+	return where.p;
+}
+
+/* ---- top level and single sections ---- */
+
+static void check_hostname(struct check *k)
+{
+	struct config *c = k->c;
+	int line = check_line(k, "", 0, "hostname");
+	char name[256] = "";
+
+	if (c->hostname.n == 0) {
+		line = 0;
+		if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0')
+			memcpy(name, "localhost", sizeof "localhost");
+		c->hostname = value_dup(k->arena, str_c(name));
+	}
+	if (!check_domain_name(k, c->hostname, &c->hostname))
+		report_error(k->r, line, "hostname: '" STR_FMT "' is not a domain name", STR_ARG(c->hostname));
+	else if (str_chr(c->hostname, '.') < 0)
+		report_warning(k->r, line, "hostname: '" STR_FMT "' has no dot, many servers refuse such a name",
+			       STR_ARG(c->hostname));
+}
+
+static void check_postmaster(struct check *k)
+{
+	struct config *c = k->c;
+	struct str domain = c->hostname;
+	struct addr a;
+	struct buf b;
+
+	if (c->postmaster.n > 0) {
+		if (addr_parse(c->postmaster, &(struct addr_rules){ .smtputf8 = false }, &a) != ADDR_OK)
+			report_error(k->r, check_line(k, "", 0, "postmaster"),
+				     "postmaster: '" STR_FMT "' is not a mail address", STR_ARG(c->postmaster));
+		return;
+	}
+	for (size_t i = 0; i < c->domain_n; i++)
+		if (c->domains[i].is_default)
+			domain = c->domains[i].name;
+	buf_init(&b, 1024);
+	buf_addf(&b, "postmaster@" STR_FMT, STR_ARG(domain));
+	c->postmaster = value_dup(k->arena, buf_str(&b));
+	buf_fini(&b);
+}
+
+static void check_resolvers(struct check *k)
+{
+	const struct conf_list *l = &k->c->resolvers;
+	struct net_addr a;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (!net_parse_addr(l->v[i], 53, &a))
+			report_error(k->r, check_line(k, "", 0, "resolvers"),
+				     "resolvers: '" STR_FMT "' is not an address like 192.0.2.53 or [2001:db8::53]:53",
+				     STR_ARG(l->v[i]));
+}
+
+static void check_tls(struct check *k)
+{
+	const struct conf_tls *t = &k->c->tls;
+
+	check_key_pair(k, check_line(k, "tls", 0, t->key.n > 0 ? "key" : "certificate"), "tls", t->certificate, t->key);
+	if (!str_eq(t->min, S("1.2")) && !str_eq(t->min, S("1.3")))
+		report_error(k->r, check_line(k, "tls", 0, "min"), "tls.min: '" STR_FMT "' is not one of 1.2, 1.3",
+			     STR_ARG(t->min));
+	if (t->crl == CRL_HARD && t->crl_file.n == 0)
+		report_error(k->r, check_line(k, "tls", 0, "crl"),
+			     "tls.crl: hard refuses every certificate without a crl_file");
+	if (t->crl == CRL_OFF && t->crl_file.n > 0)
+		report_warning(k->r, check_line(k, "tls", 0, "crl_file"), "tls.crl_file is not read while crl = off");
+	if (t->client_cert_eku == EKU_CLIENT)
+		report_warning(k->r, check_line(k, "tls", 0, "client_cert_eku"),
+			       "tls.client_cert_eku: public authorities no longer issue certificates for clients, most "
+			       "peers will not be recognised");
+}
+
+static void check_queue(struct check *k)
+{
+	const struct conf_queue *q = &k->c->queue;
+
+	if (q->retry_first_ms > q->retry_max_interval_ms)
+		report_error(k->r, check_line(k, "queue", 0, "retry_first"),
+			     "queue.retry_first is longer than queue.retry_max_interval");
+	if (check_written(k, "queue", 0, "delay_report") && q->delay_report_ms >= q->expire_ms)
+		report_warning(k->r, check_line(k, "queue", 0, "delay_report"),
+			       "queue.delay_report is not shorter than queue.expire: no such report will be sent");
+	if (q->segment_message_max > q->segment_bytes / 4)
+		report_error(k->r, check_line(k, "queue", 0, "segment_message_max"),
+			     "queue.segment_message_max is more than a quarter of queue.segment_size");
+}
+
+/* ---- between sections ---- */
+
+static bool any_send(const struct config *c, bool (*is)(const struct conf_send *))
+{
+	for (size_t i = 0; i < c->send_n; i++)
+		if (c->sends[i].enabled && is(&c->sends[i]))
+			return true;
+	return false;
+}
+
+static bool leads_to_peer(const struct conf_send *s)
+{
+	return s->peer;
+}
+
+static bool is_smarthost_way_out(const struct conf_send *s)
+{
+	for (size_t i = 0; i < s->space_n; i++)
+		if (s->spaces[i].any && s->smarthosts.n > 0)
+			return true;
+	return false;
+}
+
+static void check_egress(struct check *k, const char *option, enum conf_egress way)
+{
+	int line = check_line(k, "egress", 0, option);
+
+	if (way == EGRESS_CLOUD && !any_send(k->c, leads_to_peer))
+		report_error(k->r, line, "egress.%s = cloud, but no enabled send section has peer = yes", option);
+	if (way == EGRESS_SMARTHOST && !any_send(k->c, is_smarthost_way_out))
+		report_error(k->r, line,
+			     "egress.%s = smarthost, but no enabled send section has smarthosts and the space *",
+			     option);
+}
+
+static void check_mode(struct check *k)
+{
+	const struct config *c = k->c;
+	int line = check_line(k, "mode", 0, "cmt");
+	bool peer_in = false;
+
+	for (size_t i = 0; i < c->inbound_n; i++)
+		peer_in = peer_in || (c->inbounds[i].enabled && c->inbounds[i].type == INBOUND_PEER);
+	if (c->mode.cmt && !any_send(c, leads_to_peer))
+		report_error(k->r, line, "mode.cmt = yes, but no enabled send section has peer = yes");
+	if (c->mode.cmt && !peer_in)
+		report_error(
+			k->r, line,
+			"mode.cmt = yes, but no enabled inbound section has type = peer: the mail of the other side "
+			"would not be recognised");
+}
+
+static void check_routing_domains(struct check *k)
+{
+	const struct config *c = k->c;
+
+	for (size_t i = 0; i < c->domain_n; i++)
+		if (c->domains[i].routing_domain.n > 0 && !any_send(c, leads_to_peer))
+			report_warning(k->r, check_line(k, "domain", i, "routing_domain"),
+				       "domain \"" STR_FMT "\": mail for " STR_FMT
+				       " has no way of its own: no enabled send section has peer = yes",
+				       STR_ARG(c->domains[i].name), STR_ARG(c->domains[i].routing_domain));
+}
+
+/* A connector that needs TLS is dead where no listener can offer it. */
+static void check_inbound_tls(struct check *k)
+{
+	const struct config *c = k->c;
+
+	for (size_t i = 0; i < c->receive_n; i++)
+		if (c->receives[i].starttls && (c->receives[i].certificate.n > 0 || c->tls.certificate.n > 0))
+			return;
+	for (size_t i = 0; i < c->inbound_n; i++) {
+		const struct conf_inbound *in = &c->inbounds[i];
+		if (in->enabled && (in->require_tls || in->sender_certificate.n > 0))
+			report_error(k->r, check_line(k, "inbound", i, "require_tls"),
+				     "inbound \"" STR_FMT "\" needs TLS, but no receive section has a certificate",
+				     STR_ARG(in->name));
+	}
+}
+
+void check_config(struct check *k)
+{
+	check_hostname(k);
+	check_domains(k);
+	check_postmaster(k);
+	check_resolvers(k);
+	check_tls(k);
+	check_receives(k);
+	check_inbounds(k);
+	check_sends(k);
+	check_queue(k);
+	check_mode(k);
+	check_egress(k, "onprem", k->c->egress.onprem);
+	check_egress(k, "cmt", k->c->egress.cmt);
+	check_routing_domains(k);
+	check_inbound_tls(k);
+}

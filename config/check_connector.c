@@ -1,0 +1,310 @@
+/* config/check_connector.c: rules for connectors: who is calling (inbound, spec 3.3) and which way out
+ * (send, 3.2, 3.6). */
+#include "config/check.h"
+
+#include "base/must.h"
+#include "config/value.h"
+
+/* Patterns of certificate names, each replaced by its normal form. */
+static void check_patterns(struct check *k, int line, const char *where, const char *option, struct conf_list *l)
+{
+	struct buf normal;
+
+	buf_init(&normal, 1024);
+	for (size_t i = 0; i < l->n; i++) {
+		buf_reset(&normal);
+		const char *why = conf_pattern_check(l->v[i], &normal);
+		if (why == NULL)
+			l->v[i] = value_dup(k->arena, buf_str(&normal));
+		else
+			report_error(k->r, line, "%s: %s: '" STR_FMT "': %s", where, option, STR_ARG(l->v[i]), why);
+	}
+	buf_fini(&normal);
+}
+
+/* "name", "*.name" or "*" into their parts.  Here *.name is the name and all below it. */
+static bool parse_domain_space(struct check *k, struct str in, struct conf_space *out)
+{
+	if (str_eq(in, S("*"))) {
+		out->any = true;
+		return true;
+	}
+	out->sub = str_starts(in, S("*."));
+	return check_domain_name(k, out->sub ? str_skip(in, 2) : in, &out->domain);
+}
+
+/* ---- inbound ---- */
+
+static void check_sender_domains(struct check *k, size_t i, const char *where)
+{
+	struct conf_inbound *in = &k->c->inbounds[i];
+	struct conf_list *l = &in->sender_domains;
+
+	for (size_t j = 0; j < l->n; j++) {
+		struct conf_space s = { 0 };
+		if (!parse_domain_space(k, l->v[j], &s)) {
+			report_error(k->r, check_line(k, "inbound", i, "sender_domains"),
+				     "%s: sender_domains: '" STR_FMT "' is not one of name, *.name, *", where,
+				     STR_ARG(l->v[j]));
+		} else if (!s.any) {
+			struct buf b;
+			buf_init(&b, 1024);
+			buf_addf(&b, "%s" STR_FMT, s.sub ? "*." : "", STR_ARG(s.domain));
+			l->v[j] = value_dup(k->arena, buf_str(&b));
+			buf_fini(&b);
+		}
+	}
+}
+
+static void check_peer(struct check *k, size_t i, const char *where)
+{
+	const struct conf_inbound *in = &k->c->inbounds[i];
+
+	if (in->sender_certificate.n == 0 && in->sender_ip.n == 0)
+		report_error(k->r, in->line, "%s: a peer needs sender_certificate or, with less trust, sender_ip",
+			     where);
+	else if (in->sender_certificate.n == 0)
+		report_warning(
+			k->r, check_line(k, "inbound", i, "sender_ip"),
+			"%s: a peer known by address alone is trusted with no headers, and is lost when its addresses "
+			"change",
+			where);
+	if (in->sender_domains.n > 0)
+		report_error(k->r, check_line(k, "inbound", i, "sender_domains"),
+			     "%s: sender_domains is for partners: a peer is never known by the sender's address",
+			     where);
+	if (in->restrict_cert || in->restrict_ip)
+		report_error(k->r, check_line(k, "inbound", i, in->restrict_cert ? "restrict_cert" : "restrict_ip"),
+			     "%s: restrict_cert and restrict_ip are for partners", where);
+}
+
+static void check_partner(struct check *k, size_t i, const char *where)
+{
+	static const char *const of_peers[] = { "cloud_mail", "return_internal", "peer_relay", "trusted_orgs" };
+	const struct conf_inbound *in = &k->c->inbounds[i];
+	const bool set[] = { in->cloud_mail, in->return_internal, in->peer_relay, in->trusted_orgs.n > 0 };
+
+	for (size_t j = 0; j < sizeof set / sizeof *set; j++)
+		if (set[j])
+			report_error(k->r, check_line(k, "inbound", i, of_peers[j]), "%s: %s is for type = peer", where,
+				     of_peers[j]);
+	if (in->sender_certificate.n == 0 && in->sender_ip.n == 0 && in->sender_domains.n == 0)
+		report_error(k->r, in->line,
+			     "%s: a partner needs at least one of sender_certificate, sender_ip, sender_domains",
+			     where);
+	if (in->restrict_cert && in->sender_certificate.n == 0)
+		report_error(k->r, check_line(k, "inbound", i, "restrict_cert"),
+			     "%s: restrict_cert without sender_certificate", where);
+	if (in->restrict_ip && in->sender_ip.n == 0)
+		report_error(k->r, check_line(k, "inbound", i, "restrict_ip"), "%s: restrict_ip without sender_ip",
+			     where);
+}
+
+/* The same name at two connectors: the first by name would always win. */
+static void check_ambiguous(struct check *k, size_t i, const char *where)
+{
+	const struct config *c = k->c;
+	const struct conf_inbound *in = &c->inbounds[i];
+
+	for (size_t j = 0; j < i && in->enabled; j++) {
+		for (size_t x = 0; c->inbounds[j].enabled && x < c->inbounds[j].sender_certificate.n; x++)
+			for (size_t y = 0; y < in->sender_certificate.n; y++)
+				if (str_eq(c->inbounds[j].sender_certificate.v[x], in->sender_certificate.v[y]))
+					report_warning(k->r, check_line(k, "inbound", i, "sender_certificate"),
+						       "%s: " STR_FMT " is in inbound \"" STR_FMT
+						       "\" too (line %d); the first by name wins",
+						       where, STR_ARG(in->sender_certificate.v[y]),
+						       STR_ARG(c->inbounds[j].name), c->inbounds[j].line);
+	}
+}
+
+static void check_inbound(struct check *k, size_t i)
+{
+	struct conf_inbound *in = &k->c->inbounds[i];
+	const char *where = check_where(k, "inbound", in->name);
+
+	check_patterns(k, check_line(k, "inbound", i, "sender_certificate"), where, "sender_certificate",
+		       &in->sender_certificate);
+	check_ranges(k, check_line(k, "inbound", i, "sender_ip"), where, "sender_ip", &in->sender_ip, &in->ranges,
+		     &in->range_n);
+	check_sender_domains(k, i, where);
+	for (size_t j = 0; j < in->trusted_orgs.n; j++)
+		if (!check_domain_name(k, in->trusted_orgs.v[j], &in->trusted_orgs.v[j]))
+			report_error(k->r, check_line(k, "inbound", i, "trusted_orgs"),
+				     "%s: trusted_orgs: '" STR_FMT "' is not a domain name", where,
+				     STR_ARG(in->trusted_orgs.v[j]));
+	if (in->type == INBOUND_PEER)
+		check_peer(k, i, where);
+	else
+		check_partner(k, i, where);
+	check_ambiguous(k, i, where);
+}
+
+void check_inbounds(struct check *k)
+{
+	for (size_t i = 0; i < k->c->inbound_n; i++)
+		check_inbound(k, i);
+}
+
+/* ---- send ---- */
+
+static bool parse_space(struct check *k, struct str in, struct conf_space *out)
+{
+	struct str space, cost;
+	uint64_t n = 1;
+
+	*out = (struct conf_space){ 0 };
+	if (str_cut(in, ';', &space, &cost) && (!str_u64(cost, 100, &n) || n == 0))
+		return false;
+	out->cost = (unsigned)n;
+	out->local = str_eq(space, S("@local"));
+	out->peer = str_eq(space, S("@peer"));
+	return out->local || out->peer || parse_domain_space(k, space, out);
+}
+
+static void check_spaces(struct check *k, size_t i, const char *where)
+{
+	struct conf_send *s = &k->c->sends[i];
+	int line = check_line(k, "send", i, "space");
+
+	s->spaces = arena_alloc(k->arena, s->space.n * sizeof *s->spaces);
+	must(s->spaces != NULL);
+	for (size_t j = 0; j < s->space.n; j++) {
+		if (parse_space(k, s->space.v[j], &s->spaces[s->space_n]))
+			s->space_n++;
+		else
+			report_error(
+				k->r, line,
+				"%s: space: '" STR_FMT
+				"' is not one of name, *.name, *, @local, @peer, with an optional ;cost of 1 to 100",
+				where, STR_ARG(s->space.v[j]));
+	}
+	if (check_written(k, "send", i, "space") && s->space.n == 0)
+		report_error(k->r, line, "%s: space: the list is empty", where);
+}
+
+static bool has_space(const struct conf_send *s, bool local)
+{
+	for (size_t i = 0; i < s->space_n; i++)
+		if (local ? s->spaces[i].local : s->spaces[i].peer)
+			return true;
+	return false;
+}
+
+/* "host", "host:25", "192.0.2.1", "[2001:db8::1]:25" */
+static bool is_host(struct check *k, struct str in)
+{
+	struct str host, port, name;
+	struct net_addr a;
+	uint64_t n;
+
+	if (net_parse_addr(in, 25, &a))
+		return net_port(&a) != 0;
+	if (str_cut(in, ':', &host, &port) && (!str_u64(port, 65535, &n) || n == 0))
+		return false;
+	return check_domain_name(k, host, &name);
+}
+
+static void check_way(struct check *k, size_t i, const char *where)
+{
+	struct conf_send *s = &k->c->sends[i];
+	bool dns_written = check_written(k, "send", i, "dns");
+
+	for (size_t j = 0; j < s->smarthosts.n; j++)
+		if (!is_host(k, s->smarthosts.v[j]))
+			report_error(k->r, check_line(k, "send", i, "smarthosts"),
+				     "%s: smarthosts: '" STR_FMT "' is not a host, host:port or [address]:port", where,
+				     STR_ARG(s->smarthosts.v[j]));
+	if (s->dns && s->smarthosts.n > 0)
+		report_error(k->r, check_line(k, "send", i, "dns"), "%s: dns = yes and smarthosts exclude each other",
+			     where);
+	if (s->smarthosts.n > 0)
+		return;
+	if (has_space(s, true))
+		report_error(k->r, s->line,
+			     "%s: the space @local needs smarthosts: the MX of our domains leads back here", where);
+	else if (dns_written && !s->dns)
+		report_error(k->r, check_line(k, "send", i, "dns"), "%s: dns = no, but there are no smarthosts", where);
+	else
+		s->dns = true;
+}
+
+static void check_send_tls(struct check *k, size_t i, const char *where)
+{
+	struct conf_send *s = &k->c->sends[i];
+	int line = check_line(k, "send", i, "tls_domain");
+	struct buf normal;
+
+	check_key_pair(k, check_line(k, "send", i, s->key.n > 0 ? "key" : "certificate"), where, s->certificate,
+		       s->key);
+	if (s->tls == TLS_DOMAIN && s->smarthosts.n > 0 && s->tls_domain.n == 0)
+		report_error(k->r, check_line(k, "send", i, "tls"),
+			     "%s: tls = domain with smarthosts needs a tls_domain", where);
+	if (s->tls_domain.n == 0)
+		return;
+	if (s->tls != TLS_DOMAIN)
+		report_error(k->r, line, "%s: tls_domain is compared only with tls = domain", where);
+	buf_init(&normal, 1024);
+	const char *why = conf_pattern_check(s->tls_domain, &normal);
+	if (why != NULL)
+		report_error(k->r, line, "%s: tls_domain: '" STR_FMT "': %s", where, STR_ARG(s->tls_domain), why);
+	else
+		s->tls_domain = value_dup(k->arena, buf_str(&normal));
+	buf_fini(&normal);
+}
+
+static void check_peer_send(struct check *k, size_t i, const char *where)
+{
+	struct conf_send *s = &k->c->sends[i];
+
+	if (has_space(s, false) && !s->peer) {
+		if (check_written(k, "send", i, "peer"))
+			report_error(k->r, check_line(k, "send", i, "peer"), "%s: peer = no, but the space is @peer",
+				     where);
+		s->peer = true;
+	}
+	if (s->peer && s->tls < TLS_VALIDATE)
+		report_warning(
+			k->r, check_line(k, "send", i, "tls"),
+			"%s: with tls = %s mail inside of the organisation goes to anyone who answers; use validate "
+			"or domain",
+			where, conf_tls_level_name(s->tls));
+	if (s->xoorg.n > 0 && !check_domain_name(k, s->xoorg, &s->xoorg))
+		report_error(k->r, check_line(k, "send", i, "xoorg"), "%s: xoorg: '" STR_FMT "' is not a domain name",
+			     where, STR_ARG(s->xoorg));
+	if (s->xoorg.n > 0 && !s->peer)
+		report_error(k->r, check_line(k, "send", i, "xoorg"),
+			     "%s: xoorg is told to the other side only: peer = yes", where);
+}
+
+static void check_send(struct check *k, size_t i)
+{
+	struct conf_send *s = &k->c->sends[i];
+	const char *where = check_where(k, "send", s->name);
+
+	check_spaces(k, i, where);
+	check_way(k, i, where);
+	check_send_tls(k, i, where);
+	check_peer_send(k, i, where);
+	if (s->source.n > 0 && !net_parse_ip(s->source, 0, &s->source_addr))
+		report_error(k->r, check_line(k, "send", i, "source"), "%s: source: '" STR_FMT "' is not an address",
+			     where, STR_ARG(s->source));
+	if (s->fqdn.n == 0)
+		s->fqdn = k->c->hostname;
+	else if (!check_domain_name(k, s->fqdn, &s->fqdn))
+		report_error(k->r, check_line(k, "send", i, "fqdn"), "%s: fqdn: '" STR_FMT "' is not a domain name",
+			     where, STR_ARG(s->fqdn));
+	s->has_exclusive = check_written(k, "send", i, "exclusive");
+	if (!s->has_exclusive)
+		s->exclusive = s->peer || s->tls >= TLS_VALIDATE;
+	else if (!s->exclusive && s->peer)
+		report_warning(k->r, check_line(k, "send", i, "exclusive"),
+			       "%s: exclusive = no: mail too big for it may leave by a connector without its TLS",
+			       where);
+}
+
+void check_sends(struct check *k)
+{
+	for (size_t i = 0; i < k->c->send_n; i++)
+		check_send(k, i);
+}

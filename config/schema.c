@@ -1,0 +1,397 @@
+/* config/schema.c: the table of sections and options.  Order here is the order of config_show and docs/CONFIG.md. */
+#include "config/schema.h"
+
+#include "base/must.h"
+
+#include <string.h>
+
+#define COUNT(a)  (sizeof(a) / sizeof(a)[0])
+#define ONE(n, o) .name = n, .options = o, .option_n = COUNT(o)
+#define MANY(n, o, s, v, k) \
+	ONE(n, o), .array = offsetof(struct config, v), .count = offsetof(struct config, k), .size = sizeof(s), \
+		   .title = offsetof(s, name), .line_at = offsetof(s, line)
+#define DOMAIN(t, m)  FIELD_OF(struct conf_domain, t, m)
+#define RECEIVE(t, m) FIELD_OF(struct conf_receive, t, m)
+#define INBOUND(t, m) FIELD_OF(struct conf_inbound, t, m)
+#define SEND(t, m)    FIELD_OF(struct conf_send, t, m)
+
+/* The words of each enum, in its order. */
+#define WORDS static const char *const
+WORDS site_names[] = { "onprem", "cloud", NULL };
+WORDS codes_names[] = { "standard", "exchange", NULL };
+WORDS stragglers_names[] = { "tag", "defer", "reject", NULL };
+WORDS forwarded_names[] = { "return", "direct", NULL };
+WORDS egress_names[] = { "direct", "cloud", "smarthost", NULL };
+WORDS loop_action_names[] = { "defer-then-reject", "reject", NULL };
+WORDS domain_type_names[] = { "authoritative", "internal-relay", "external-relay", NULL };
+WORDS crl_names[] = { "off", "soft", "hard", NULL };
+WORDS eku_names[] = { "server-or-client", "client", "any", NULL };
+WORDS inbound_type_names[] = { "peer", "partner", NULL };
+WORDS match_names[] = { "strict", "exchange", NULL };
+WORDS tls_level_names[] = { "none", "may", "encrypt", "validate", "domain", NULL };
+WORDS wire_policy_names[] = { "reject", "normalise", NULL };
+WORDS log_level_names[] = { "debug", "info", "warn", "error", NULL };
+WORDS log_format_names[] = { "text", "json", NULL };
+
+static const struct option top[] = {
+	{ "site", FIELD(OPT_ENUM, site), site_names, .dflt = "onprem", .restart = true,
+	  .doc = "The side of the hybrid organisation this gateway stands for." },
+	{ "hostname", FIELD(OPT_TEXT, hostname), .dflt = "", .shown = "the machine's name",
+	  .doc = "Full name of this gateway: banner, EHLO and Received unless a connector says otherwise." },
+	{ "postmaster", FIELD(OPT_TEXT, postmaster), .dflt = "", .shown = "postmaster@ the default domain",
+	  .doc = "Author of the reports this gateway writes." },
+	{ "control", FIELD(OPT_TEXT, control), .dflt = "/run/tombolo/control", .restart = true,
+	  .doc = "Path of the socket the command line talks to." },
+	{ "user", FIELD(OPT_TEXT, user), .dflt = "", .restart = true,
+	  .doc = "Account to become once the listeners are bound; empty to stay who started it." },
+	{ "loops", FIELD(OPT_COUNT, loops), .dflt = "0", .min = "0", .max = "256", .restart = true,
+	  .doc = "Number of event loops; 0 for one per processor core." },
+	{ "status_codes", FIELD(OPT_ENUM, status_codes), codes_names, .dflt = "standard",
+	  .doc = "Set of enhanced status codes in replies: those of the RFCs or those Exchange administrators know." },
+	{ "resolvers", FIELD(OPT_LIST, resolvers), .dflt = "", .shown = "those of /etc/resolv.conf", .restart = true,
+	  .doc = "Addresses of the DNS servers to ask." },
+	{ "hosts", FIELD(OPT_TEXT, hosts), .dflt = "", .restart = true,
+	  .doc = "File of static names in the form of hosts(5), plus lines `MX preference domain host`; for closed "
+		 "networks." },
+};
+
+static const struct option mode[] = {
+	{ "mx", FIELD(OPT_ENUM, mode.mx), site_names, .dflt = "onprem",
+	  .doc = "The side the MX of the shared domains points to.  The mode set on the command line wins once there is "
+		 "one." },
+	{ "cmt", FIELD(OPT_FLAG, mode.cmt), .dflt = "no",
+	  .doc = "Centralized mail transport: all mail between the cloud and the Internet passes on-prem." },
+	{ "cmt_forwarded", FIELD(OPT_ENUM, mode.forwarded), forwarded_names, .dflt = "return",
+	  .doc = "With cmt, at the cloud: what on-prem sent and the cloud forwards outside returns on-prem, or leaves "
+		 "directly." },
+	{ "grace", FIELD(OPT_MSEC, mode.grace_ms), .dflt = "72h", .min = "0", .max = "30d",
+	  .doc = "How long after a change of MX Internet mail at the wrong side is taken without question." },
+	{ "stragglers", FIELD(OPT_ENUM, mode.stragglers), stragglers_names, .dflt = "tag",
+	  .doc = "What is done with Internet mail at the side that is not the MX once the grace is over." },
+};
+
+static const struct option egress[] = {
+	{ "onprem", FIELD(OPT_ENUM, egress.onprem), egress_names, .dflt = "direct",
+	  .doc = "How mail of on-prem users leaves for the Internet." },
+	{ "cmt", FIELD(OPT_ENUM, egress.cmt), egress_names, .dflt = "direct",
+	  .doc = "How mail that the cloud sends through on-prem leaves for the Internet." },
+};
+
+static const struct option loop[] = {
+	{ "max_hops", FIELD(OPT_COUNT, loop.max_hops), .dflt = "30", .min = "1", .max = "500",
+	  .doc = "Most Received fields a message may carry." },
+	{ "max_local_hops", FIELD(OPT_COUNT, loop.max_local_hops), .dflt = "8", .min = "0", .max = "50",
+	  .doc = "Most Received fields written by this gateway; 0 to not count them." },
+	{ "max_redirects", FIELD(OPT_COUNT, loop.max_redirects), .dflt = "3", .min = "0", .max = "20",
+	  .doc = "Most redirections followed for one recipient." },
+	{ "action", FIELD(OPT_ENUM, loop.action), loop_action_names, .dflt = "defer-then-reject",
+	  .doc = "Answer to a recipient we handed over and got back: keep it in the sender's queue for a while, or "
+		 "refuse at once." },
+	{ "defer", FIELD(OPT_MSEC, loop.defer_ms), .dflt = "1h", .min = "0", .max = "2d",
+	  .doc = "How long defer-then-reject defers." },
+	{ "move_grace", FIELD(OPT_MSEC, loop.move_grace_ms), .dflt = "2h", .min = "0", .max = "2d",
+	  .doc = "How long after a move of the mailbox a disagreement with the other side only defers." },
+	{ "disagreement_defer", FIELD(OPT_MSEC, loop.disagreement_defer_ms), .dflt = "4h", .min = "0", .max = "2d",
+	  .doc = "How long any other disagreement about the place of a mailbox only defers." },
+};
+
+static const struct option domain[] = {
+	{ "type", DOMAIN(OPT_ENUM, type), domain_type_names, .dflt = "authoritative",
+	  .doc = "What an address unknown here means: refuse it, ask the other side, or relay without looking." },
+	{ "peer_type", DOMAIN(OPT_ENUM, peer_type), domain_type_names, .dflt = "authoritative",
+	  .doc = "The type the other side gives this domain." },
+	{ "routing_domain", DOMAIN(OPT_TEXT, routing_domain), .dflt = "",
+	  .doc = "The other side's coexistence domain, in which its mailboxes are addressed." },
+	{ "own_routing", DOMAIN(OPT_FLAG, own_routing), .dflt = "no",
+	  .doc = "This domain is the coexistence domain of our own side." },
+	{ "relay_to", DOMAIN(OPT_TEXT, relay_to), .dflt = "", .shown = "peer; mx for external-relay",
+	  .doc = "Where addresses unknown here go: `peer`, `mx` or `host:NAME[:PORT]`." },
+	{ "plus", DOMAIN(OPT_TEXT, plus), .dflt = "+",
+	  .doc = "Characters that separate a tag from the local part; empty for no plus addressing." },
+	{ "match_subdomains", DOMAIN(OPT_FLAG, match_subdomains), .dflt = "no",
+	  .doc = "The domain stands for its subdomains too." },
+	{ "exact_case", DOMAIN(OPT_FLAG, exact_case), .dflt = "no", .doc = "Local parts differ by case." },
+	{ "default", DOMAIN(OPT_FLAG, is_default), .dflt = "no", .shown = "yes for the first domain",
+	  .doc = "The domain of the postmaster and of encapsulated addresses." },
+	{ "routing_public", DOMAIN(OPT_FLAG, routing_public), .dflt = "no",
+	  .doc = "Accept Internet mail for addresses in the routing domain." },
+};
+
+static const struct option recipients[] = {
+	{ "path", FIELD(OPT_TEXT, recipients.path), .dflt = "/var/lib/tombolo/recipients", .restart = true,
+	  .doc = "Directory of the recipient table." },
+	{ "map_size", FIELD(OPT_BYTES, recipients.map_bytes), .dflt = "4G", .min = "1M", .max = "1T", .restart = true,
+	  .doc = "Largest size of the table on disk; the file is sparse." },
+	{ "delete_threshold", FIELD(OPT_COUNT, recipients.delete_threshold), .dflt = "500", .min = "0",
+	  .max = "100000000", .doc = "An import that would delete more recipients than this stops and asks." },
+	{ "delete_percent", FIELD(OPT_COUNT, recipients.delete_percent), .dflt = "5", .min = "0", .max = "100",
+	  .doc = "The same, as a share of the table in percent." },
+	{ "max_age", FIELD(OPT_MSEC, recipients.max_age_ms), .dflt = "0", .min = "0", .max = "365d",
+	  .doc = "Age from which the table is not trusted to refuse a recipient; 0 for never." },
+};
+
+static const struct option tls[] = {
+	{ "certificate", FIELD(OPT_TEXT, tls.certificate), .dflt = "",
+	  .doc = "PEM file of our certificate and its chain, for every connector without one of its own." },
+	{ "key", FIELD(OPT_TEXT, tls.key), .dflt = "", .doc = "PEM file of its private key." },
+	{ "ca", FIELD(OPT_TEXT, tls.ca), .dflt = "", .shown = "the system's", .doc = "PEM file of trusted roots." },
+	{ "min", FIELD(OPT_TEXT, tls.min), .dflt = "1.2", .doc = "Oldest version of TLS: 1.2 or 1.3." },
+	{ "crl", FIELD(OPT_ENUM, tls.crl), crl_names, .dflt = "soft",
+	  .doc = "Revocation: not checked; unknown passes and is reported; or unknown fails." },
+	{ "crl_file", FIELD(OPT_TEXT, tls.crl_file), .dflt = "", .doc = "PEM file of revocation lists." },
+	{ "client_cert_eku", FIELD(OPT_ENUM, tls.client_cert_eku), eku_names, .dflt = "server-or-client",
+	  .doc = "Extended key usage asked of a client's certificate.  Public authorities no longer issue clientAuth, so "
+		 "`client` cuts off most peers." },
+};
+
+static const struct option receive[] = {
+	{ "listen", RECEIVE(OPT_LIST, listen), .required = true, .restart = true,
+	  .doc = "Addresses to listen on, `192.0.2.1:25` or `[::]:25`." },
+	{ "from", RECEIVE(OPT_LIST, from), .dflt = "0/0, ::/0",
+	  .doc = "Ranges of clients the section is for; among sections of one address the longest prefix wins." },
+	{ "permissions", RECEIVE(OPT_LIST, permissions), .dflt = "anonymous",
+	  .doc = "What clients may do: one preset (anonymous, users, servers, partner, peer) and single permissions "
+		 "(submit, relay, any-sender, own-domain-sender, auth-flag, bypass-spam, bypass-size, hdr-routing, "
+		 "hdr-org, xoorg, cloud-mail)." },
+	{ "fqdn", RECEIVE(OPT_TEXT, fqdn), .dflt = "", .shown = "hostname",
+	  .doc = "Name in the banner, in the EHLO reply and in Received." },
+	{ "size", RECEIVE(OPT_BYTES, size), .dflt = "0", .min = "0", .max = "4G",
+	  .doc = "Largest message; 0 for limits.message_max." },
+	{ "require_tls", RECEIVE(OPT_FLAG, require_tls), .dflt = "no", .doc = "Refuse mail before STARTTLS." },
+	{ "starttls", RECEIVE(OPT_FLAG, starttls), .dflt = "yes",
+	  .doc = "Offer STARTTLS where there is a certificate." },
+	{ "proxy_from", RECEIVE(OPT_LIST, proxy_from), .dflt = "",
+	  .doc = "Ranges of load balancers that speak the PROXY protocol first." },
+	{ "tarpit", RECEIVE(OPT_MSEC, tarpit_ms), .dflt = "5s", .min = "0", .max = "10m",
+	  .doc = "Delay of the answers to a client that collects refusals." },
+	{ "certificate", RECEIVE(OPT_TEXT, certificate), .dflt = "", .shown = "tls.certificate",
+	  .doc = "PEM file of the certificate shown here." },
+	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "tls.key", .doc = "PEM file of its private key." },
+};
+
+static const struct option inbound[] = {
+	{ "type", INBOUND(OPT_ENUM, type), inbound_type_names, .dflt = "partner",
+	  .doc = "The other side of our own organisation, or an outside organisation." },
+	{ "sender_certificate", INBOUND(OPT_LIST, sender_certificate), .dflt = "",
+	  .doc = "Names in the client's certificate, `name` or `*.name`; the strongest way to be recognised." },
+	{ "sender_ip", INBOUND(OPT_LIST, sender_ip), .dflt = "", .doc = "Ranges of client addresses." },
+	{ "sender_domains", INBOUND(OPT_LIST, sender_domains), .dflt = "",
+	  .doc = "Partner: domains of the envelope sender, `name`, `*.name` (with name itself) or `*`." },
+	{ "match", INBOUND(OPT_ENUM, match), match_names, .dflt = "exchange",
+	  .doc = "Rules for comparing certificate names: those of RFC 9525 or those of Exchange." },
+	{ "expand_presented_wildcard", INBOUND(OPT_FLAG, expand_presented_wildcard), .dflt = "no",
+	  .doc = "Let a certificate for `*.name` stand for a host of that domain when recognising a client." },
+	{ "require_tls", INBOUND(OPT_FLAG, require_tls), .dflt = "yes", .doc = "Refuse its mail without TLS." },
+	{ "restrict_cert", INBOUND(OPT_FLAG, restrict_cert), .dflt = "no",
+	  .doc = "Partner: refuse mail of its domains without one of its certificates." },
+	{ "restrict_ip", INBOUND(OPT_FLAG, restrict_ip), .dflt = "no",
+	  .doc = "Partner: refuse mail of its domains from other addresses." },
+	{ "cloud_mail", INBOUND(OPT_FLAG, cloud_mail), .dflt = "no",
+	  .doc = "Peer: believe its cross-premises headers, so that its internal mail stays internal." },
+	{ "org_required", INBOUND(OPT_FLAG, org_required), .dflt = "yes",
+	  .doc = "Peer: relay to the Internet only what is proved to be of our organisation." },
+	{ "trusted_orgs", INBOUND(OPT_LIST, trusted_orgs), .dflt = "",
+	  .doc = "Peer: domains by which our organisation is named in its claim." },
+	{ "return_internal", INBOUND(OPT_FLAG, return_internal), .dflt = "no",
+	  .doc = "Peer: hand internal mail for its own mailboxes back instead of deferring it." },
+	{ "peer_relay", INBOUND(OPT_FLAG, peer_relay), .dflt = "no",
+	  .doc = "Peer: may send to the Internet through us even without centralized mail transport." },
+	{ "enabled", INBOUND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Take the connector into account." },
+};
+
+static const struct option send_options[] = {
+	{ "space", SEND(OPT_LIST, space), .required = true,
+	  .doc = "Recipient domains it serves: `name`, `*.name` (with name itself), `*`, `@local` (our mailboxes) or "
+		 "`@peer` (the other side), each with an optional `;cost` from 1 to 100." },
+	{ "smarthosts", SEND(OPT_LIST, smarthosts), .dflt = "",
+	  .doc = "Hosts to hand the mail to, `host`, `host:port` or `[192.0.2.1]:port`." },
+	{ "dns", SEND(OPT_FLAG, dns), .dflt = "no", .shown = "yes without smarthosts",
+	  .doc = "Route by the MX of the recipient's domain." },
+	{ "port", SEND(OPT_COUNT, port), .dflt = "25", .min = "1", .max = "65535",
+	  .doc = "Port where none is written." },
+	{ "tls", SEND(OPT_ENUM, tls), tls_level_names, .dflt = "may",
+	  .doc = "Least protection: none (never TLS), may (when offered), encrypt, validate (a chain we trust), domain "
+		 "(and the right name).  Mail waits rather than leave with less." },
+	{ "tls_domain", SEND(OPT_TEXT, tls_domain), .dflt = "", .shown = "the recipient's domain",
+	  .doc = "With tls = domain: name the server's certificate must carry, `name` or `*.name`." },
+	{ "match", SEND(OPT_ENUM, match), match_names, .dflt = "strict",
+	  .doc = "Rules for comparing certificate names: those of RFC 9525 or those of Exchange." },
+	{ "certificate", SEND(OPT_TEXT, certificate), .dflt = "",
+	  .doc = "PEM file of the certificate we show as a client." },
+	{ "key", SEND(OPT_TEXT, key), .dflt = "", .doc = "PEM file of its private key." },
+	{ "ca", SEND(OPT_TEXT, ca), .dflt = "", .shown = "tls.ca", .doc = "PEM file of the roots trusted here." },
+	{ "fqdn", SEND(OPT_TEXT, fqdn), .dflt = "", .shown = "hostname", .doc = "Name in EHLO." },
+	{ "source", SEND(OPT_TEXT, source), .dflt = "", .doc = "Local address to connect from." },
+	{ "max_size", SEND(OPT_BYTES, max_size), .dflt = "0", .min = "0", .max = "4G",
+	  .doc = "Largest message; 0 for no limit." },
+	{ "exclusive", SEND(OPT_FLAG, exclusive), .dflt = "no", .shown = "yes with peer or tls = validate, domain",
+	  .doc = "Mail for its spaces never falls through to a wider connector, however big it is and even while this "
+		 "one is disabled." },
+	{ "peer", SEND(OPT_FLAG, peer), .dflt = "no", .shown = "yes with the space @peer",
+	  .doc = "Leads to the other side of our organisation." },
+	{ "xoorg", SEND(OPT_TEXT, xoorg), .dflt = "",
+	  .doc = "Domain to name as our organisation where the other side offers XOORG." },
+	{ "enabled", SEND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Use the connector." },
+	{ "scoped", SEND(OPT_FLAG, scoped), .dflt = "no", .doc = "Only for mail that a policy sends to it by name." },
+	{ "connections", SEND(OPT_COUNT, connections), .dflt = "40", .min = "1", .max = "10000",
+	  .doc = "Most connections to one destination." },
+	{ "messages_per_connection", SEND(OPT_COUNT, messages_per_connection), .dflt = "1000", .min = "1",
+	  .max = "1000000", .doc = "Messages after which a connection is closed." },
+	{ "recipients_per_message", SEND(OPT_COUNT, recipients_per_message), .dflt = "100", .min = "1", .max = "10000",
+	  .doc = "Most recipients in one transaction." },
+	{ "connect_timeout", SEND(OPT_MSEC, connect_ms), .dflt = "30s", .min = "1s", .max = "10m",
+	  .doc = "For the connection to be made." },
+	{ "command_timeout", SEND(OPT_MSEC, command_ms), .dflt = "5m", .min = "1s", .max = "1h",
+	  .doc = "For the greeting and for the reply to a command." },
+	{ "data_timeout", SEND(OPT_MSEC, data_ms), .dflt = "3m", .min = "1s", .max = "1h",
+	  .doc = "For the other side to take a block of content." },
+	{ "final_timeout", SEND(OPT_MSEC, final_ms), .dflt = "10m", .min = "1s", .max = "1h",
+	  .doc = "For the reply to the end of the content; a short one makes duplicates." },
+	{ "idle_timeout", SEND(OPT_MSEC, idle_ms), .dflt = "30s", .min = "0", .max = "10m",
+	  .doc = "How long an unused connection is kept for the next message." },
+};
+
+static const struct option queue[] = {
+	{ "path", FIELD(OPT_TEXT, queue.path), .dflt = "/var/lib/tombolo/queue", .restart = true,
+	  .doc = "Directory of the queue." },
+	{ "segment_size", FIELD(OPT_BYTES, queue.segment_bytes), .dflt = "64M", .min = "1M", .max = "1G",
+	  .restart = true, .doc = "Size of one segment file; they are preallocated and used again." },
+	{ "segment_message_max", FIELD(OPT_BYTES, queue.segment_message_max), .dflt = "1M", .min = "1K", .max = "256M",
+	  .restart = true, .doc = "Larger messages get a file of their own." },
+	{ "map_size", FIELD(OPT_BYTES, queue.map_bytes), .dflt = "16G", .min = "1M", .max = "1T", .restart = true,
+	  .doc = "Largest size of the index on disk; the file is sparse." },
+	{ "checkpoint", FIELD(OPT_MSEC, queue.checkpoint_ms), .dflt = "1s", .min = "10ms", .max = "1m",
+	  .doc = "How far the index may trail the segments: what recovery has to read again." },
+	{ "settle_window", FIELD(OPT_MSEC, queue.settle_window_ms), .dflt = "100ms", .min = "0", .max = "10s",
+	  .doc = "How long the outcome of a delivery may wait to be written; a crash in it delivers twice." },
+	{ "retry_first", FIELD(OPT_MSEC, queue.retry_first_ms), .dflt = "5m", .min = "1s", .max = "1d",
+	  .doc = "Wait before the first retry; it grows from there." },
+	{ "retry_max_interval", FIELD(OPT_MSEC, queue.retry_max_interval_ms), .dflt = "30m", .min = "1s", .max = "1d",
+	  .doc = "Longest wait between two tries." },
+	{ "expire", FIELD(OPT_MSEC, queue.expire_ms), .dflt = "2d", .min = "1m", .max = "30d",
+	  .doc = "Give up and report after this long." },
+	{ "delay_report", FIELD(OPT_MSEC, queue.delay_report_ms), .dflt = "4h", .min = "0", .max = "30d",
+	  .doc = "Tell the sender once that the message is late; 0 for never." },
+	{ "active_max", FIELD(OPT_COUNT, queue.active_max), .dflt = "20000", .min = "1", .max = "10000000",
+	  .doc = "Most messages in delivery at once in one event loop." },
+	{ "memory_max", FIELD(OPT_BYTES, queue.memory_max), .dflt = "256M", .min = "1M", .max = "1T",
+	  .doc = "Most memory for the content of accepted messages; beyond it content is read back from disk." },
+	{ "keep_free", FIELD(OPT_BYTES, queue.keep_free), .dflt = "64M", .min = "0", .max = "1T",
+	  .doc = "Free disk space below which no mail is accepted." },
+	{ "bounce", FIELD(OPT_FLAG, queue.bounce), .dflt = "yes",
+	  .doc = "Write failure reports to senders; `no` only where another system does." },
+};
+
+static const struct option limits[] = {
+	{ "message_max", FIELD(OPT_BYTES, limits.message_max), .dflt = "36MB", .min = "64K", .max = "4G",
+	  .doc = "Largest message." },
+	{ "header_max", FIELD(OPT_BYTES, limits.header_max), .dflt = "256K", .min = "16K", .max = "16M",
+	  .doc = "Largest header of a message." },
+	{ "header_fields", FIELD(OPT_COUNT, limits.header_fields), .dflt = "1000", .min = "100", .max = "100000",
+	  .doc = "Most header fields in a message." },
+	{ "recipients", FIELD(OPT_COUNT, limits.recipients), .dflt = "200", .min = "100", .max = "100000",
+	  .doc = "Most recipients in a transaction; the rest is told to come in another one." },
+	{ "memory_per_session", FIELD(OPT_BYTES, limits.memory_per_session), .dflt = "1M", .min = "64K", .max = "64M",
+	  .doc = "Most memory for the envelope of one session." },
+	{ "connections", FIELD(OPT_COUNT, limits.connections), .dflt = "5000", .min = "1", .max = "1000000",
+	  .doc = "Most clients at once." },
+	{ "connections_per_ip", FIELD(OPT_COUNT, limits.connections_per_ip), .dflt = "20", .min = "1", .max = "1000000",
+	  .doc = "Most of them from one address, or from one /64 of IPv6." },
+	{ "outbound_connections", FIELD(OPT_COUNT, limits.outbound_connections), .dflt = "1000", .min = "1",
+	  .max = "100000", .doc = "Most connections to other servers at once." },
+	{ "errors", FIELD(OPT_COUNT, limits.errors), .dflt = "5", .min = "1", .max = "1000",
+	  .doc = "Protocol errors after which a client is dropped." },
+	{ "junk_commands", FIELD(OPT_COUNT, limits.junk_commands), .dflt = "100", .min = "1", .max = "100000",
+	  .doc = "Commands that lead nowhere (NOOP, RSET, EHLO, VRFY) between two messages before a client is dropped." },
+	{ "lines_discarded", FIELD(OPT_COUNT, limits.lines_discarded), .dflt = "10", .min = "0", .max = "1000",
+	  .doc = "Command lines too long to read before a client is dropped." },
+	{ "greeting_timeout", FIELD(OPT_MSEC, limits.greeting_ms), .dflt = "5m", .min = "1s", .max = "1h",
+	  .doc = "For the first command of a client." },
+	{ "command_timeout", FIELD(OPT_MSEC, limits.command_ms), .dflt = "5m", .min = "1s", .max = "1h",
+	  .doc = "For each further command." },
+	{ "data_timeout", FIELD(OPT_MSEC, limits.data_ms), .dflt = "5m", .min = "1s", .max = "1h",
+	  .doc = "For each block of content after DATA." },
+	{ "bdat_timeout", FIELD(OPT_MSEC, limits.bdat_ms), .dflt = "5m", .min = "1s", .max = "1h",
+	  .doc = "For each block of content after BDAT." },
+	{ "tls_timeout", FIELD(OPT_MSEC, limits.tls_ms), .dflt = "1m", .min = "1s", .max = "10m",
+	  .doc = "For a TLS handshake." },
+	{ "proxy_timeout", FIELD(OPT_MSEC, limits.proxy_ms), .dflt = "5s", .min = "1s", .max = "1m",
+	  .doc = "For the PROXY header of a load balancer." },
+	{ "session_timeout", FIELD(OPT_MSEC, limits.session_ms), .dflt = "1h", .min = "1s", .max = "1d",
+	  .doc = "For a session as a whole." },
+	{ "early_talker", FIELD(OPT_MSEC, limits.early_talker_ms), .dflt = "0", .min = "0", .max = "30s",
+	  .doc = "Wait before the banner; a client that talks in it is refused.  0 to not wait." },
+	{ "min_data_rate", FIELD(OPT_BYTES, limits.min_data_rate), .dflt = "1K", .min = "0", .max = "1M",
+	  .doc = "Bytes a second a sender of content must keep on average; 0 for any." },
+	{ "bare_lf", FIELD(OPT_ENUM, limits.bare_lf), wire_policy_names, .dflt = "reject",
+	  .doc = "Content with a lone CR, LF or NUL: refuse the message, or make the line ends right.  Neither lets a "
+		 "message be smuggled in." },
+};
+
+static const struct option log_options[] = {
+	{ "file", FIELD(OPT_TEXT, log.file), .dflt = "", .shown = "standard error", .doc = "Path of the log." },
+	{ "level", FIELD(OPT_ENUM, log.level), log_level_names, .dflt = "info", .doc = "Least level that is written." },
+	{ "format", FIELD(OPT_ENUM, log.format), log_format_names, .dflt = "text",
+	  .doc = "`key=value` lines or one JSON object a line." },
+};
+
+const struct section sections[] = {
+	{ ONE("", top), .doc = "Options outside of all sections." },
+	{ ONE("mode", mode), .doc = "Where the flow of mail starts; changed while running with `tombolo mode set`." },
+	{ ONE("egress", egress),
+	  .doc = "The way out to the Internet: direct (by MX), cloud (through the other side) or "
+		 "smarthost." },
+	{ ONE("loop", loop), .doc = "When a message goes in circles." },
+	{ MANY("domain", domain, struct conf_domain, domains, domain_n), .doc = "One accepted domain." },
+	{ ONE("recipients", recipients), .doc = "The table that says where each mailbox is." },
+	{ ONE("tls", tls), .doc = "Certificates and trust." },
+	{ MANY("receive", receive, struct conf_receive, receives, receive_n),
+	  .doc = "A place to listen and who may do what there." },
+	{ MANY("inbound", inbound, struct conf_inbound, inbounds, inbound_n),
+	  .doc = "Who is calling: recognises the other side and partners.  Certificate first, then address, then the "
+		 "sender's domain." },
+	{ MANY("send", send_options, struct conf_send, sends, send_n),
+	  .doc = "A way out.  The most specific space wins, then the lowest cost, then the name." },
+	{ ONE("queue", queue), .doc = "Where accepted mail is kept, and for how long it is tried." },
+	{ ONE("limits", limits), .doc = "What a client may cost." },
+	{ ONE("log", log_options), .doc = "What is written about all this." },
+};
+const size_t section_n = COUNT(sections);
+
+const struct section *section_find(struct str name)
+{
+	for (size_t i = 0; i < section_n; i++)
+		if (str_eq(str_c(sections[i].name), name))
+			return &sections[i];
+	return NULL;
+}
+
+const struct option *option_find(const struct section *s, struct str name)
+{
+	must(s->option_n <= SECTION_OPTIONS_MAX);
+	for (size_t i = 0; i < s->option_n; i++)
+		if (str_eq(str_c(s->options[i].name), name))
+			return &s->options[i];
+	return NULL;
+}
+
+size_t section_count(const struct section *s, const struct config *c)
+{
+	size_t n = 1;
+
+	if (s->size > 0)
+		memcpy(&n, (const char *)c + s->count, sizeof n);
+	return n;
+}
+
+void *section_item(const struct section *s, const struct config *c, size_t i)
+{
+	char *base = (char *)(uintptr_t)c;
+
+	must(i < section_count(s, c));
+	if (s->size > 0) {
+		memcpy(&base, (const char *)c + s->array, sizeof base);
+		base += i * s->size;
+	}
+	return base;
+}

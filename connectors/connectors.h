@@ -1,0 +1,116 @@
+/* connectors/connectors.h: who may connect, and how we connect.
+ *
+ *   attribute(connection facts) -> inbound connector, origin, class, org        (pure; session, explain, vectors)
+ *   select(domain, size, next)  -> send connector, or HOLD / REJECT             (pure; delivery, explain, vectors)
+ *   deliver: lease -> route each recipient -> pool -> smtp_client -> outcomes -> lease_settle, failure reports
+ *
+ * Knows: routing, queue, tls, wire.  Must not know: listeners, server sessions, the control socket.
+ * Threads: pure functions any; a struct deliver belongs to one loop. */
+#ifndef CONNECTORS_CONNECTORS_H
+#define CONNECTORS_CONNECTORS_H
+
+#include "config/config.h"
+#include "queue/queue.h"
+#include "routing/routing.h"
+#include "tls/tls.h"
+
+/* ---- receive scope (spec 3.1): the most specific range among those bound to the address the client came to ---- */
+
+/* `local` may be NULL (explain: any listener).  NULL when no range contains the client: refuse with 421/554. */
+const struct conf_receive *receive_select(const struct config *c, const struct net_addr *local,
+					  const struct net_addr *client);
+
+/* ---- attribution (spec 3.3) ---- */
+
+struct caller { /* facts of one connection */
+	const struct conf_receive *receive;
+	struct net_addr client;
+	bool secured;
+	const struct tls_peer *peer; /* NULL when clear */
+	struct str from;             /* MAIL FROM address, for partner connectors by P1; empty before MAIL and for <> */
+	bool at_mail;                /* MAIL has been seen */
+	struct str claim;            /* XOORG or X-OriginatorOrg, empty = none */
+};
+
+struct attribution {
+	const struct conf_inbound *inbound; /* NULL: not attributed */
+	enum env_origin origin;
+	enum env_class class; /* of a PEER; EXT until headers say otherwise */
+	enum env_org org;
+	struct str how;                  /* "cert:mail.contoso.com", "ip:10.0.0.0/8", "p1:..."; in `text` */
+	const struct conf_inbound *also; /* ambiguous: the other connector that matched as well, NULL = none */
+	bool trusted;                    /* header trust of T2 (certificate + cloud_mail + org ok) */
+	struct reply refused;            /* code != 0: answer this (530 TLS needed, 550 5.7.51 partner restriction) */
+	char text[300];
+};
+
+void attribute(const struct config *c, const struct caller *k, struct attribution *out);
+
+/* ---- selection (spec 3.6) ---- */
+
+enum select_result { SELECT_OK, SELECT_HOLD, SELECT_REJECT };
+
+struct select_query {
+	struct str domain; /* A-labels, lower case */
+	uint64_t size;     /* 0 = unknown */
+	enum route_next next;
+	bool exchange_policy; /* documented Exchange behaviour: too small and disabled connectors fall through */
+	struct str named;     /* a policy names a connector; empty = by address space */
+};
+
+struct select_step {
+	const struct conf_send *send;
+	const char *why;
+}; /* why eliminated, or "chosen" */
+
+struct selection {
+	enum select_result result;
+	const struct conf_send *send; /* OK: the winner; HOLD/REJECT: the connector that owns the space, may be NULL */
+	struct reply reply;           /* REJECT 552 5.3.4, HOLD 451 4.4.x with the reason */
+	struct select_step steps[64];
+	size_t step_n;
+};
+
+void select_send(const struct config *c, const struct select_query *q, struct selection *out);
+
+/* ---- the shared set of one configuration: config + TLS contexts of its connectors ---- */
+
+struct outbound; /* immutable, counted */
+
+/* Slow (PEM files): off the loops.  NULL with err naming the connector. */
+struct outbound *outbound_new(const struct config *c, struct err *e);
+struct outbound *outbound_ref(struct outbound *o);
+void outbound_unref(struct outbound **o);
+
+/* ---- delivery on one loop ---- */
+
+struct deliver;
+
+struct deliver_options {
+	struct loop *loop;
+	struct queue_port **port; /* where to spool reports; set by the caller after queue_attach */
+	struct routing *routing;
+	struct dns *dns;
+	struct outbound *outbound;
+	/* Never deliver to one of these (our own listeners): 554 5.4.6.  Lives as long as the deliver. */
+	const struct net_addr *own;
+	size_t own_n;
+	unsigned shares; /* loops that share the connection limits; 0 = 1 */
+};
+
+struct deliver *deliver_new(const struct deliver_options *o);
+/* Closes all connections.  Before queue_detach, which takes the open leases back. */
+void deliver_free(struct deliver **d);
+size_t deliver_busy(const struct deliver *d);                    /* messages being delivered: 0 = drained */
+void deliver_reconfigure(struct deliver *d, struct outbound *o); /* new connections use it; idle ones are closed */
+void deliver_lease(struct deliver *d, struct lease *l);          /* the callback of queue_attach */
+
+struct hop_stats {
+	char hop[200]; /* "to-cloud/mx1.example:25" */
+	uint64_t waiting, open, idle, sent, deferred, failed;
+	char last_error[200];
+};
+/* Copies at most `max` rows, busiest first; returns how many there are. */
+size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max);
+
+#endif

@@ -1,0 +1,63 @@
+/* routing/recipient.h: the store of recipients and mode, for the other files of this room.
+ *
+ *   addr   normalized address (long ones: "H:" + hash)  -> rid        rcpt   rid -> record (routing/record.h)
+ *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> the record before it
+ *   meta   "state" -> mode and serial, one record, so that a decision reads both in one get
+ *
+ * Every address of every record has its row in addr and no address two (recipient_check asserts it).  Writers run one
+ * at a time under the store's write transaction; readers never wait. */
+#ifndef ROUTING_RECIPIENT_H
+#define ROUTING_RECIPIENT_H
+
+#include "base/store.h"
+#include "routing/disagree.h"
+#include "routing/domain.h"
+#include "routing/record.h"
+
+#include <pthread.h>
+
+struct routing {
+	struct store *store;
+	store_db addr, rcpt, ext, hist, meta;
+	pthread_mutex_t lock; /* guards the pointer `domains` */
+	struct domain_set *domains;
+	struct disagree disagree;
+};
+
+enum { RID_SIZE = 16, HISTORY_KEPT = 8 };
+
+struct table_state {
+	struct mode mode;
+	uint64_t serial;
+	int64_t imported_ms; /* 0 = nothing was imported yet */
+};
+
+/* The reference is the caller's. */
+struct domain_set *routing_domains(struct routing *r);
+
+int state_read(struct routing *r, struct store_txn *t, struct table_state *out, struct err *e);
+void state_write(struct routing *r, struct store_txn *t, const struct table_state *s);
+
+/* By a normalized address; views live as long as the transaction does not write. */
+bool recipient_rid(struct routing *r, struct store_txn *t, struct str address, unsigned char rid[RID_SIZE]);
+bool recipient_bytes(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str *bytes);
+bool recipient_find(struct routing *r, struct store_txn *t, struct str address, unsigned char rid[RID_SIZE],
+		    struct str *bytes);
+bool recipient_by_mailbox(struct routing *r, struct store_txn *t, struct str mailbox_id, unsigned char rid[RID_SIZE]);
+
+/* Writes rcpt, ext and hist, and takes the rows of addresses that `bytes` no longer has out of addr.  `old` is the
+ * stored record or empty; it is copied first, since a write may move it. */
+void recipient_put(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str bytes,
+		   struct str old);
+void recipient_put_addr(struct routing *r, struct store_txn *t, struct str address, const unsigned char rid[RID_SIZE]);
+void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str old);
+
+void rid_make(unsigned char rid[RID_SIZE], uint64_t serial, uint64_t n); /* unique: serials rise */
+
+/* What is wrong with a record by itself, as a phrase ("remote, but no routing address"); NULL when nothing is. */
+const char *recipient_problem(const struct domain_set *s, const struct rcpt_record *rec);
+
+/* Debug and tests: every record's addresses point to it and nothing else does. */
+int recipient_check(struct routing *r, struct err *e);
+
+#endif

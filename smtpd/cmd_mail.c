@@ -1,0 +1,207 @@
+/* smtpd/cmd_mail.c: MAIL and RCPT: the envelope, judged recipient by recipient. */
+#include "smtpd/commands.h"
+
+#include "base/time.h"
+#include "smtpd/policy.h"
+
+#include <string.h>
+
+enum { TARPIT_AFTER = 3 }; /* refused recipients of one session that are answered at once */
+
+static struct cmd_offer offer_of(const struct session *s)
+{
+	return (struct cmd_offer){
+		.size = s->esmtp,
+		.eightbitmime = s->esmtp,
+		.smtputf8 = s->esmtp,
+		.dsn = s->esmtp,
+		.xoorg = s->esmtp && policy_offers_xoorg(&s->who),
+		.relaxed_addresses = s->who.origin == ENV_PEER || s->who.origin == ENV_LOCAL,
+	};
+}
+
+static bool parse_mail(const struct session *s, struct str args, struct cmd_mail *m, struct reply *r)
+{
+	struct cmd_offer offer = offer_of(s);
+
+	return cmd_parse_mail(args, &offer, m, r);
+}
+
+bool check_mail(const struct session *s, struct str args, struct reply *r)
+{
+	struct cmd_mail m;
+
+	if (!parse_mail(s, args, &m, r))
+		return false;
+	if (m.has_size && m.size > policy_size_max(session_config(s), s->receive)) {
+		*r = REPLY(552, 5, 3, 4, "message is larger than this server takes (SIZE)");
+		return false;
+	}
+	return true;
+}
+
+/* A stranger who writes as one of us (spec 3.1): told to the administrator; refusing is a policy of its own. */
+static void note_own_sender(struct session *s, const struct cmd_mail *m)
+{
+	struct routing_view v;
+
+	if (s->who.origin != ENV_INTERNET || (s->receive->perms & PERM_OWN_DOMAIN_SENDER) || m->from.domain.n == 0 ||
+	    routing_begin(s->server->shared->routing, &v, NULL) != 0)
+		return;
+	if (routing_is_our_domain(&v, m->from.domain))
+		log_info(&s->log, "mail.own_domain_sender", kv_str("from", m->from.whole),
+			 kv_c("client", s->client_text));
+	routing_end(&v);
+}
+
+enum step run_mail(struct session *s, struct str args)
+{
+	struct cmd_mail m;
+	struct reply r = { 0 };
+	struct envelope *env = &s->tx.env;
+
+	must(parse_mail(s, args, &m, &r));
+	if (!transaction_mail(&s->tx, &m, clock_wall_ms())) {
+		transaction_reset(&s->tx);
+		session_reply(s, &REPLY(452, 4, 3, 1, "out of memory for this session"));
+		return STEP_NEXT;
+	}
+	session_attribute(s, env->from, true, env->xorg);
+	if (!policy_may_send(s->receive, &s->who, s->secured, session_config(s)->status_codes, &r)) {
+		transaction_reset(&s->tx);
+		session_error(s);
+		session_reply(s, &r);
+		return STEP_NEXT;
+	}
+	note_own_sender(s, &m);
+	env->origin = s->who.origin;
+	env->class = s->who.class;
+	env->org = s->who.org;
+	env->receive = s->receive->name;
+	env->inbound = s->who.inbound != NULL ? s->who.inbound->name : STR_NONE;
+	env->client = str_c(s->client_text);
+	env->helo = s->helo;
+	s->phase = IN_MAIL;
+	s->junk = 0;
+	session_reply(s, &REPLY(250, 2, 1, 0, "ok"));
+	return STEP_NEXT;
+}
+
+static bool parse_rcpt(const struct session *s, struct str args, struct cmd_rcpt *c, struct reply *r)
+{
+	struct cmd_offer offer = offer_of(s);
+
+	return cmd_parse_rcpt(args, &offer, s->tx.env.smtputf8, c, r);
+}
+
+bool check_rcpt(const struct session *s, struct str args, struct reply *r)
+{
+	struct cmd_rcpt c;
+
+	return parse_rcpt(s, args, &c, r);
+}
+
+/* <postmaster> without domain is the postmaster of the default domain (RFC 5321 4.5.1). */
+static bool complete_postmaster(struct session *s, struct cmd_rcpt *c, struct str *room)
+{
+	const struct config *conf = session_config(s);
+	struct buf b;
+	bool ok;
+
+	if (c->to.domain.n > 0)
+		return true;
+	struct str home = conf->hostname;
+	for (size_t i = 0; i < conf->domain_n; i++)
+		if (conf->domains[i].is_default)
+			home = conf->domains[i].name;
+	buf_init(&b, 600);
+	buf_addf(&b, STR_FMT "@" STR_FMT, STR_ARG(c->to.local), STR_ARG(home));
+	ok = arena_dup(&s->arena, buf_str(&b), room) &&
+	     addr_parse(*room, &(struct addr_rules){ .smtputf8 = true }, &c->to) == ADDR_OK;
+	buf_fini(&b);
+	return ok;
+}
+
+/* Asks the decision table.  False when it could not be asked: 451, never "unknown" (hardening HY-8). */
+static bool ask_table(struct session *s, const struct cmd_rcpt *c, struct verdict *out)
+{
+	struct transaction *t = &s->tx;
+	struct arena_mark mark = arena_mark(&s->arena);
+	struct routing_view view;
+	struct route route;
+	struct err e = { 0 };
+	struct route_query q = {
+		.rcpt = &c->to,
+		.origin = t->env.origin,
+		.class = t->env.class,
+		.org = t->env.org,
+		.return_internal = s->who.inbound != NULL && s->who.inbound->return_internal,
+		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
+	};
+	bool ok;
+
+	if (routing_begin(s->server->shared->routing, &view, &e) != 0) {
+		log_error(&s->log, "routing.failed", kv_c("why", e.text));
+		return false;
+	}
+	ok = !view.stale && routing_route(&view, &q, &s->arena, &route, NULL, &e);
+	if (ok)
+		*out = route.verdict;
+	else
+		log_error(&s->log, "routing.failed", kv_c("why", view.stale ? "the recipient table is stale" : e.text));
+	t->env.epoch = view.mode.epoch;
+	t->env.serial = view.serial;
+	routing_end(&view);
+	arena_rewind(&s->arena, mark);
+	return ok;
+}
+
+static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const struct verdict *v)
+{
+	const struct conf_receive *r = s->receive;
+	char text[600];
+	struct reply reply;
+
+	policy_refusal(v, s->tx.env.origin, s->tx.env.trace_id, text, sizeof text, &reply);
+	log_info(&s->log, "rcpt.refused", kv_str("from", s->tx.env.from), kv_str("to", c->to.whole),
+		 kv_int("code", reply.code), kv_c("rule", v->rule), kv_c("reason", v->reason),
+		 kv_c("client", s->client_text), kv_str("trace", s->tx.env.trace_id));
+	s->tx.rejected++;
+	if (v->action == ROUTE_DEFER)
+		COUNT(s->server, deferred_rcpts);
+	else
+		COUNT(s->server, rejected_rcpts);
+	if (v->action == ROUTE_REJECT && s->tx.env.origin == ENV_INTERNET)
+		s->errors++;
+	bool harvest = s->tx.rejected > TARPIT_AFTER && s->tx.env.origin == ENV_INTERNET;
+	return session_hold(s, &reply, harvest ? r->tarpit_ms : 0);
+}
+
+enum step run_rcpt(struct session *s, struct str args)
+{
+	struct transaction *t = &s->tx;
+	struct cmd_rcpt c;
+	struct reply r = { 0 };
+	struct verdict v;
+	struct str room;
+
+	must(parse_rcpt(s, args, &c, &r));
+	if (t->env.rcpt_n >= (size_t)session_config(s)->limits.recipients) {
+		session_reply(s, &REPLY(452, 4, 5, 3, "too many recipients, send the rest in another transaction"));
+		return STEP_NEXT;
+	}
+	if (!complete_postmaster(s, &c, &room) || !ask_table(s, &c, &v)) {
+		session_reply(s, &REPLY(451, 4, 3, 0, "recipients cannot be looked up now (TABLE-STALE)"));
+		return STEP_NEXT;
+	}
+	if (v.action == ROUTE_REJECT || v.action == ROUTE_DEFER)
+		return refuse_rcpt(s, &c, &v);
+	if (!transaction_rcpt(t, &c)) {
+		session_reply(s, &REPLY(452, 4, 3, 1, "out of memory for this session"));
+		return STEP_NEXT;
+	}
+	COUNT(s->server, rcpts);
+	s->phase = IN_RCPT;
+	session_reply(s, &REPLY(250, 2, 1, 5, "ok"));
+	return STEP_NEXT;
+}

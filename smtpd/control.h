@@ -1,0 +1,46 @@
+/* smtpd/control.h: the local control socket: what `tombolo NOUN VERB` talks to.
+ *
+ * One request a connection: a JSON object on one line, {"cmd": ["queue", "list"], "args": {...}}; the answer is JSON
+ * lines, each {"row": {...}} or {"text": "..."} (or {"data": "..."}, a piece of a file), and last
+ * {"exit": 0} or {"exit": 1, "error": "..."}.  `tombolo` prints rows as a table, or as they are with --json.
+ * Peer credentials decide: root and the daemon's own user may change things, whoever else the socket's group and mode
+ * let in may look.  What is not a request is not answered: the connection is closed.
+ * Slow work (import, export, mode set, config load) runs on one worker thread, never on a loop.
+ * Limits: 64 KiB a request, 10 s for it to arrive, 32 connections; a reader that takes nothing for 60 s is dropped.
+ * Threads: lives on one loop. */
+#ifndef SMTPD_CONTROL_H
+#define SMTPD_CONTROL_H
+
+#include "connectors/connectors.h"
+
+enum { CONTROL_REQUEST_MAX = 64 * 1024 - 1, CONTROL_CLIENTS_MAX = 32 };
+
+struct control;
+
+/* What the control socket may see and do; the composition root fills it in. */
+struct control_hooks {
+	void *arg;
+	const struct config *(*config)(
+		void *arg);      /* the one in force; called on the control's loop, which takes a ref */
+	const char *config_path; /* the file of it, for `config diff`; may be NULL */
+	struct routing *routing;
+	struct dns *dns;
+	struct queue *queue;
+	struct queue_port *port; /* of the control's own loop */
+	/* Loads and applies a configuration; slow: called on the worker.  0, or -1 with one line an error. */
+	int (*reload)(void *arg, struct buf *problems);
+	/* Sessions of all loops, by counter name; calls back for each.  Called on the control's loop. */
+	void (*counters)(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to);
+	/* Hop statistics of all loops, gathered; at most max; returns how many it copied.  Called on the control's
+	 * loop. */
+	size_t (*hops)(void *arg, struct hop_stats *rows, size_t max);
+	int64_t started_ms; /* wall clock */
+};
+
+/* Listens (mode 0660) and starts the worker.  NULL with err; also when another process answers on `path`.
+ * Copies `h`; what it points to must outlive the control. */
+struct control *control_open(struct loop *l, const char *path, const struct control_hooks *h, struct err *e);
+/* Waits for the job in progress, drops all connections, removes the socket file.  Before the queue port is detached. */
+void control_close(struct control **c);
+
+#endif

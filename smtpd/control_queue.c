@@ -1,0 +1,343 @@
+/* smtpd/control_queue.c: what waits, and orders about it.
+ *
+ * Everything here is a question to the commit thread and goes on from its answer, on the loop:
+ *   list:  ask a page -> rows -> (reader caught up) -> next page ... end
+ *   order: for each target: count -> say so -> (unless --dry-run) act ... end
+ * `call->state` owns the open question; drop cancels it when the reader goes away. */
+#include "base/must.h"
+#include "base/time.h"
+#include "smtpd/control_verbs.h"
+
+enum { PAGE_ROWS = 500, LIST_DEFAULT_MAX = 1000 };
+
+static const char *state_name(enum queue_state s)
+{
+	static const char *const names[] = {
+		[QUEUE_ACTIVE] = "active", [QUEUE_DEFERRED] = "deferred", [QUEUE_HELD] = "held"
+	};
+
+	must((size_t)s < sizeof names / sizeof names[0]);
+	return names[s];
+}
+
+static json_t *row_of(const struct queue_row *q)
+{
+	json_t *row = json_object();
+	struct buf id;
+
+	buf_init(&id, 64);
+	queue_put_id(&id, q->id);
+	row_str(row, "id", buf_str(&id));
+	buf_fini(&id);
+	row_c(row, "state", state_name(q->state));
+	row_int(row, "arrived_ms", q->arrived_ms);
+	row_uint(row, "size", q->size);
+	row_uint(row, "attempts", q->attempts);
+	row_int(row, "due_ms", q->due_ms);
+	row_str(row, "from", q->from);
+	row_str(row, "rcpt", q->rcpt);
+	row_str(row, "last", q->last);
+	row_str(row, "trace_id", q->trace_id);
+	return row;
+}
+
+/* A domain alone means all its addresses.  `room` keeps the text of the filter. */
+static struct str address_filter(struct str s, struct buf *room)
+{
+	if (s.n == 0 || str_chr(s, '@') >= 0)
+		return s;
+	buf_init(room, ARG_TEXT_MAX + 1);
+	buf_addc(room, '@');
+	buf_add(room, s);
+	return buf_str(room);
+}
+
+struct filter_room { /* memory behind a filter */
+	struct queue_filter f;
+	struct buf from, to;
+};
+
+static void filter_init(struct filter_room *r, const struct call *c)
+{
+	*r = (struct filter_room){ 0 };
+	r->f.from = address_filter(args_text(c, "from"), &r->from);
+	r->f.rcpt = address_filter(args_text(c, "to"), &r->to);
+	r->f.deferred_only = args_flag(c, "deferred");
+	r->f.held_only = args_flag(c, "held");
+	r->f.older_than_ms = (int64_t)args_number(c, "older", 0);
+}
+
+static void filter_fini(struct filter_room *r)
+{
+	buf_fini(&r->from);
+	buf_fini(&r->to);
+}
+
+/* ---- list and show ---- */
+
+struct listing {
+	struct call *call;
+	struct queue_query query;
+	struct filter_room filter;
+	uint64_t left, shown; /* rows still wanted (UINT64_MAX = all), rows sent */
+	bool between_pages;   /* waits for the reader */
+};
+
+static void listing_drop(struct call *c)
+{
+	struct listing *l = c->state;
+
+	queue_query_fini(&l->query);
+	filter_fini(&l->filter);
+	free(l);
+}
+
+static void on_page(struct op *op);
+
+static void ask_page(struct listing *l)
+{
+	uint64_t page = l->left < PAGE_ROWS ? l->left : PAGE_ROWS;
+
+	l->between_pages = false;
+	l->filter.f.max = (unsigned)page;
+	queue_query(l->call->hooks->port, &l->filter.f, &l->query, on_page);
+}
+
+static void listing_resume(struct call *c)
+{
+	struct listing *l = c->state;
+
+	if (l->between_pages)
+		ask_page(l);
+}
+
+static void listing_end(struct listing *l, bool cut)
+{
+	struct call *c = l->call;
+
+	if (cut)
+		call_text(c, "More recipients match; --max 0 shows all.");
+	if (l->shown == 0)
+		call_end(c, CALL_NOTHING, "nothing in the queue matches");
+	else
+		call_end(c, CALL_OK, NULL);
+}
+
+/* A page holds whole messages, so it may bring more than was asked for. */
+static size_t send_page(struct listing *l)
+{
+	size_t n = 0;
+
+	for (; n < l->query.row_n && l->left > 0; n++) {
+		call_row(l->call, row_of(&l->query.rows[n]));
+		l->filter.f.after_id = l->query.rows[n].id;
+		if (l->left != UINT64_MAX)
+			l->left--;
+	}
+	l->shown += n;
+	return n;
+}
+
+static void on_page(struct op *op)
+{
+	struct listing *l = container_of(op, struct listing, query.op);
+	size_t sent = send_page(l);
+	bool more = (l->query.more && sent > 0) || sent < l->query.row_n;
+
+	queue_query_fini(&l->query);
+	if (!more || l->left == 0) {
+		listing_end(l, more);
+		return;
+	}
+	l->between_pages = true;
+	if (l->call->choked == NULL || !l->call->choked(l->call))
+		ask_page(l);
+}
+
+static struct listing *listing_start(struct call *c, uint64_t max)
+{
+	struct listing *l = calloc(1, sizeof *l);
+
+	must(l != NULL);
+	l->call = c;
+	l->left = max == 0 ? UINT64_MAX : max;
+	c->state = l;
+	c->drop = listing_drop;
+	c->resume = listing_resume;
+	return l;
+}
+
+void run_queue_list(struct call *c)
+{
+	struct listing *l = listing_start(c, args_number(c, "max", LIST_DEFAULT_MAX));
+
+	filter_init(&l->filter, c);
+	ask_page(l);
+}
+
+static bool parse_id(struct call *c, struct str text, uint64_t *id)
+{
+	if (queue_parse_id(text, id))
+		return true;
+	call_end(c, CALL_USAGE, STR_FMT " is not a queue id: 13 letters and digits, as `tombolo queue list` prints",
+		 STR_ARG(text));
+	return false;
+}
+
+void run_queue_show(struct call *c)
+{
+	uint64_t id;
+
+	if (!parse_id(c, args_text(c, "ID"), &id))
+		return;
+	struct listing *l = listing_start(c, 0);
+	l->filter.f.id = id;
+	ask_page(l);
+}
+
+/* ---- orders ---- */
+
+static const struct order_words {
+	const char *done, *planned;
+} order_words[] = {
+	[QUEUE_RETRY] = { "made due now", "would be made due now" },
+	[QUEUE_REMOVE] = { "removed", "would be removed" },
+	[QUEUE_HOLD] = { "put on hold", "would be put on hold" },
+	[QUEUE_RELEASE] = { "released", "would be released" },
+};
+
+struct ordering {
+	struct call *call;
+	enum queue_verb verb;
+	struct queue_order order;
+	struct filter_room filter;
+	size_t at, n; /* targets: ids, or one filter */
+	size_t missed;
+	uint64_t messages, recipients; /* counted, or changed */
+	bool dry_run, acting;
+};
+
+static void ordering_drop(struct call *c)
+{
+	struct ordering *o = c->state;
+
+	op_cancel(&o->order.op);
+	filter_fini(&o->filter);
+	free(o);
+}
+
+static void on_order(struct op *op);
+
+static void order_next(struct ordering *o)
+{
+	struct call *c = o->call;
+
+	if (args_list_n(c, "ID") > 0)
+		must(queue_parse_id(args_list_at(c, "ID", o->at), &o->filter.f.id));
+	queue_order(c->hooks->port, &o->filter.f, o->verb, !o->acting, &o->order, on_order);
+}
+
+static void ordering_report(struct ordering *o, bool planned)
+{
+	json_t *row = json_object();
+	const struct order_words *w = &order_words[o->verb];
+
+	row_c(row, "action", planned ? w->planned : w->done);
+	row_uint(row, "messages", o->messages);
+	row_uint(row, "recipients", o->recipients);
+	row_bool(row, "dry_run", o->dry_run);
+	call_row(o->call, row);
+}
+
+static void ordering_end(struct ordering *o)
+{
+	struct call *c = o->call;
+
+	if (o->recipients == 0)
+		call_end(c, CALL_NOTHING, "nothing in the queue matches");
+	else if (o->missed > 0)
+		call_end(c, CALL_PARTLY, "%zu of %zu ids are not in the queue or do not match", o->missed, o->n);
+	else
+		call_end(c, CALL_OK, NULL);
+}
+
+/* All targets were counted, or acted on. */
+static void order_round_done(struct ordering *o)
+{
+	ordering_report(o, !o->acting);
+	if (o->acting || o->dry_run || o->recipients == 0) {
+		ordering_end(o);
+		return;
+	}
+	o->acting = true;
+	o->at = o->missed = 0;
+	o->messages = o->recipients = 0;
+	order_next(o);
+}
+
+static void on_order(struct op *op)
+{
+	struct ordering *o = container_of(op, struct ordering, order.op);
+
+	if (!o->order.ok) {
+		call_end_err(o->call, CALL_PARTLY, &o->order.err);
+		return;
+	}
+	o->messages += o->order.messages;
+	o->recipients += o->order.recipients;
+	o->missed += o->order.recipients == 0;
+	if (++o->at < o->n)
+		order_next(o);
+	else
+		order_round_done(o);
+}
+
+static bool names_something(const struct call *c)
+{
+	return args_list_n(c, "ID") > 0 || args_has(c, "from") || args_has(c, "to") || args_flag(c, "deferred") ||
+	       args_flag(c, "held") || args_has(c, "older") || args_flag(c, "all");
+}
+
+static void run_order(struct call *c, enum queue_verb verb)
+{
+	uint64_t id;
+
+	if (!names_something(c)) {
+		call_end(c, CALL_USAGE,
+			 "which messages? Give ids, a filter (--from --to --deferred --held --older) or --all");
+		return;
+	}
+	for (size_t i = 0; i < args_list_n(c, "ID"); i++)
+		if (!parse_id(c, args_list_at(c, "ID", i), &id))
+			return;
+	struct ordering *o = calloc(1, sizeof *o);
+	must(o != NULL);
+	o->call = c;
+	o->verb = verb;
+	o->dry_run = args_flag(c, "dry-run");
+	o->n = args_list_n(c, "ID") > 0 ? args_list_n(c, "ID") : 1;
+	filter_init(&o->filter, c);
+	c->state = o;
+	c->drop = ordering_drop;
+	order_next(o);
+}
+
+void run_queue_retry(struct call *c)
+{
+	run_order(c, QUEUE_RETRY);
+}
+
+void run_queue_remove(struct call *c)
+{
+	run_order(c, QUEUE_REMOVE);
+}
+
+void run_queue_hold(struct call *c)
+{
+	run_order(c, QUEUE_HOLD);
+}
+
+void run_queue_release(struct call *c)
+{
+	run_order(c, QUEUE_RELEASE);
+}

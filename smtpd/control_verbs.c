@@ -1,0 +1,138 @@
+/* smtpd/control_verbs.c: THE table of commands: dispatch, roles, arguments and help of the daemon and of `tombolo`.
+ *
+ * A row is a promise to scripts (DESIGN section 7): names stay, options are only added.  docs/CLI.md tells the same in
+ * more words. */
+#include "smtpd/control_verbs.h"
+
+static const struct verb_arg queue_list_args[] = {
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
+	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold" },
+	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
+	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N recipients (default 1000, 0 = all)" },
+	{ "postfix", ARG_VIEW, ARG_OPTION, NULL, "print as `postqueue -p` does, for tools that read that" },
+	{ 0 },
+};
+
+static const struct verb_arg queue_show_args[] = {
+	{ "ID", ARG_TEXT, ARG_MUST, "ID", "the message" },
+	{ 0 },
+};
+
+/* Ids and filters together must all hold. */
+static const struct verb_arg queue_order_args[] = {
+	{ "ID", ARG_LIST, ARG_REST, "ID", "messages, as `queue list` names them" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
+	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold" },
+	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
+	{ "all", ARG_FLAG, ARG_OPTION, NULL, "the whole queue; needed when nothing else is given" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "count, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg explain_args[] = {
+	{ "RCPT", ARG_ADDRESS, ARG_MUST, "RCPT", "the recipient" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "MAIL FROM; '<>' is the null sender" },
+	{ "ip", ARG_TEXT, ARG_OPTION, "IP", "address of the client (default: one that belongs to nobody)" },
+	{ "via", ARG_TEXT, ARG_OPTION, "RECEIVE", "receive connector; the default is the one the address leads to" },
+	{ "tls", ARG_FLAG, ARG_OPTION, NULL, "the client used STARTTLS" },
+	{ "cert-name", ARG_LIST, ARG_OPTION, "NAME", "a name in the client's valid certificate; may be repeated" },
+	{ "claim", ARG_TEXT, ARG_OPTION, "ORG", "organisation the client claims (XOORG)" },
+	{ "class", ARG_TEXT, ARG_OPTION, "int|ext", "class of a peer's message, as its headers say" },
+	{ "token", ARG_FLAG, ARG_OPTION, NULL, "the message carries our route token for this recipient" },
+	{ "redirected", ARG_FLAG, ARG_OPTION, NULL, "reached by forwarding or expansion" },
+	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "as if this mode were in force" },
+	{ "size", ARG_BYTES, ARG_OPTION, "12M", "size of the message" },
+	{ 0 },
+};
+
+static const struct verb_arg mode_set_args[] = {
+	{ "MODE", ARG_LIST, ARG_REST, "M1..M4|mx=SIDE|cmt=on", "M1..M4, or mx=onprem|cloud and cmt=on|off" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "say what would change, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg import_args[] = {
+	{ "FILE", ARG_FILE, ARG_MUST, "FILE", "CSV with a header line, or LDIF" },
+	{ "ldif", ARG_FLAG, ARG_OPTION, NULL, "the file is LDIF (default when its name ends in .ldif)" },
+	{ "source", ARG_TEXT, ARG_OPTION, "NAME", "who says so (default: import)" },
+	{ "replace", ARG_FLAG, ARG_OPTION, NULL, "remove what this source said before and the file does not name" },
+	{ "accept-deletes", ARG_COUNT, ARG_OPTION, "N", "let exactly N removals pass the guard" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "check and count, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg address_args[] = {
+	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient" },
+	{ 0 },
+};
+
+static const struct verb_arg record_set_args[] = {
+	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient; unknown: a new record" },
+	{ "SETTING", ARG_LIST, ARG_REST, "KEY=VALUE",
+	  "loc, routing, alias, local_host, redirect, keep_copy, require_auth, mailbox_id, source, batch" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "show the record as it would be, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg record_remove_args[] = {
+	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "show the record, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg file_args[] = {
+	{ "FILE", ARG_FILE, ARG_MUST, "FILE", "configuration file" },
+	{ 0 },
+};
+
+static const struct verb_arg diff_args[] = {
+	{ "FILE", ARG_FILE, ARG_MAY, "FILE", "configuration file (default: the one the daemon was started with)" },
+	{ 0 },
+};
+
+const struct verb control_verbs[] = {
+	{ "status", "", 0, VERB_LOOP, run_status, NULL, "what the daemon is and does, at a glance" },
+
+	{ "queue", "list", 0, VERB_LOOP, run_queue_list, queue_list_args, "recipients that wait, oldest first" },
+	{ "queue", "show", 0, VERB_LOOP, run_queue_show, queue_show_args, "one message with all its recipients" },
+	{ "queue", "summary", 0, VERB_LOOP, run_queue_summary, NULL, "totals, and what waits by recipient domain" },
+	{ "queue", "retry", VERB_OPERATOR, VERB_LOOP, run_queue_retry, queue_order_args, "try now" },
+	{ "queue", "remove", VERB_OPERATOR, VERB_LOOP, run_queue_remove, queue_order_args,
+	  "drop; nobody gets a report" },
+	{ "queue", "hold", VERB_OPERATOR, VERB_LOOP, run_queue_hold, queue_order_args, "do not try until released" },
+	{ "queue", "release", VERB_OPERATOR, VERB_LOOP, run_queue_release, queue_order_args, "end a hold" },
+
+	{ "route", "explain", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_route_explain, explain_args,
+	  "what would happen to a recipient, and why" },
+
+	{ "mode", "show", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_show, NULL,
+	  "where the MX points, and whether CMT is on" },
+	{ "mode", "set", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_set, mode_set_args,
+	  "switch the flow; holds from the next decision" },
+
+	{ "recipients", "import", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_import,
+	  import_args, "read a file into the table, all of it or nothing" },
+	{ "recipients", "export", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_export, NULL,
+	  "the table as CSV that imports again" },
+	{ "recipients", "get", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_get, address_args, "one record" },
+	{ "recipients", "set", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_set,
+	  record_set_args, "change or make one record" },
+	{ "recipients", "remove", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_remove,
+	  record_remove_args, "remove one record" },
+
+	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
+	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL,
+	  "effective values, as a file that loads" },
+	{ "config", "diff", 0, VERB_WORKER, run_config_diff, diff_args, "the running values against a file" },
+	{ "config", "reload", VERB_OPERATOR, VERB_WORKER, run_config_reload, NULL,
+	  "load the file again, all of it or nothing" },
+
+	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL,
+	  "receive, inbound and send connectors" },
+	{ "connector", "hops", 0, VERB_LOOP, run_connector_hops, NULL, "where we connect to, and how it goes" },
+};
+const size_t control_verb_n = sizeof control_verbs / sizeof control_verbs[0];

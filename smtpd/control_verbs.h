@@ -1,0 +1,48 @@
+/* smtpd/control_verbs.h: the handlers that the verb table names (see control_call.h for what a handler may do).
+ *
+ * Each is one command: reads its arguments, writes rows, ends the call once.  Those of VERB_LOOP may end it later;
+ * those of VERB_WORKER and VERB_LOCAL end it before they return. */
+#ifndef SMTPD_CONTROL_VERBS_H
+#define SMTPD_CONTROL_VERBS_H
+
+#include "smtpd/control_call.h"
+
+/* control_status.c */
+void run_status(struct call *c);
+void run_connector_list(struct call *c);
+void run_connector_hops(struct call *c);
+
+/* control_queue.c, control_summary.c */
+void run_queue_list(struct call *c);
+void run_queue_show(struct call *c);
+void run_queue_summary(struct call *c);
+void run_queue_retry(struct call *c);
+void run_queue_remove(struct call *c);
+void run_queue_hold(struct call *c);
+void run_queue_release(struct call *c);
+
+/* control_route.c */
+void run_route_explain(struct call *c);
+void run_mode_show(struct call *c);
+void run_mode_set(struct call *c);
+
+/* control_recipients.c */
+void run_recipients_import(struct call *c);
+void run_recipients_export(struct call *c);
+void run_recipients_get(struct call *c);
+void run_recipients_set(struct call *c);
+void run_recipients_remove(struct call *c);
+
+/* control_config.c */
+void run_config_check(struct call *c);
+void run_config_show(struct call *c);
+void run_config_diff(struct call *c);
+void run_config_reload(struct call *c);
+
+/* Shared by the handlers. */
+const char *conf_side_name(enum conf_side s);                 /* "onprem" */
+const char *conf_tls_name(enum conf_tls_level l);             /* "validate" */
+void row_mode(json_t *row, const struct mode *m);             /* mode, mx, cmt, epoch, since_ms */
+bool mode_parse(struct str s, enum conf_side *mx, bool *cmt); /* "M1".."M4" */
+
+#endif

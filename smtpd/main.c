@@ -1,0 +1,527 @@
+/* smtpd/main.c: the composition root of tombolod: the only file that sees everything.
+ *
+ *   tombolod -c FILE        run in the foreground (SIGHUP reloads all or nothing, SIGTERM drains, twice: at once)
+ *   tombolod -t -c FILE     check the configuration and its certificates, print every problem, exit
+ *   tombolod --doc          print docs/CONFIG.md
+ *
+ * Root is needed to bind and to read keys; then it is dropped for good, before the first loop runs. */
+#include "base/fault.h"
+#include "base/must.h"
+#include "base/time.h"
+#include "smtpd/control.h"
+#include "smtpd/notify.h"
+#include "smtpd/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000, DRAIN_QUICK_MS = 200 };
+
+struct worker { /* one loop and its thread */
+	struct app *app;
+	struct loop *loop;
+	struct server server;
+	pthread_t thread;
+	struct loop_task drain_task, stop_task, setup_task;
+	struct setup *next_setup; /* handed over by a reload; the loop takes it */
+	size_t index;
+};
+
+struct app {
+	const char *path;
+	struct setup *setup;
+	struct shared shared;
+	struct control *control;
+	struct worker workers[LOOPS_MAX];
+	size_t worker_n;
+	struct net_addr *own; /* our listening addresses, never delivered to */
+	size_t own_n;
+	struct loop_io signals;
+	int signal_fd;
+	struct loop_timer drain_timer;
+	size_t drained;
+	int terms;
+	pthread_mutex_t reload_lock; /* one reload at a time: signal or control socket */
+	int64_t started_ms;
+};
+
+/* ---- reload: all or nothing ---- */
+
+static void on_setup(struct loop_task *task)
+{
+	struct worker *w = container_of(task, struct worker, setup_task);
+	struct setup *next = __atomic_exchange_n(&w->next_setup, NULL, __ATOMIC_ACQ_REL);
+
+	if (next == NULL)
+		return;
+	server_reconfigure(&w->server, next);
+	setup_unref(&next);
+}
+
+/* Slow; on the control worker or the reload thread.  0, or -1 and the old configuration stays in force. */
+static int app_reload(void *arg, struct buf *problems)
+{
+	struct app *app = arg;
+	struct err e = { 0 };
+	int result = -1;
+
+	pthread_mutex_lock(&app->reload_lock);
+	struct setup *next = setup_load(app->path, problems);
+	if (next == NULL || config_restart_diff(app->setup->config, next->config, problems) > 0)
+		goto out;
+	if (routing_reconfigure(app->shared.routing, next->config, &e) != 0) {
+		buf_addf(problems, "%s\n", e.text);
+		goto out;
+	}
+	queue_reconfigure(app->shared.queue, &next->config->queue);
+	const struct conf_log *log = &next->config->log;
+	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0)
+		buf_addf(problems, "log.file " STR_FMT " cannot be opened: the old one stays\n", STR_ARG(log->file));
+	for (size_t i = 0; i < app->worker_n; i++) {
+		struct worker *w = &app->workers[i];
+		struct setup *untaken = __atomic_exchange_n(&w->next_setup, setup_ref(next), __ATOMIC_ACQ_REL);
+		if (untaken == NULL)
+			loop_post(w->loop, &w->setup_task);
+		setup_unref(&untaken); /* else the task is on its way and takes the newer one */
+	}
+	struct setup *old = app->setup;
+	app->setup = next;
+	next = old; /* queue and routing have let go of it: both were given the new one */
+	result = 0;
+out:
+	pthread_mutex_unlock(&app->reload_lock);
+	setup_unref(&next);
+	return result;
+}
+
+static void *reload_thread(void *arg)
+{
+	struct buf problems;
+
+	buf_init(&problems, PROBLEMS_MAX);
+	notify_manager("RELOADING=1");
+	if (app_reload(arg, &problems) == 0)
+		log_info(NULL, "config.reloaded", kv_str("notes", buf_str(&problems)));
+	else
+		log_error(NULL, "config.kept", kv_str("problems", buf_str(&problems)));
+	notify_manager("READY=1");
+	log_flush();
+	buf_fini(&problems);
+	return NULL;
+}
+
+static void reload_in_background(struct app *app)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, reload_thread, app) == 0)
+		pthread_detach(t);
+	else
+		log_error(NULL, "config.kept", kv_c("problems", "no thread for the reload"));
+}
+
+/* ---- the end ---- */
+
+static void on_stop(struct loop_task *task)
+{
+	struct worker *w = container_of(task, struct worker, stop_task);
+
+	server_fini(&w->server);
+	loop_stop(w->loop);
+}
+
+static void stop_all(struct app *app)
+{
+	if (app->drained == SIZE_MAX)
+		return;
+	app->drained = SIZE_MAX;
+	control_close(&app->control);
+	loop_timer_stop(&app->drain_timer);
+	for (size_t i = app->worker_n; i-- > 0;)
+		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
+}
+
+static void on_drain_late(struct loop_timer *t)
+{
+	stop_all(container_of(t, struct app, drain_timer));
+}
+
+static void on_drain(struct loop_task *task)
+{
+	struct worker *w = container_of(task, struct worker, drain_task);
+
+	server_drain(&w->server);
+}
+
+static void on_signal(struct loop_io *io, unsigned events)
+{
+	struct app *app = container_of(io, struct app, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(app->signal_fd, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGHUP) {
+			reload_in_background(app);
+			continue;
+		}
+		log_info(NULL, "tombolod.stopping", kv_int("signal", info.ssi_signo));
+		notify_manager("STOPPING=1");
+		if (app->terms++ > 0) {
+			stop_all(app);
+			continue;
+		}
+		for (size_t i = 0; i < app->worker_n; i++)
+			loop_post(app->workers[i].loop, &app->workers[i].drain_task);
+		/* sessions in mid-message get time; what is queued is safe anyway */
+		loop_timer_set(&app->drain_timer, gate_count(app->shared.gate) > 0 ? DRAIN_MS : DRAIN_QUICK_MS);
+	}
+}
+
+/* Runs on the worker's loop; counting happens on the first one. */
+struct drained_note {
+	struct loop_task task;
+	struct app *app;
+};
+
+static void on_drained_note(struct loop_task *task)
+{
+	struct drained_note *n = container_of(task, struct drained_note, task);
+	struct app *app = n->app;
+
+	free(n);
+	if (app->drained != SIZE_MAX && ++app->drained >= app->worker_n)
+		stop_all(app);
+}
+
+static void on_drained(struct server *s)
+{
+	struct worker *w = container_of(s, struct worker, server);
+	struct drained_note *n = calloc(1, sizeof *n);
+
+	must(n != NULL);
+	s->on_drained = NULL;
+	n->task.fn = on_drained_note;
+	n->app = w->app;
+	loop_post(w->app->workers[0].loop, &n->task);
+}
+
+/* ---- the start ---- */
+
+static const struct config *app_config(void *arg)
+{
+	struct app *app = arg;
+
+	return app->setup->config;
+}
+
+static void app_counters(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to)
+{
+	struct app *app = arg;
+
+	each(to, "connections_open", gate_count(app->shared.gate));
+	for (size_t i = 0; i < app->worker_n; i++)
+		server_counter_each(&app->workers[i].server, each, to);
+}
+
+static int listen_all(struct app *app, int fds[], struct err *e)
+{
+	const struct config *c = app->setup->config;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->receive_n; i++)
+		for (size_t k = 0; k < c->receives[i].addr_n; k++) {
+			bool again = false;
+			for (size_t x = 0; x < n && !again; x++)
+				again = net_same_ip(&app->own[x], &c->receives[i].addrs[k]) &&
+					net_port(&app->own[x]) == net_port(&c->receives[i].addrs[k]);
+			if (again)
+				continue; /* two receive connectors share a socket and differ by range */
+			fds[n] = net_listen(&c->receives[i].addrs[k], 4096, e);
+			if (fds[n] < 0)
+				return -1;
+			app->own[n++] = c->receives[i].addrs[k];
+		}
+	app->own_n = n;
+	return 0;
+}
+
+static size_t count_addrs(const struct config *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->receive_n; i++)
+		n += c->receives[i].addr_n;
+	return n;
+}
+
+static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
+{
+	struct worker *w = &app->workers[i];
+
+	w->app = app;
+	w->index = i;
+	w->drain_task.fn = on_drain;
+	w->stop_task.fn = on_stop;
+	w->setup_task.fn = on_setup;
+	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n, e) != 0)
+		return -1;
+	w->server.session_id = (uint64_t)i << 56; /* ids of different loops differ */
+	w->server.on_drained = on_drained;
+	return 0;
+}
+
+static int make_dir_of(const char *file)
+{
+	char dir[512];
+	ssize_t slash = str_rchr(str_c(file), '/');
+
+	if (slash <= 0 || (size_t)slash >= sizeof dir)
+		return 0;
+	snprintf(dir, sizeof dir, "%.*s", (int)slash, file);
+	return mkdir(dir, 0755);
+}
+
+/* For good: groups first, then group, then user, then proof that there is no way back. */
+static int become(struct str user, const struct config *c, struct err *e)
+{
+	if (user.n == 0 || geteuid() != 0)
+		return 0;
+	struct passwd *pw = getpwnam(user.p);
+	if (pw == NULL)
+		return err_set(e, ERR_NOT_FOUND, "main.user", "there is no user %s", user.p);
+	if (chown(c->queue.path.p, pw->pw_uid, pw->pw_gid) != 0 && errno != ENOENT)
+		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->queue.path.p);
+	if (setgroups(0, NULL) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
+		return err_sys(e, ERR_SYSTEM, "main.user", "cannot become %s", user.p);
+	if (setuid(0) == 0)
+		return err_set(e, ERR_SYSTEM, "main.user", "root could be had again");
+	return 0;
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static struct str read_hosts(const struct config *c, char *room, size_t size)
+{
+	int fd;
+	ssize_t n;
+
+	if (c->hosts.n == 0 || (fd = open(c->hosts.p, O_RDONLY | O_CLOEXEC)) < 0)
+		return STR_NONE;
+	n = read(fd, room, size);
+	close(fd);
+	return n > 0 ? str_n(room, (size_t)n) : STR_NONE;
+}
+
+static int open_shared(struct app *app, struct err *e)
+{
+	const struct config *c = app->setup->config;
+	struct queue_recovery found = { 0 };
+	static char hosts[64 * 1024];
+
+	app->shared.gate = gate_new();
+	app->shared.routing = routing_open(c, e);
+	if (app->shared.routing == NULL)
+		return -1;
+	app->shared.dns = dns_open(app->workers[0].loop, &c->resolvers, read_hosts(c, hosts, sizeof hosts), e);
+	if (app->shared.dns == NULL)
+		return -1;
+	app->shared.queue = queue_open(&c->queue, &found, e);
+	if (app->shared.queue == NULL)
+		return -1;
+	log_info(NULL, "queue.opened", kv_int("messages", (int64_t)found.messages),
+		 kv_int("recipients", (int64_t)found.recipients), kv_int("replayed", (int64_t)found.replayed_records),
+		 kv_int("cut_bytes", (int64_t)found.cut_bytes), kv_int("ms", found.took_ms));
+	return 0;
+}
+
+static int open_control(struct app *app, struct err *e)
+{
+	const struct config *c = app->setup->config;
+	struct control_hooks h = {
+		.arg = app,
+		.config = app_config,
+		.config_path = app->path,
+		.routing = app->shared.routing,
+		.dns = app->shared.dns,
+		.queue = app->shared.queue,
+		.port = app->workers[0].server.port,
+		.reload = app_reload,
+		.counters = app_counters,
+		.started_ms = app->started_ms,
+	};
+
+	make_dir_of(c->control.p);
+	app->control = control_open(app->workers[0].loop, c->control.p, &h, e);
+	return app->control == NULL ? -1 : 0;
+}
+
+static int open_signals(struct app *app, struct err *e)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
+	app->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return app->signal_fd < 0 ? err_sys(e, ERR_SYSTEM, "main.signals", "signalfd") : 0;
+}
+
+static void *run_worker(void *arg)
+{
+	struct worker *w = arg;
+
+	loop_run(w->loop);
+	return NULL;
+}
+
+static size_t loops_wanted(const struct config *c)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t n = c->loops > 0 ? (size_t)c->loops : (size_t)(cores > 0 ? cores : 1);
+
+	return n > LOOPS_MAX ? LOOPS_MAX : n;
+}
+
+static int start(struct app *app, struct err *e)
+{
+	const struct config *c = app->setup->config;
+	size_t addr_n = count_addrs(c);
+
+	app->own = calloc(addr_n + 1, sizeof *app->own);
+	must(app->own != NULL);
+	app->worker_n = loops_wanted(c);
+	for (size_t i = 0; i < app->worker_n; i++)
+		if ((app->workers[i].loop = loop_new(e)) == NULL)
+			return -1;
+	int *fds = calloc(app->worker_n * (addr_n + 1), sizeof *fds); /* one row of listeners a loop */
+	must(fds != NULL);
+	int failed = 0;
+	for (size_t i = 0; i < app->worker_n && failed == 0; i++)
+		failed = listen_all(app, fds + i * (addr_n + 1), e);
+	if (failed == 0)
+		failed = become(c->user, c, e);
+	if (failed == 0)
+		failed = open_shared(app, e);
+	for (size_t i = 0; i < app->worker_n && failed == 0; i++)
+		failed = make_worker(app, i, fds + i * (addr_n + 1), e);
+	free(fds);
+	if (failed != 0 || open_control(app, e) != 0)
+		return -1;
+	loop_timer_init(app->workers[0].loop, &app->drain_timer, on_drain_late);
+	loop_io_start(app->workers[0].loop, &app->signals, app->signal_fd, LOOP_READ, on_signal);
+	return 0;
+}
+
+static void run(struct app *app)
+{
+	for (size_t i = 1; i < app->worker_n; i++)
+		must(pthread_create(&app->workers[i].thread, NULL, run_worker, &app->workers[i]) == 0);
+	log_info(NULL, "tombolod.ready", kv_int("loops", (int64_t)app->worker_n),
+		 kv_int("listeners", (int64_t)app->own_n), kv_c("site", conf_site_name(app->setup->config->site)));
+	log_flush();
+	notify_manager("READY=1");
+	loop_run(app->workers[0].loop);
+	for (size_t i = 1; i < app->worker_n; i++)
+		pthread_join(app->workers[i].thread, NULL);
+}
+
+static void finish(struct app *app)
+{
+	loop_io_stop(&app->signals);
+	queue_close(&app->shared.queue);
+	dns_close(&app->shared.dns);
+	routing_close(&app->shared.routing);
+	for (size_t i = 0; i < app->worker_n; i++)
+		loop_free(&app->workers[i].loop);
+	gate_free(&app->shared.gate);
+	setup_unref(&app->setup);
+	free(app->own);
+	close(app->signal_fd);
+	log_info(NULL, "tombolod.stopped", kv_bool("clean", true));
+	log_flush();
+}
+
+static int usage(void)
+{
+	fputs("usage: tombolod [-t] -c FILE | tombolod --doc\n", stderr);
+	return 2;
+}
+
+static int print_doc(void)
+{
+	struct buf doc;
+
+	buf_init(&doc, 1024 * 1024);
+	config_doc(&doc);
+	fwrite(doc.p, 1, doc.n, stdout);
+	buf_fini(&doc);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct app app = { .path = "/etc/tombolo/tombolo.conf", .reload_lock = PTHREAD_MUTEX_INITIALIZER };
+	struct buf problems;
+	struct err e = { 0 };
+	bool check = false;
+	int opt;
+
+	if (argc == 2 && str_eq(str_c(argv[1]), S("--doc")))
+		return print_doc();
+	while ((opt = getopt(argc, argv, "c:t")) != -1) {
+		if (opt == 'c')
+			app.path = optarg;
+		else if (opt == 't')
+			check = true;
+		else
+			return usage();
+	}
+	if (optind != argc)
+		return usage();
+	fault_init();
+	raise_descriptor_limit();
+	buf_init(&problems, PROBLEMS_MAX);
+	app.setup = setup_load(app.path, &problems);
+	fwrite(problems.p, 1, problems.n, stderr);
+	if (check && app.setup != NULL)
+		fprintf(stderr, "%s: ok\n", app.path);
+	buf_fini(&problems);
+	if (app.setup == NULL)
+		return 1;
+	if (check) {
+		setup_unref(&app.setup);
+		return 0;
+	}
+	const struct conf_log *log = &app.setup->config->log;
+	app.started_ms = clock_wall_ms();
+	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0) {
+		fprintf(stderr, "tombolod: cannot open the log %s\n", log->file.p);
+		return 1;
+	}
+	if (open_signals(&app, &e) != 0 || start(&app, &e) != 0) {
+		fprintf(stderr, "tombolod: %s: %s\n", e.where, e.text);
+		return 1;
+	}
+	run(&app);
+	finish(&app);
+	return 0;
+}

@@ -1,0 +1,46 @@
+/* smtpd/policy.c: verdicts of a session; see the header. */
+#include "smtpd/policy.h"
+
+#include <stdio.h>
+
+uint64_t policy_size_max(const struct config *c, const struct conf_receive *r)
+{
+	uint64_t most = c->limits.message_max;
+
+	return r->size > 0 && r->size < most ? r->size : most;
+}
+
+bool policy_offers_xoorg(const struct attribution *who)
+{
+	return who->inbound != NULL && who->inbound->type == INBOUND_PEER && who->inbound->cloud_mail &&
+	       str_starts(who->how, S("cert:"));
+}
+
+bool policy_may_send(const struct conf_receive *r, const struct attribution *who, bool secured, enum conf_codes codes,
+		     struct reply *why)
+{
+	if (who->refused.code != 0)
+		*why = who->refused;
+	else if (r->require_tls && !secured)
+		*why = codes == CODES_EXCHANGE ? REPLY(451, 5, 7, 3, "STARTTLS is required to send mail (TLS-REQUIRED)")
+					       : REPLY(530, 5, 7, 0, "say STARTTLS first (TLS-REQUIRED)");
+	else if (!(r->perms & PERM_SUBMIT))
+		*why = REPLY(550, 5, 7, 1, "this connector takes no mail");
+	else
+		return true;
+	return false;
+}
+
+void policy_refusal(const struct verdict *v, enum env_origin origin, struct str id, char *text, size_t room,
+		    struct reply *out)
+{
+	bool stranger = origin == ENV_INTERNET || origin == ENV_PARTNER;
+
+	*out = v->reply;
+	if (stranger || v->cause == NULL || v->fixer == NULL)
+		snprintf(text, room, STR_FMT ", id " STR_FMT, STR_ARG(v->reply.text), STR_ARG(id));
+	else
+		snprintf(text, room, STR_FMT ", id " STR_FMT ": %s; the %s can mend it", STR_ARG(v->reply.text),
+			 STR_ARG(id), v->cause, v->fixer);
+	out->text = str_c(text);
+}

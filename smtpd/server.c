@@ -1,0 +1,109 @@
+/* smtpd/server.c: the gateway as one loop sees it. */
+#include "smtpd/server.h"
+
+#include "base/must.h"
+#include "smtpd/listener.h"
+#include "smtpd/session.h"
+
+#include <stdlib.h>
+
+static void on_lease(void *arg, struct lease *l)
+{
+	struct server *s = arg;
+
+	deliver_lease(s->deliver, l);
+}
+
+int server_init(struct server *s, struct loop *l, struct shared *shared, struct setup *setup, const int *fds,
+		size_t fd_n, const struct net_addr *own, size_t own_n, struct err *e)
+{
+	*s = (struct server){ .loop = l, .shared = shared, .setup = setup_ref(setup) };
+	LIST_INIT(&s->sessions);
+	struct deliver_options o = {
+		.loop = l,
+		.port = &s->port,
+		.routing = shared->routing,
+		.dns = shared->dns,
+		.outbound = setup->outbound,
+		.own = own,
+		.own_n = own_n,
+	};
+	s->deliver = deliver_new(&o);
+	s->port = queue_attach(shared->queue, l, on_lease, s);
+	if (s->deliver == NULL || s->port == NULL)
+		return err_set(e, ERR_SYSTEM, "server.init", "cannot attach the queue");
+	s->listeners = calloc(fd_n, sizeof *s->listeners);
+	must(s->listeners != NULL || fd_n == 0);
+	for (s->listener_n = 0; s->listener_n < fd_n; s->listener_n++)
+		listener_start(&s->listeners[s->listener_n], s, fds[s->listener_n]);
+	return 0;
+}
+
+static void stop_listening(struct server *s)
+{
+	for (size_t i = 0; i < s->listener_n; i++)
+		listener_stop(&s->listeners[i]);
+}
+
+void server_fini(struct server *s)
+{
+	stop_listening(s);
+	s->on_drained = NULL;
+	while (!LIST_EMPTY(&s->sessions))
+		session_close(LIST_FIRST(&s->sessions));
+	deliver_free(&s->deliver);
+	if (s->port != NULL)
+		queue_detach(&s->port);
+	free(s->listeners);
+	s->listeners = NULL;
+	s->listener_n = 0;
+	setup_unref(&s->setup);
+}
+
+void server_reconfigure(struct server *s, struct setup *setup)
+{
+	setup_unref(&s->setup);
+	s->setup = setup_ref(setup);
+	deliver_reconfigure(s->deliver, setup->outbound);
+}
+
+void server_drain(struct server *s)
+{
+	struct session *session, *next;
+
+	if (s->draining)
+		return;
+	s->draining = true;
+	stop_listening(s);
+	queue_pause(s->port, true);
+	for (session = LIST_FIRST(&s->sessions); session != NULL; session = next) {
+		next = LIST_NEXT(session, entry);
+		session_drain(session);
+	}
+	if (LIST_EMPTY(&s->sessions) && s->on_drained != NULL)
+		s->on_drained(s);
+}
+
+static const struct counter_name {
+	const char *name;
+	size_t offset;
+} counter_names[] = {
+#define NAME(field) \
+	{ \
+#field, offsetof(struct counters, field) \
+	}
+	NAME(connections),     NAME(refused_full),   NAME(refused_client),  NAME(early_talkers),
+	NAME(sessions),        NAME(messages),       NAME(message_bytes),   NAME(rejected_messages),
+	NAME(rcpts),           NAME(rejected_rcpts), NAME(deferred_rcpts),  NAME(tls_sessions),
+	NAME(tls_failures),    NAME(tls_resumed),    NAME(protocol_errors), NAME(timeouts),
+	NAME(commit_failures),
+#undef NAME
+};
+
+void server_counter_each(const struct server *s, void (*each)(void *to, const char *name, uint64_t value), void *to)
+{
+	for (size_t i = 0; i < sizeof counter_names / sizeof counter_names[0]; i++) {
+		const char *at = (const char *)&s->counters + counter_names[i].offset;
+		each(to, counter_names[i].name, __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED));
+	}
+}

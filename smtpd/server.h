@@ -1,0 +1,57 @@
+/* smtpd/server.h: the gateway as one loop sees it: its listeners, its sessions, its deliveries.
+ *
+ * "One loop per core" is a for in main: nothing here is global.  What loops share (queue, routing, dns, gate) is
+ * thread-safe by itself.  Threads: everything but server_counter_each is for the server's own loop. */
+#ifndef SMTPD_SERVER_H
+#define SMTPD_SERVER_H
+
+#include "smtpd/gate.h"
+#include "smtpd/setup.h"
+
+#include <sys/queue.h>
+
+struct listener;
+struct session;
+
+struct counters { /* written by the loop, read by anyone (relaxed) */
+	uint64_t connections, refused_full, refused_client, early_talkers, sessions;
+	uint64_t messages, message_bytes, rejected_messages;
+	uint64_t rcpts, rejected_rcpts, deferred_rcpts;
+	uint64_t tls_sessions, tls_failures, tls_resumed;
+	uint64_t protocol_errors, timeouts, commit_failures;
+};
+
+struct shared { /* one per process */
+	struct queue *queue;
+	struct routing *routing;
+	struct dns *dns;
+	struct gate *gate;
+};
+
+struct server {
+	struct loop *loop;
+	struct shared *shared;
+	struct setup *setup; /* for new sessions */
+	struct queue_port *port;
+	struct deliver *deliver;
+	struct listener *listeners;
+	size_t listener_n;
+	LIST_HEAD(, session) sessions;
+	bool draining;                        /* no new connections; 421 to those that are idle */
+	void (*on_drained)(struct server *s); /* last session gone while draining */
+	uint64_t session_id;                  /* of the newest session; odd per loop */
+	struct counters counters;
+};
+
+#define COUNT(server, name) __atomic_add_fetch(&(server)->counters.name, 1, __ATOMIC_RELAXED)
+
+/* `fds` are listening sockets (one per address of the configuration, in order); the server owns them from now on. */
+int server_init(struct server *s, struct loop *l, struct shared *shared, struct setup *setup, const int *fds,
+		size_t fd_n, const struct net_addr *own, size_t own_n, struct err *e);
+void server_fini(struct server *s); /* closes all sessions at once; queue port and deliveries too */
+void server_reconfigure(struct server *s, struct setup *setup);
+void server_drain(struct server *s); /* stop accepting; on_drained follows when no session is left */
+
+void server_counter_each(const struct server *s, void (*each)(void *to, const char *name, uint64_t value), void *to);
+
+#endif

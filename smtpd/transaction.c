@@ -1,0 +1,243 @@
+/* smtpd/transaction.c: the message being built; see the header. */
+#include "smtpd/transaction.h"
+
+#include "base/must.h"
+#include "base/time.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+void transaction_init(struct transaction *t, struct arena *a)
+{
+	memset(t, 0, sizeof *t);
+	t->arena = a;
+}
+
+void transaction_reset(struct transaction *t)
+{
+	struct arena *a = t->arena;
+
+	if (!transaction_is_open(t))
+		return;
+	spool_abort(&t->spool);
+	if (t->header_open)
+		header_scan_fini(&t->header);
+	arena_rewind(a, t->mark);
+	transaction_init(t, a);
+}
+
+/* A network message id: the GUID that follows the message over both gateways (spec 4.5). */
+static void make_trace_id(char to[40])
+{
+	static _Thread_local uint64_t pool[64];
+	static _Thread_local size_t left;
+
+	if (left < 2) {
+		must(getrandom(pool, sizeof pool, 0) == sizeof pool);
+		left = sizeof pool / sizeof pool[0];
+	}
+	uint64_t a = pool[--left], b = pool[--left];
+	a = (a & ~(uint64_t)0xf000) | 0x4000; /* RFC 9562: version 4, variant 1 */
+	b = (b & ~((uint64_t)3 << 62)) | ((uint64_t)2 << 62);
+	snprintf(to, 40, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
+		 (unsigned)a & 0xffff, (unsigned)(b >> 48), (unsigned long long)(b & 0xffffffffffff));
+}
+
+bool transaction_mail(struct transaction *t, const struct cmd_mail *m, int64_t now_ms)
+{
+	struct envelope *env = &t->env;
+	struct buf xorg;
+	bool ok;
+
+	must(!transaction_is_open(t));
+	t->mark = arena_mark(t->arena);
+	env->arrived_ms = now_ms;
+	env->ret = m->ret;
+	env->body = m->body;
+	env->smtputf8 = m->smtputf8;
+	make_trace_id(t->trace_id);
+	env->trace_id = str_c(t->trace_id);
+	buf_init(&xorg, 512);
+	ok = addr_xtext_decode(m->xorg, &xorg) && arena_dup(t->arena, buf_str(&xorg), &env->xorg) &&
+	     arena_dup(t->arena, m->from.whole, &env->from) && arena_dup(t->arena, m->envid, &env->envid);
+	buf_fini(&xorg);
+	return ok;
+}
+
+bool transaction_rcpt(struct transaction *t, const struct cmd_rcpt *r)
+{
+	struct env_rcpt *rcpt;
+
+	if (t->env.rcpt_n == t->rcpt_cap) {
+		size_t cap = t->rcpt_cap == 0 ? 4 : t->rcpt_cap * 2;
+		struct env_rcpt *more = arena_alloc(t->arena, cap * sizeof *more);
+		if (more == NULL)
+			return false;
+		if (t->env.rcpt_n > 0)
+			memcpy(more, t->rcpts, t->env.rcpt_n * sizeof *more);
+		t->rcpts = more;
+		t->rcpt_cap = cap;
+		t->env.rcpts = more;
+	}
+	rcpt = &t->rcpts[t->env.rcpt_n];
+	*rcpt = (struct env_rcpt){ .notify = r->notify };
+	if (!arena_dup(t->arena, r->to.whole, &rcpt->addr) || !arena_dup(t->arena, r->orcpt, &rcpt->orcpt))
+		return false;
+	t->env.rcpt_n++;
+	return true;
+}
+
+static void judge(struct transaction *t, struct reply r)
+{
+	if (t->verdict.code == 0)
+		t->verdict = r; /* the first problem is the one to tell */
+}
+
+static void judge_failure(struct transaction *t, const struct err *e)
+{
+	switch (e->code) {
+	case ERR_TOO_BIG:
+		judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
+		break;
+	case ERR_NO_SPACE:
+	case ERR_BUSY:
+		judge(t, REPLY(452, 4, 3, 1, "no room for messages now, try again later"));
+		break;
+	default:
+		judge(t, REPLY(451, 4, 3, 0, "the queue cannot take messages now, try again later"));
+		break;
+	}
+}
+
+/* Adds content that is known to be well-formed. */
+static void store(struct transaction *t, struct str run)
+{
+	struct err e = { 0 };
+
+	if (t->verdict.code != 0 || run.n == 0)
+		return;
+	if (t->header_open && !t->header.done) {
+		header_scan_add(&t->header, run);
+		if (t->header.too_big)
+			judge(t, REPLY(552, 5, 3, 4, "the header is larger than this server takes"));
+	}
+	if (t->verdict.code == 0 && spool_write(t->spool, run, &e) != 0)
+		judge_failure(t, &e);
+}
+
+/* Received, folded so that no line is long; "for" is left out: it would tell hidden recipients to the others. */
+static void put_received(struct buf *b, const struct received *r, uint64_t id, int64_t now_ms)
+{
+	buf_addf(b, "Received: from " STR_FMT " ([%s" STR_FMT "])\r\n\tby " STR_FMT " (tombolo) with " STR_FMT,
+		 STR_ARG(r->helo), str_chr(r->client, ':') >= 0 ? "IPv6:" : "", STR_ARG(r->client), STR_ARG(r->by),
+		 STR_ARG(r->protocol));
+	if (r->tls.n > 0)
+		buf_addf(b, "\r\n\t(" STR_FMT ")", STR_ARG(r->tls));
+	buf_add(b, S("\r\n\tid "));
+	queue_put_id(b, id);
+	buf_add(b, S(";\r\n\t"));
+	time_put_rfc5322(b, now_ms);
+	buf_add(b, S("\r\n"));
+}
+
+int transaction_content_begin(struct transaction *t, struct queue_port *port, const struct received *r,
+			      const struct config *c, uint64_t size_max)
+{
+	char room[1024];
+	struct buf trace = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
+	struct err e = { 0 };
+
+	must(!t->content_open);
+	t->content_open = true;
+	t->size_max = size_max;
+	t->bare_policy = c->limits.bare_lf;
+	body_in_init(&t->body);
+	t->spool = spool_begin(port, &e);
+	if (t->spool == NULL) {
+		judge_failure(t, &e);
+		return -1;
+	}
+	put_received(&trace, r, spool_id(t->spool), t->env.arrived_ms);
+	if (spool_write(t->spool, buf_str(&trace), &e) != 0)
+		judge_failure(t, &e);
+	header_scan_init(&t->header, c->limits.header_max, (unsigned)c->limits.header_fields, c->hostname);
+	t->header_open = true;
+	return t->verdict.code == 0 ? 0 : -1;
+}
+
+/* Bare CR and bare LF become CRLF (limits.bare_lf = normalise): what we emit never holds either (hardening 4.1). */
+static void store_normalised(struct transaction *t, struct str run)
+{
+	while (run.n > 0) {
+		if (t->last_cr) {
+			t->last_cr = false;
+			store(t, S("\r\n"));
+			if (run.p[0] == '\n') {
+				run = str_skip(run, 1);
+				continue;
+			}
+		}
+		size_t n = 0;
+		while (n < run.n && run.p[n] != '\r' && run.p[n] != '\n')
+			n++;
+		store(t, str_head(run, n));
+		if (n == run.n)
+			return;
+		if (run.p[n] == '\r')
+			t->last_cr = true;
+		else
+			store(t, S("\r\n"));
+		run = str_skip(run, n + 1);
+	}
+}
+
+static void add(struct transaction *t, struct str run)
+{
+	t->size += run.n;
+	if (t->size > t->size_max)
+		judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
+	if (t->bare_policy == BARE_NORMALISE)
+		store_normalised(t, run);
+	else
+		store(t, run);
+}
+
+void transaction_add_data(void *arg, struct str run)
+{
+	add(arg, run);
+}
+
+void transaction_add_bdat(struct transaction *t, struct str run, bool last)
+{
+	body_scan(&t->scan, run, last);
+	add(t, run);
+}
+
+static struct reply bare_reply(const struct config *c)
+{
+	return c->status_codes == CODES_EXCHANGE
+		       ? REPLY(550, 5, 6, 11, "a line of the message does not end in CR LF (BARE-LF)")
+		       : REPLY(550, 5, 6, 0, "a line of the message does not end in CR LF (BARE-LF)");
+}
+
+bool transaction_content_end(struct transaction *t, const struct config *c)
+{
+	bool bare = t->body.bare_cr || t->body.bare_lf || t->scan.bare_cr || t->scan.bare_lf;
+
+	if (t->last_cr)
+		store(t, S("\r\n"));
+	if (t->header_open)
+		header_scan_finish(&t->header);
+	if (t->body.nul || t->scan.nul)
+		judge(t, REPLY(550, 5, 6, 0, "the message holds a NUL byte"));
+	if (bare && t->bare_policy == BARE_REJECT)
+		judge(t, bare_reply(c));
+	t->env.hops = t->header.received;
+	if (t->header.received > c->loop.max_hops ||
+	    (c->loop.max_local_hops > 0 && t->header.received_own > c->loop.max_local_hops))
+		judge(t,
+		      c->status_codes == CODES_EXCHANGE && c->site == SITE_CLOUD
+			      ? REPLY(554, 5, 4, 14, "Hop count exceeded - possible mail loop ATTR34 (LOOP-HOPS R01)")
+			      : REPLY(554, 5, 4, 6, "Hop count exceeded - possible mail loop (LOOP-HOPS R01)"));
+	return t->verdict.code == 0;
+}

@@ -1,0 +1,59 @@
+/* smtpd/transaction.h: the message being built: envelope, recipients, content on its way to the spool.
+ *
+ *   mail -> rcpt* -> content_begin -> content_add* -> content_end -> commit     (reset at any point)
+ *
+ * Owner: the session.  Memory: the session's arena, rewound at reset.  Problems of the content (bare LF, too large,
+ * hops) stick in `verdict` and are answered once, at the end of data; after the first one nothing more is stored. */
+#ifndef SMTPD_TRANSACTION_H
+#define SMTPD_TRANSACTION_H
+
+#include "base/arena.h"
+#include "connectors/connectors.h"
+#include "wire/body.h"
+#include "wire/cmd.h"
+#include "wire/header.h"
+
+struct transaction {
+	struct arena *arena;
+	struct arena_mark mark;
+	struct envelope env;
+	struct env_rcpt *rcpts;
+	size_t rcpt_cap;
+	size_t rejected; /* RCPT refused in this transaction */
+	struct spool *spool;
+	struct body_in body;   /* DATA */
+	struct body_scan scan; /* BDAT */
+	struct header_scan header;
+	bool content_open, header_open;
+	uint64_t size, size_max;
+	enum conf_wire_policy bare_policy;
+	bool last_cr;         /* normalising: a CR was the last byte of the run before */
+	struct reply verdict; /* code 0 = fine so far */
+	char text[400];       /* of verdict, when made here */
+	char trace_id[40];
+};
+
+void transaction_init(struct transaction *t, struct arena *a);
+void transaction_reset(struct transaction *t); /* drops the spool, gives the memory back */
+static inline bool transaction_is_open(const struct transaction *t)
+{
+	return t->env.arrived_ms != 0;
+}
+
+/* Copies of `from`, ... go into the arena.  False: the arena is full (452 4.3.1). */
+bool transaction_mail(struct transaction *t, const struct cmd_mail *m, int64_t now_ms);
+bool transaction_rcpt(struct transaction *t, const struct cmd_rcpt *r);
+
+struct received { /* what our trace field says (spec 4.5, RFC 3848) */
+	struct str helo, client, by, protocol, tls;
+};
+
+/* Opens the spool and writes Received on top.  0, or -1 with the reply in t->verdict. */
+int transaction_content_begin(struct transaction *t, struct queue_port *port, const struct received *r,
+			      const struct config *c, uint64_t size_max);
+void transaction_add_data(void *t, struct str run); /* for body_in_next: dots are gone already */
+void transaction_add_bdat(struct transaction *t, struct str run, bool last);
+/* All content is in: judges it.  True: commit; false: answer t->verdict. */
+bool transaction_content_end(struct transaction *t, const struct config *c);
+
+#endif
