@@ -324,7 +324,8 @@ static void put_value(const struct printer *p, const char *key, const json_t *v,
 	size_t i;
 
 	if (json_is_boolean(v)) {
-		buf_add(b, json_is_true(v) ? S("yes") : S("no"));
+		bool on = strcmp(key, "cmt") == 0; /* as `mode set` wants it */
+		buf_add(b, json_is_true(v) ? (on ? S("on") : S("yes")) : (on ? S("off") : S("no")));
 	} else if (json_is_array(v)) {
 		json_array_foreach(v, i, item)
 		{
@@ -442,7 +443,7 @@ static const struct column summary_columns[] = {
 	{ NULL, NULL, COL_TEXT, 0 },
 };
 static const struct column explain_columns[] = {
-	{ "step", "STEP", COL_GROUP, 0 }, { "hit", "", COL_MARK, 0 },  { "name", "WHAT", COL_TEXT, 40 },
+	{ "step", "STEP", COL_GROUP, 0 }, { "hit", "", COL_MARK, 0 },  { "name", "WHAT", COL_TEXT, 18 },
 	{ "says", "WHY", COL_WRAP, 0 },   { NULL, NULL, COL_TEXT, 0 },
 };
 static const struct column connector_columns[] = {

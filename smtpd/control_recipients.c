@@ -181,24 +181,6 @@ static bool set_aliases(struct rcpt_record *r, struct str value, struct arena *a
 	return true;
 }
 
-/* A new primary; the old one stays as an alias. */
-static bool set_primary(struct rcpt_record *r, struct str value, struct arena *arena)
-{
-	struct str *addrs = arena_alloc(arena, (r->addr_n + 1) * sizeof *addrs);
-	size_t n = 0;
-
-	if (addrs == NULL || str_chr(value, '@') < 0)
-		return false;
-	addrs[n++] = value;
-	for (size_t i = 0; i < r->addr_n; i++)
-		if (!str_ieq(r->addrs[i], value))
-			addrs[n++] = r->addrs[i];
-	r->primary = value;
-	r->addrs = addrs;
-	r->addr_n = n;
-	return true;
-}
-
 static bool apply_setting(struct rcpt_record *r, struct str key, struct str value, struct arena *arena)
 {
 	const struct {
@@ -221,9 +203,8 @@ static bool apply_setting(struct rcpt_record *r, struct str key, struct str valu
 		return set_flag(&r->keep_copy, value);
 	if (str_ieq(key, S("require_auth")))
 		return set_flag(&r->require_auth, value);
-	if (str_ieq(key, S("alias")))
-		return set_aliases(r, value, arena);
-	return str_ieq(key, S("primary")) && set_primary(r, value, arena);
+	/* the primary address names the record: another one is another record */
+	return str_ieq(key, S("alias")) && set_aliases(r, value, arena);
 }
 
 /* The record that is, or a new one for this address. */

@@ -131,13 +131,13 @@ static void tell_receive(struct telling *t, const struct net_addr *client, const
 		}
 	t->out->receive = r->name;
 	if (ranges.n == 0)
-		tell(t, "receive", r->name, true, "asked for with --via; none of its ranges holds this client");
+		tell(t, "receive", r->name, false, "asked for with --via; none of its ranges holds this client");
 	else if (found != r && found != NULL)
-		tell(t, "receive", r->name, true,
+		tell(t, "receive", r->name, false,
 		     "asked for with --via; without it " STR_FMT " is the more specific one for this client",
 		     STR_ARG(found->name));
 	else
-		tell(t, "receive", r->name, true, "the most specific range that holds the client: %s",
+		tell(t, "receive", r->name, false, "the most specific range that holds the client: %s",
 		     buf_cstr(&ranges));
 	buf_fini(&ranges);
 }
@@ -183,7 +183,7 @@ static void tell_attribution(struct telling *t, const struct attribution *att)
 		     att->trusted ? "; its headers are trusted" : "; its headers are not trusted");
 	if (att->also != NULL)
 		tell(t, "attribution", att->also->name, false, "matches as well; the more specific pattern won");
-	tell(t, "origin", str_c(out->origin), true, "class %s, organisation claim %s", out->class, out->org);
+	tell(t, "origin", str_c(out->origin), false, "class %s, organisation claim %s", out->class, out->org);
 }
 
 /* What a session refuses at MAIL, before it looks at recipients. */
@@ -212,7 +212,7 @@ static void tell_record(struct telling *t, const struct located *l)
 {
 	const struct rcpt_record *r = &l->record;
 
-	tell(t, "record", r->primary, true, "loc %s%s" STR_FMT "%s" STR_FMT "; source " STR_FMT ", version %llu%s",
+	tell(t, "record", r->primary, false, "loc %s%s" STR_FMT "%s" STR_FMT "; source " STR_FMT ", version %llu%s",
 	     loc_name(r->loc), r->routing.n > 0 ? ", routing " : "", STR_ARG(r->routing),
 	     r->redirect.n > 0 ? ", redirect " : "", STR_ARG(r->redirect),
 	     STR_ARG(r->source.n > 0 ? r->source : S("-")), (unsigned long long)r->version,
@@ -224,18 +224,18 @@ static void tell_resolution(struct telling *t, const struct route *route)
 	static const char *const types[] = { "authoritative", "internal_relay", "external_relay" };
 	const struct located *l = &route->located;
 	const char *how = l->found ? (l->plus ? "found without its +tag" : "found in the table")
-				   : (l->domain != NULL ? "not in the table" : "");
+				   : (l->domain != NULL ? "not in the table" : "outside of our domains");
 
 	t->out->kind = kind_name(l->kind);
 	if (l->domain == NULL && !l->found)
 		tell(t, "domain", route->hop_domain, false, "not one of ours");
 	else if (l->domain != NULL)
-		tell(t, "domain", l->domain->name, true, "%s%s",
+		tell(t, "domain", l->domain->name, false, "%s%s",
 		     (size_t)l->domain->type < 3 ? types[l->domain->type] : "?",
 		     l->domain->own_routing ? "; the routing domain of this side" : "");
 	if (l->found)
 		tell_record(t, l);
-	tell(t, "kind", str_c(t->out->kind), true, "%s%s", how,
+	tell(t, "kind", str_c(t->out->kind), false, "%s%s", how,
 	     route->facts.disabled ? "; the record is disabled, so as unknown" : "");
 }
 
@@ -264,20 +264,20 @@ static void tell_decision(struct telling *t, const struct route *route, const st
 		policy_refusal(v, origin, S("ID"), text, sizeof text, &out->reply);
 		out->reply.text = keep(t, out->reply.text);
 	}
-	tell(t, "action", str_c(out->action), true, "%s%s (%s)", v->rule, v->straggler ? "+straggler" : "",
+	tell(t, "action", str_c(out->action), false, "%s%s (%s)", v->rule, v->straggler ? "+straggler" : "",
 	     v->reason != NULL ? v->reason : "-");
 	if (v->cause != NULL)
-		tell(t, "cause", S("-"), false, "%s%s%s", v->cause, v->fixer != NULL ? "; to be mended by the " : "",
-		     v->fixer != NULL ? v->fixer : "");
+		tell(t, "cause", S("-"), false, "%s%s%s%s", v->cause, v->fixer != NULL ? " To be mended by the " : "",
+		     v->fixer != NULL ? v->fixer : "", v->fixer != NULL ? "." : "");
 }
 
 static void tell_way(struct telling *t, const struct route *route)
 {
 	struct explain_result *out = t->out;
 
-	tell(t, "next hop", str_c(out->next), true, "by " STR_FMT "%s" STR_FMT, STR_ARG(route->hop_domain),
+	tell(t, "next hop", str_c(out->next), false, "by " STR_FMT "%s" STR_FMT, STR_ARG(route->hop_domain),
 	     route->hop_host.n > 0 ? ", at the host " : "", STR_ARG(route->hop_host));
-	tell(t, "address", route->rcpt, true, "%s", out->form);
+	tell(t, "address", route->rcpt, false, "%s", out->form);
 }
 
 /* ---- which way out ---- */
@@ -313,7 +313,7 @@ static void tell_selection(struct telling *t, const struct route *route)
 	static const char *const words[] = { "none", "may", "encrypt", "validate", "domain" };
 	must((size_t)sel.send->tls < sizeof levels / sizeof levels[0]);
 	out->tls = words[sel.send->tls];
-	tell(t, "tls", str_c(out->tls), true, "%s" STR_FMT, levels[sel.send->tls],
+	tell(t, "tls", str_c(out->tls), false, "%s" STR_FMT, levels[sel.send->tls],
 	     STR_ARG(sel.send->tls == TLS_DOMAIN ? sel.send->tls_domain : STR_NONE));
 }
 
@@ -329,7 +329,7 @@ static void tell_reply(struct telling *t)
 		snprintf(code, sizeof code, "%d %d.%d.%d", r->code, r->class, r->subject, r->detail);
 	else
 		snprintf(code, sizeof code, "%d", r->code);
-	tell(t, "reply", str_c(code), true, STR_FMT, STR_ARG(r->text));
+	tell(t, "reply", str_c(code), false, STR_FMT, STR_ARG(r->text));
 }
 
 /* ---- the story ---- */
@@ -340,7 +340,7 @@ static void tell_mode(struct telling *t, const struct routing_view *view, const 
 
 	t->out->mode = *m;
 	t->out->serial = view->serial;
-	tell(t, "mode", str_c(mode_name(m)), asked == NULL, "mx=%s cmt=%s, %s, epoch %llu; recipient table %llu%s",
+	tell(t, "mode", str_c(mode_name(m)), false, "mx=%s cmt=%s, %s, epoch %llu; recipient table %llu%s",
 	     m->mx == SIDE_CLOUD ? "cloud" : "onprem", m->cmt ? "on" : "off", asked != NULL ? "as asked" : "in force",
 	     (unsigned long long)view->mode.epoch, (unsigned long long)view->serial,
 	     view->stale ? ", which is STALE: recipients are answered 451 4.3.0" : "");

@@ -356,6 +356,7 @@ static int open_control(struct app *app, struct err *e)
 	struct control_hooks h = {
 		.arg = app,
 		.config = app_config,
+		.config_path = app->path,
 		.routing = app->shared.routing,
 		.dns = app->shared.dns,
 		.queue = app->shared.queue,
