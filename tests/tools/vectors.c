@@ -15,8 +15,8 @@ static const struct kind {
 	{ "paths.csv", vectors_paths },
 	{ "receive-select.csv", vectors_receive },
 	{ "outbound-select.csv", vectors_send },
-	{ "certmatch.csv", NULL },
-	{ "dn.csv", NULL },
+	{ "certmatch.csv", vectors_certmatch },
+	{ "dn.csv", vectors_dn },
 	{ "headers.csv", NULL },
 };
 

@@ -35,5 +35,7 @@ void vectors_routing(struct vec_file *f);
 void vectors_paths(struct vec_file *f);
 void vectors_receive(struct vec_file *f);
 void vectors_send(struct vec_file *f);
+void vectors_certmatch(struct vec_file *f);
+void vectors_dn(struct vec_file *f);
 
 #endif
