@@ -24,8 +24,8 @@ F.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-
 F.tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS += $(F.$(V))
 LDFLAGS := $(filter -f%,$(F.$(V))) -pthread -pie -Wl,-z,relro,-z,now
-# libev statically: its shared library exports libevent's names, which libunbound would then call
-LIBS  := -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -l:libev.a -lm
+# libev statically and before libunbound: it also exports libevent's names, which libunbound would then call
+LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lm
 
 .PHONY: all test lint check-asan check-tsan fuzz torture crash perf interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)

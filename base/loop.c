@@ -120,13 +120,15 @@ void loop_timer_stop(struct loop_timer *t)
 	t->due_ms = INT64_MAX;
 }
 
-/* At most as many as there are now: a timer that its own handler sets to 0 must not keep the loop from its descriptors.
- */
+/* In order of due times also when the clock jumped past many.  At most as many as there are now: a timer that its own
+ * handler sets to 0 must not keep the loop from its descriptors. */
 static void run_timers(struct loop *l)
 {
-	for (size_t most = l->heap_n; most > 0 && l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms; most--) {
+	size_t most = l->heap_n;
+
+	while (most > 0 && l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms) {
 		struct loop_timer *t = l->heap[0];
-		if (t->due_ms > l->now_ms) {
+		if (t->due_ms > t->key_ms) { /* was moved lazily */
 			t->key_ms = t->due_ms;
 			heap_down(l, 1);
 			continue;
@@ -134,6 +136,7 @@ static void run_timers(struct loop *l)
 		heap_remove(l, t);
 		t->due_ms = INT64_MAX;
 		t->fn(t);
+		most--;
 	}
 }
 

@@ -8,6 +8,7 @@
 #include <lmdb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 struct store {
@@ -115,6 +116,14 @@ double store_map_used(struct store *s)
 	mdb_env_info(s->env, &info);
 	mdb_env_stat(s->env, &st);
 	return (double)(info.me_last_pgno + 1) * st.ms_psize / (double)info.me_mapsize;
+}
+
+void store_trim(struct store *s)
+{
+	MDB_envinfo info;
+
+	mdb_env_info(s->env, &info);
+	madvise(info.me_mapaddr, info.me_mapsize, MADV_DONTNEED);
 }
 
 static struct store_txn *begin(struct store *s, bool writes, struct err *e)

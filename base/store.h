@@ -30,6 +30,7 @@ int store_table(struct store *s, const char *name, store_db *db, struct err *e);
 int store_sync(struct store *s, struct err *e); /* what no_sync left open */
 void store_check_readers(struct store *s);      /* frees slots of killed readers: at start, each minute */
 double store_map_used(struct store *s);         /* 0..1 of map_bytes */
+void store_trim(struct store *s);               /* gives back mapped pages; they stay in the kernel's cache */
 
 struct store_txn *store_read(struct store *s, struct err *e); /* reused per thread internally; cheap */
 struct store_txn *store_write(struct store *s, struct err *e);

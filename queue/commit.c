@@ -21,6 +21,7 @@ enum {
 	DIRTY_MAX = 4096,  /* keeps one checkpoint to some milliseconds */
 	RETRY_MS = 1000,
 	READERS_MS = 60000,
+	TRIM_MS = 5000,
 	DISK_RETRY_MS = 300000,
 	ID_MARGIN = 1 << 24, /* ids that may be given out between two checkpoints */
 };
@@ -338,6 +339,7 @@ static bool next_segment(struct queue *q)
 	static const struct err full = { ERR_NO_SPACE, "queue.segment", "no space for another segment" };
 
 	if (segments_advance(q)) {
+		q->checkpoint_at_ms = 0; /* what is behind us can be used again soon, while it is warm */
 		if (!q->stopping)
 			segments_prepare(q);
 		return true;
@@ -454,6 +456,10 @@ static void keep_house(struct queue *q, int64_t now_ms)
 	if (q->readers_at_ms <= now_ms) {
 		q->readers_at_ms = now_ms + READERS_MS;
 		store_check_readers(q->index.store);
+	}
+	if (q->trim_at_ms <= now_ms) { /* pages of a million waiting messages are the kernel's to keep, not ours */
+		q->trim_at_ms = now_ms + TRIM_MS;
+		store_trim(q->index.store);
 	}
 }
 

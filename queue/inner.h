@@ -205,8 +205,9 @@ struct segment_job {
 	char dir[240];
 	uint64_t seq, spare; /* spare 0 = make a new file */
 	uint64_t bytes, filled;
-	bool no_fill; /* the very first: allocated only, so that opening is quick */
-	int fd;       /* result, or -1 with err */
+	bool no_fill;  /* the first after opening */
+	bool unfilled; /* result */
+	int fd;        /* result, or -1 with err */
 	struct err err;
 };
 
@@ -221,7 +222,8 @@ struct segments {
 	uint64_t prev_end;
 	uint64_t spares[SPARES_MAX];
 	size_t spare_n;
-	int ready_fd; /* prepared ahead */
+	int ready_fd;                  /* prepared ahead */
+	bool unfilled, ready_unfilled; /* only allocated: slow to sync */
 	bool preparing, prepare_failed, stuck;
 	struct segment_job job;
 };
@@ -312,7 +314,7 @@ struct queue {
 	struct index index;
 	struct row_checkpoint checkpoint;
 	int64_t checkpoint_at_ms; /* mono: when the next one is to be; INT64_MAX = nothing changed */
-	int64_t space_at_ms, readers_at_ms;
+	int64_t space_at_ms, readers_at_ms, trim_at_ms;
 	bool index_full;            /* the last checkpoint failed for want of space */
 	uint64_t memory;            /* content bytes of leases */
 	unsigned char due_from[16]; /* all due rows before this key are leased or dirty */
@@ -385,6 +387,7 @@ void segments_unpin(struct queue *q, uint64_t seq);
 int segment_list(int dir_fd, uint64_t **seqs, size_t *n, struct err *e); /* ascending; caller frees */
 void segment_name(char to[24], uint64_t seq);
 int segment_open(int dir_fd, uint64_t seq, struct err *e);
+bool segment_begun(int dir_fd, uint64_t seq, uint64_t *prev_end); /* prev_end: where the one before it ends */
 
 /* walking one segment file; recover.c and check.c */
 struct segment_walk {

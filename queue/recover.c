@@ -133,25 +133,6 @@ static void replay_record(struct replay *r, const struct segment_walk *w)
 
 /* ---- one segment ---- */
 
-/* Where the segment before `seq` ends, when `seq` was begun. */
-static bool begun_segment(struct queue *q, uint64_t seq, uint64_t *prev_end)
-{
-	struct segment_walk w;
-	struct err e;
-	int fd = segment_open(q->segment_dir_fd, seq, &e);
-	bool ok;
-
-	if (fd < 0)
-		return false;
-	segment_walk_init(&w, fd, seq, 0, UINT64_MAX);
-	ok = segment_walk_next(&w) && w.record.kind == RECORD_SEGMENT;
-	if (ok)
-		*prev_end = w.record.size;
-	segment_walk_fini(&w);
-	close(fd);
-	return ok;
-}
-
 /* Bytes after `at` that are not zero and not left from an earlier life: what the crash tore. */
 static uint64_t torn_bytes(int fd, uint64_t at)
 {
@@ -210,8 +191,8 @@ static int replay_log(struct replay *r, struct err *e)
 			       : err_set(e, ERR_CORRUPT, "queue.recover",
 					 "segments/%016llx is missing: restore it from where it went",
 					 (unsigned long long)seq);
-	for (; at > 0 || begun_segment(q, seq, &prev_end); seq++, at = 0) {
-		bool last = !begun_segment(q, seq + 1, &end);
+	for (; at > 0 || segment_begun(q->segment_dir_fd, seq, &prev_end); seq++, at = 0) {
+		bool last = !segment_begun(q->segment_dir_fd, seq + 1, &end);
 		if (replay_segment(r, seq, at, last ? UINT64_MAX : end, e) != 0)
 			return -1;
 		if (last)
@@ -277,7 +258,8 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 	q->checkpoint = (struct row_checkpoint){ .segment = 1 };
 	if (index_get_checkpoint(&q->index, &q->checkpoint, &any, e) != 0 || segments_open(q, e) != 0)
 		return -1;
-	if (!any && q->log.n > 0 && begun_segment(q, q->log.v[q->log.n - 1].seq, &r.end) && q->log.v[0].seq > 1)
+	if (!any && q->log.n > 0 && segment_begun(q->segment_dir_fd, q->log.v[q->log.n - 1].seq, &r.end) &&
+	    q->log.v[0].seq > 1)
 		return err_set(e, ERR_CORRUPT, "queue.recover",
 			       "%s/segments holds a log but index/ is empty: restore index/ or move segments/ away",
 			       q->path);
@@ -294,6 +276,7 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 	fault("queue.recover_done");
 	if (segments_start(q, e) != 0)
 		return -1;
+	store_trim(q->index.store); /* counting went through all of it */
 	found->messages = q->messages;
 	found->recipients = q->recipients;
 	return 0;

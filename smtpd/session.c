@@ -423,6 +423,10 @@ static enum step step_command(struct session *s)
 		session_end(s, &REPLY(421, 4, 3, 2, "this server is going down, try again"));
 		return STEP_NEXT;
 	}
+	if (loop_now_ms(s->server->loop) - s->started_ms > l->session_ms && !transaction_is_open(&s->tx)) {
+		session_end(s, &REPLY(421, 4, 4, 2, "this session has lasted long enough, connect again"));
+		return STEP_NEXT;
+	}
 	if (stream_is_choked(&s->stream))
 		return STEP_WAIT; /* the client reads nothing: neither do we */
 	if (s->discarded > 0)

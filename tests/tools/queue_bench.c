@@ -219,6 +219,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	conf.path = str_c(argv[1]);
 	if (argc > 3)
 		str_u64(str_c(argv[3]), UINT64_MAX, chr_is_digit(mode[0]) ? &bytes : &messages);
