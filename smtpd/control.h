@@ -2,12 +2,11 @@
  *
  * One request a connection: a JSON object on one line, {"cmd": ["queue", "list"], "args": {...}}; the answer is JSON
  * lines, each {"row": {...}} or {"text": "..."} (or {"data": "..."}, a piece of a file), and last
- * {"exit": 0} or {"exit": 1, "error": "..."}.  `tombolo` prints rows as a table, or as they are with --json.
- * Peer credentials decide: root and the daemon's own user may change things, whoever else the socket's group and mode
- * let in may look.  What is not a request is not answered: the connection is closed.
- * Slow work (import, export, mode set, config load) runs on one worker thread, never on a loop.
- * Limits: 64 KiB a request, 10 s for it to arrive, 32 connections; a reader that takes nothing for 60 s is dropped.
- * Threads: lives on one loop. */
+ * {"exit": 0} or {"exit": 1, "error": "..."} (with exit 0 a "note" may stand there).  `tombolo` prints rows as a table,
+ * or as they are with --json. Peer credentials decide: root and the daemon's own user may change things, whoever else
+ * the socket's group and mode let in may look.  What is not a request is not answered: the connection is closed. Slow
+ * work (import, export, mode set, config load) runs on one worker thread, never on a loop. Limits: 64 KiB a request, 10
+ * s for it to arrive, 32 connections; a reader that takes nothing for 60 s is dropped. Threads: lives on one loop. */
 #ifndef SMTPD_CONTROL_H
 #define SMTPD_CONTROL_H
 

@@ -174,7 +174,7 @@ static const struct {
 	const char *holds[3];
 } rows[] = {
 	{ "list", "", 80, { "{\"exit\":0}", "\"state\":\"deferred\"", "451 4.2.1 later \\u001B[2J?" } },
-	{ "list", "\"max\":3", 3, { "--max 0" } },
+	{ "list", "\"max\":3", 3, { "\"note\":\"more recipients match" } },
 	{ "list", "\"to\":\"odd.example\"", 20, { "{\"exit\":0}" } },
 	{ "list", "\"to\":\"@even.example\"", 20, { "{\"exit\":0}" } },
 	{ "list", "\"to\":\"R2@Even.example\"", 1, { "{\"exit\":0}" } },

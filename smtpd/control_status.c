@@ -145,7 +145,8 @@ static void list_receive(struct call *c, const struct conf_receive *r, struct bu
 	add_list(what, "listen", &r->listen);
 	add_list(what, "from", &r->from);
 	add_list(what, "permissions", &r->permissions);
-	connector_row(c, "receive", r->name, true, r->require_tls ? "required" : r->starttls ? "offered" : "off", what);
+	bool can = r->starttls && (r->certificate.n > 0 || c->config->tls.certificate.n > 0);
+	connector_row(c, "receive", r->name, true, r->require_tls ? "required" : can ? "offered" : "off", what);
 }
 
 static void list_inbound(struct call *c, const struct conf_inbound *i, struct buf *what)
