@@ -28,7 +28,8 @@ struct control_hooks {
 	struct queue_port *port; /* of the control's own loop */
 	/* Loads and applies a configuration; slow: called on the worker.  0, or -1 with one line an error. */
 	int (*reload)(void *arg, struct buf *problems);
-	/* Sessions of all loops, by counter name; calls back for each.  Called on the control's loop. */
+	/* Sessions of all loops, by counter name; calls back for each; what comes twice under a name is added up.
+	 * Called on the control's loop. */
 	void (*counters)(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to);
 	/* Hop statistics of all loops, gathered; at most max; returns how many it copied.  Called on the control's
 	 * loop. */

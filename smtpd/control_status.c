@@ -85,9 +85,12 @@ static json_t *mode_part(struct routing *r)
 	return part;
 }
 
+/* Each loop says its own: the sum is shown. */
 static void add_counter(void *to, const char *name, uint64_t value)
 {
-	row_uint(to, name, value);
+	json_int_t sofar = json_integer_value(json_object_get(to, name));
+
+	row_uint(to, name, (uint64_t)sofar + value);
 }
 
 void run_status(struct call *c)
