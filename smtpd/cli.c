@@ -110,12 +110,21 @@ static const struct verb_arg *next_place(const struct verb *v, const json_t *arg
 	return NULL;
 }
 
-/* The daemon has another working directory. */
+/* The daemon has another working directory; a file that is not there is for the handler to complain about. */
 static json_t *absolute_path(const char *word)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], cwd[PATH_MAX];
+	struct buf b;
 
-	return json_of_str(str_c(realpath(word, path) != NULL ? path : word));
+	if (realpath(word, path) != NULL)
+		return json_of_str(str_c(path));
+	buf_init(&b, SIZE_MAX / 2);
+	if (word[0] != '/' && getcwd(cwd, sizeof cwd) != NULL)
+		buf_addf(&b, "%s/", cwd);
+	buf_add(&b, str_c(word));
+	json_t *j = json_of_str(buf_str(&b));
+	buf_fini(&b);
+	return j;
 }
 
 static void add_value(struct cli *cli, const struct verb_arg *a, const char *word)
