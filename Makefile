@@ -47,7 +47,7 @@ $(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
 # the gateway the tests drive: the same objects on a clock that the test moves
 $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
-$(UNIT): %: %.o $(LIB)
+$(UNIT): %: %.o $(B)/libkit.a $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $(B)/libkit.a: $(KIT)
 	@rm -f $@ && ar rcs $@ $^
