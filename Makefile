@@ -54,7 +54,7 @@ $(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
 $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
-$(UNIT): %: %.o $(LIB)
+$(UNIT): %: %.o $(B)/libkit.a $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $(B)/libkit.a: $(KIT)
