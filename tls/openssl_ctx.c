@@ -140,8 +140,9 @@ static void set_limits(SSL_CTX *ssl, const struct conf_tls *tls)
 	/* P-384 last: never our choice for a key, but without it TLS 1.2 servers may not show a P-384 certificate */
 	must(SSL_CTX_set1_groups_list(ssl, "X25519:P-256:P-384") == 1);
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	/* NO_AUTO_CHAIN: the file holds the chain; OpenSSL would build one from the CA bundle in every handshake */
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 	SSL_CTX_set_read_ahead(ssl, 1); /* else each record costs two reads, header and body */
 	SSL_CTX_set_max_early_data(ssl, 0);
 	SSL_CTX_set_timeout(ssl, TICKET_LIFETIME_S);
