@@ -1,6 +1,6 @@
 /* routing/route_test.c: the whole decision over a table: addresses and hosts at the next hop, redirections, windows of
  * time, and that the explanation tells it. */
-#include "routing/fixture.h"
+#include "routing/table_test.h"
 
 #include "base/time.h"
 
