@@ -13,10 +13,10 @@ static const struct kind {
 } kinds[] = {
 	{ "routing.csv", vectors_routing },
 	{ "paths.csv", vectors_paths },
-	{ "receive-select.csv", NULL },
-	{ "outbound-select.csv", NULL },
-	{ "certmatch.csv", NULL },
-	{ "dn.csv", NULL },
+	{ "receive-select.csv", vectors_receive },
+	{ "outbound-select.csv", vectors_send },
+	{ "certmatch.csv", vectors_certmatch },
+	{ "dn.csv", vectors_dn },
 	{ "headers.csv", NULL },
 };
 

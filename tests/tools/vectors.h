@@ -33,5 +33,9 @@ void vec_check(struct vec_row *row, struct str expected, struct str got);
 
 void vectors_routing(struct vec_file *f);
 void vectors_paths(struct vec_file *f);
+void vectors_receive(struct vec_file *f);
+void vectors_send(struct vec_file *f);
+void vectors_certmatch(struct vec_file *f);
+void vectors_dn(struct vec_file *f);
 
 #endif
