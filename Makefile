@@ -12,9 +12,9 @@ OBJ   := $(SRC:%.c=$(B)/%.o)
 LIB   := $(B)/libtombolo.a
 UNIT  := $(patsubst %.c,$(B)/%,$(wildcard $(ROOMS:%=%/*_test.c)))
 FUZZ  := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
-TOOLS := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c perf/*.c))
-# what the tools share: a small SMTP server and client, and the scenario player's parts
-KIT   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/kit/*.c tests/play/*.c))
+TOOLS := $(patsubst %.c,$(B)/%,$(filter-out tests/tools/vectors_%.c,$(wildcard tests/tools/*.c perf/*.c)))
+# what the tools share: a small SMTP server and client, the scenario player's parts, the kinds of vectors
+KIT   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/kit/*.c tests/play/*.c tests/tools/vectors_*.c))
 
 CC     := gcc
 CFLAGS := -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -24,8 +24,11 @@ F.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-
 F.tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS += $(F.$(V))
 LDFLAGS := $(filter -f%,$(F.$(V))) -pthread -pie -Wl,-z,relro,-z,now
-# libev statically: its shared library exports libevent's names, which libunbound would then call
-LIBS  := -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -l:libev.a -lm
+# libev statically and before libunbound: it also exports libevent's names, which libunbound would then call
+LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lm
+
+# one short line a file; make VERBOSE=1 shows the commands
+Q    := $(if $(VERBOSE),,@)
 
 .PHONY: all test lint check-asan check-tsan fuzz torture crash perf interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
@@ -37,24 +40,31 @@ build/.deps: tests/deps.sh
 
 $(B)/%.o: %.c | deps
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c $< -o $@
+	@echo "  CC $<"
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
 $(LIB): $(OBJ)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar qcs $@ $^
 $(B)/tombolod: $(B)/smtpd/main.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 # the gateway the tests drive: the same objects on a clock that the test moves
 $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
-$(UNIT): %: %.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(UNIT): %: %.o $(B)/libkit.a $(LIB)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $(B)/libkit.a: $(KIT)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar qcs $@ $^
 $(TOOLS): %: %.o $(B)/libkit.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 tests-built: deps $(PROGS:%=$(B)/%) $(B)/tombolod-test $(UNIT) $(FUZZ) $(TOOLS)
 test:

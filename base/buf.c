@@ -36,7 +36,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		b->full = true;
 		return NULL;
 	}
-	if (need > b->cap) {
+	if (need > b->cap || b->p == NULL) { /* reserving nothing must not look like a full buffer */
 		while (cap < need)
 			cap *= 2;
 		if (cap > b->max + 1)
@@ -56,12 +56,13 @@ void buf_commit(struct buf *b, size_t n)
 
 bool buf_add(struct buf *b, struct str s)
 {
-	char *to = buf_reserve(b, s.n);
+	char *to;
 
-	if (to == NULL)
+	if (s.n == 0)
+		return !b->full;
+	if ((to = buf_reserve(b, s.n)) == NULL)
 		return false;
-	if (s.n > 0)
-		memcpy(to, s.p, s.n);
+	memcpy(to, s.p, s.n);
 	b->n += s.n;
 	return true;
 }
@@ -71,9 +72,20 @@ bool buf_addc(struct buf *b, char c)
 	return buf_add(b, (struct str){ &c, 1 });
 }
 
+/* The place behind the content, with room for n bytes (already reserved) and a NUL behind them, past max if need be. */
+static char *room_for_nul(struct buf *b, size_t n)
+{
+	if (b->n + n == b->cap) {
+		b->p = realloc(b->p, b->cap + 1);
+		must(b->p != NULL);
+		b->cap++;
+	}
+	return b->p + b->n;
+}
+
 bool buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 {
-	char small[256], *to;
+	char small[256];
 	va_list again;
 	int n;
 
@@ -82,7 +94,8 @@ bool buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 	must(n >= 0);
 	if ((size_t)n < sizeof small) {
 		buf_add(b, (struct str){ small, (size_t)n });
-	} else if ((to = buf_reserve(b, (size_t)n + 1)) != NULL) {
+	} else if (buf_reserve(b, (size_t)n) != NULL) {
+		char *to = room_for_nul(b, (size_t)n);
 		vsnprintf(to, (size_t)n + 1, fmt, again);
 		b->n += (size_t)n;
 	}
@@ -124,11 +137,6 @@ const char *buf_cstr(struct buf *b)
 {
 	if (b->full || b->n == 0)
 		return "";
-	if (b->n == b->cap) {
-		b->p = realloc(b->p, b->cap + 1);
-		must(b->p != NULL);
-		b->cap++;
-	}
-	b->p[b->n] = '\0';
+	*room_for_nul(b, 0) = '\0';
 	return b->p;
 }

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { SINK_BYTES = 64 * 1024, LINE_BYTES = 8 * 1024, VALUE_BYTES = 1024 };
+enum { SINK_BYTES = 64 * 1024, LINE_BYTES = 16 * 1024, TAIL_BYTES = 32, VALUE_BYTES = 1024 };
 
 static struct {
 	pthread_mutex_t lock;
@@ -154,8 +154,15 @@ static void put_line(struct buf *b, const struct log *l, enum log_level level, c
 		put_value(b, &(struct kv){ "id", KV_STR, l->id, 0 }, json);
 	}
 	for (; kvs->key != NULL; kvs++) {
+		size_t before = b->n;
 		buf_addf(b, json ? ",\"%s\":" : " %s=", kvs->key);
 		put_value(b, kvs, json);
+		if (b->full || b->n > LINE_BYTES - TAIL_BYTES) { /* whole values or none: the line stays well-formed */
+			b->n = before;
+			b->full = false;
+			buf_add(b, json ? S(",\"cut\":true") : S(" cut=true"));
+			break;
+		}
 	}
 	buf_add(b, json ? S("}\n") : S("\n"));
 }
@@ -166,8 +173,6 @@ void log_event(const struct log *l, enum log_level level, const char *event, con
 	struct buf line = { .p = room, .cap = sizeof room, .max = LINE_BYTES }; /* never grows: max < cap */
 
 	put_line(&line, l, level, event, kvs);
-	if (line.full)
-		buf_commit(&line, 0), line.full = false, buf_add(&line, S("\n"));
 	pthread_mutex_lock(&sink.lock);
 	if (sink.held.n + line.n > SINK_BYTES)
 		write_held();

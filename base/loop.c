@@ -120,11 +120,15 @@ void loop_timer_stop(struct loop_timer *t)
 	t->due_ms = INT64_MAX;
 }
 
+/* In order of due times also when the clock jumped past many.  At most as many as there are now: a timer that its own
+ * handler sets to 0 must not keep the loop from its descriptors. */
 static void run_timers(struct loop *l)
 {
-	while (l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms) {
+	size_t most = l->heap_n;
+
+	while (most > 0 && l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms) {
 		struct loop_timer *t = l->heap[0];
-		if (t->due_ms > l->now_ms) {
+		if (t->due_ms > t->key_ms) { /* was moved lazily */
 			t->key_ms = t->due_ms;
 			heap_down(l, 1);
 			continue;
@@ -132,6 +136,7 @@ static void run_timers(struct loop *l)
 		heap_remove(l, t);
 		t->due_ms = INT64_MAX;
 		t->fn(t);
+		most--;
 	}
 }
 
@@ -167,6 +172,7 @@ static void run_posted(struct loop *l)
 	l->posted_end = &l->posted;
 	if (l->stopping)
 		ev_break(l->ev, EVBREAK_ALL);
+	l->stopping = false;
 	pthread_mutex_unlock(&l->lock);
 	run_list(list);
 }
@@ -242,13 +248,13 @@ static void before_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 	struct loop *l = ev_userdata(ev);
 
 	l->now_ms = clock_mono_ms();
-	do {
-		run_timers(l);
-		run_deferred(l);
-	} while (l->heap_n > 0 && l->heap[0]->key_ms <= l->now_ms);
+	run_timers(l);
+	run_deferred(l);
 	free_garbage(l);
 	log_flush();
 	int64_t left = l->heap_n == 0 ? INT32_MAX : l->heap[0]->key_ms - l->now_ms;
+	if (left < 0)
+		left = 0;
 	ev_now_update(ev);
 	ev_timer_stop(ev, &l->alarm);
 	ev_timer_set(&l->alarm, clock_wait_ms(left) / 1000.0, 0.0);

@@ -75,6 +75,14 @@ bool net_parse_ip(struct str s, uint16_t port, struct net_addr *out)
 	return true;
 }
 
+/* "[192.0.2.1]", as mail writes addresses, is 192.0.2.1; "[2001:db8::1]" stays as it is. */
+static struct str without_v4_brackets(struct str s)
+{
+	bool v4 = s.n >= 2 && s.p[0] == '[' && s.p[s.n - 1] == ']' && str_chr(s, ':') < 0;
+
+	return v4 ? (struct str){ s.p + 1, s.n - 2 } : s;
+}
+
 bool net_parse_addr(struct str s, uint16_t default_port, struct net_addr *out)
 {
 	ssize_t colon = str_rchr(s, ':');
@@ -83,12 +91,12 @@ bool net_parse_addr(struct str s, uint16_t default_port, struct net_addr *out)
 	if (colon < 0 || s.p[s.n - 1] == ']' || str_chr(s, ':') != colon) {
 		if (s.n > 0 && s.p[0] == '[' && s.p[s.n - 1] != ']' && colon > 0)
 			goto with_port;
-		return default_port != 0 && net_parse_ip(s, default_port, out);
+		return default_port != 0 && net_parse_ip(without_v4_brackets(s), default_port, out);
 	}
 with_port:
 	if (!str_u64(str_skip(s, (size_t)colon + 1), 65535, &port) || port == 0)
 		return false;
-	return net_parse_ip(str_head(s, (size_t)colon), (uint16_t)port, out);
+	return net_parse_ip(without_v4_brackets(str_head(s, (size_t)colon)), (uint16_t)port, out);
 }
 
 /* "10", "10.1": the short forms administrators write in ranges; missing octets are zero. */

@@ -23,7 +23,7 @@ struct net_cidr {
 
 /* "192.0.2.1", "2001:db8::1", "[2001:db8::1]"; IPv4-mapped IPv6 becomes IPv4.  False for names and anything else. */
 bool net_parse_ip(struct str s, uint16_t port, struct net_addr *out);
-/* "192.0.2.1:25", "[::]:25"; the port may be missing when default_port is not 0. */
+/* "192.0.2.1:25", "[192.0.2.1]:25", "[::]:25"; the port may be missing when default_port is not 0. */
 bool net_parse_addr(struct str s, uint16_t default_port, struct net_addr *out);
 /* "10.0.0.0/8", "::1", "fd00::/8", "10/8", "0/0".  Bits after the prefix must be zero. */
 bool net_parse_cidr(struct str s, struct net_cidr *out);

@@ -5,6 +5,7 @@
 #include "config/value.h"
 #include "wire/addr.h"
 
+#include <string.h>
 #include <unistd.h>
 
 /* ---- helpers ---- */
@@ -41,8 +42,8 @@ bool check_domain_name(struct check *k, struct str in, struct str *out)
 	return ok;
 }
 
-void check_ranges(struct check *k, int line, const char *where, const struct conf_list *list, struct net_cidr **ranges,
-		  size_t *n)
+void check_ranges(struct check *k, int line, const char *where, const char *option, const struct conf_list *list,
+		  struct net_cidr **ranges, size_t *n)
 {
 	struct net_cidr *v = arena_alloc(k->arena, list->n * sizeof *v);
 	size_t good = 0;
@@ -53,9 +54,10 @@ void check_ranges(struct check *k, int line, const char *where, const struct con
 			good++;
 		else
 			report_error(k->r, line,
-				     "%s: '" STR_FMT "' is not an address range like 10.0.0.0/8 (all bits after the "
+				     "%s: %s: '" STR_FMT
+				     "' is not an address range like 10.0.0.0/8 (all bits after the "
 				     "prefix zero)",
-				     where, STR_ARG(list->v[i]));
+				     where, option, STR_ARG(list->v[i]));
 	}
 	*ranges = v;
 	*n = good;
@@ -161,27 +163,12 @@ static void check_queue(struct check *k)
 	if (q->retry_first_ms > q->retry_max_interval_ms)
 		report_error(k->r, check_line(k, "queue", 0, "retry_first"),
 			     "queue.retry_first is longer than queue.retry_max_interval");
-	if (q->retry_max_interval_ms > q->expire_ms)
-		report_error(k->r, check_line(k, "queue", 0, "expire"),
-			     "queue.expire is shorter than queue.retry_max_interval");
-	if (q->delay_report_ms >= q->expire_ms)
+	if (check_written(k, "queue", 0, "delay_report") && q->delay_report_ms >= q->expire_ms)
 		report_warning(k->r, check_line(k, "queue", 0, "delay_report"),
 			       "queue.delay_report is not shorter than queue.expire: no such report will be sent");
 	if (q->segment_message_max > q->segment_bytes / 4)
 		report_error(k->r, check_line(k, "queue", 0, "segment_message_max"),
 			     "queue.segment_message_max is more than a quarter of queue.segment_size");
-}
-
-static void check_limits(struct check *k)
-{
-	const struct conf_limits *l = &k->c->limits;
-
-	if (l->header_max > l->message_max)
-		report_error(k->r, check_line(k, "limits", 0, "header_max"),
-			     "limits.header_max is more than limits.message_max");
-	if (l->connections_per_ip > l->connections)
-		report_warning(k->r, check_line(k, "limits", 0, "connections_per_ip"),
-			       "limits.connections_per_ip is more than limits.connections");
 }
 
 /* ---- between sections ---- */
@@ -276,7 +263,6 @@ void check_config(struct check *k)
 	check_inbounds(k);
 	check_sends(k);
 	check_queue(k);
-	check_limits(k);
 	check_mode(k);
 	check_egress(k, "onprem", k->c->egress.onprem);
 	check_egress(k, "cmt", k->c->egress.cmt);

@@ -31,8 +31,8 @@ bool check_written(const struct check *k, const char *section, size_t i, const c
 /* The normal form of a domain name, in the arena; false when it is none. */
 bool check_domain_name(struct check *k, struct str in, struct str *out);
 /* "192.0.2.0/24" and so on; each wrong entry is reported as "WHERE: option: ...". */
-void check_ranges(struct check *k, int line, const char *where, const struct conf_list *list, struct net_cidr **ranges,
-		  size_t *n);
+void check_ranges(struct check *k, int line, const char *where, const char *option, const struct conf_list *list,
+		  struct net_cidr **ranges, size_t *n);
 /* certificate and key come together. */
 void check_key_pair(struct check *k, int line, const char *where, struct str certificate, struct str key);
 /* `receive "inet"`, as messages begin; in the arena. */

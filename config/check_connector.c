@@ -125,7 +125,8 @@ static void check_inbound(struct check *k, size_t i)
 
 	check_patterns(k, check_line(k, "inbound", i, "sender_certificate"), where, "sender_certificate",
 		       &in->sender_certificate);
-	check_ranges(k, check_line(k, "inbound", i, "sender_ip"), where, &in->sender_ip, &in->ranges, &in->range_n);
+	check_ranges(k, check_line(k, "inbound", i, "sender_ip"), where, "sender_ip", &in->sender_ip, &in->ranges,
+		     &in->range_n);
 	check_sender_domains(k, i, where);
 	for (size_t j = 0; j < in->trusted_orgs.n; j++)
 		if (!check_domain_name(k, in->trusted_orgs.v[j], &in->trusted_orgs.v[j]))

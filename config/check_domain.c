@@ -3,6 +3,8 @@
 
 #include "config/value.h"
 
+#include <string.h>
+
 static bool is_relay_target(struct check *k, struct str s)
 {
 	struct str host, port;

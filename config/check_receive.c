@@ -5,6 +5,7 @@
 #include "config/check.h"
 
 #include "base/must.h"
+#include "config/value.h"
 #include "wire/envelope.h"
 
 struct permission {
@@ -34,20 +35,10 @@ static const struct preset {
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-static bool str_same_word(struct str a, struct str b)
-{
-	if (a.n != b.n)
-		return false;
-	for (size_t i = 0; i < a.n; i++)
-		if ((a.p[i] == '_' ? '-' : a.p[i]) != b.p[i])
-			return false;
-	return true;
-}
-
 static bool find_preset(struct str word, const struct preset **out)
 {
 	for (size_t i = 0; i < COUNT(presets); i++) {
-		if (str_same_word(word, presets[i].name)) {
+		if (value_word_eq(presets[i].name, word)) {
 			*out = &presets[i];
 			return true;
 		}
@@ -58,7 +49,7 @@ static bool find_preset(struct str word, const struct preset **out)
 static bool find_permission(struct str word, unsigned *bits)
 {
 	for (size_t i = 0; i < COUNT(permissions); i++) {
-		if (str_same_word(word, permissions[i].name)) {
+		if (value_word_eq(permissions[i].name, word)) {
 			*bits |= permissions[i].bits;
 			return true;
 		}
@@ -85,6 +76,7 @@ static void check_permissions(struct check *k, size_t i, const char *where)
 	struct conf_receive *r = &k->c->receives[i];
 	int line = check_line(k, "receive", i, "permissions");
 	const struct preset *preset = NULL, *p;
+	bool all_known = true;
 
 	r->perms = 0;
 	r->origin = ENV_INTERNET;
@@ -101,9 +93,10 @@ static void check_permissions(struct check *k, size_t i, const char *where)
 			r->origin = p->origin;
 		} else if (!find_permission(word, &r->perms)) {
 			unknown_permission(k, line, where, word);
+			all_known = false;
 		}
 	}
-	if ((r->perms & PERM_SUBMIT) == 0 && r->permissions.n > 0)
+	if ((r->perms & PERM_SUBMIT) == 0 && r->permissions.n > 0 && all_known)
 		report_warning(k->r, line, "%s: permissions without submit: nobody can send anything", where);
 	if (r->permissions.n == 0)
 		report_error(k->r, line, "%s: permissions: the list is empty", where);
@@ -136,8 +129,9 @@ static void check_receive(struct check *k, size_t i)
 	bool can_tls = r->starttls && (r->certificate.n > 0 || k->c->tls.certificate.n > 0);
 
 	check_listen(k, i, where);
-	check_ranges(k, check_line(k, "receive", i, "from"), where, &r->from, &r->ranges, &r->range_n);
-	check_ranges(k, check_line(k, "receive", i, "proxy_from"), where, &r->proxy_from, &r->proxies, &r->proxy_n);
+	check_ranges(k, check_line(k, "receive", i, "from"), where, "from", &r->from, &r->ranges, &r->range_n);
+	check_ranges(k, check_line(k, "receive", i, "proxy_from"), where, "proxy_from", &r->proxy_from, &r->proxies,
+		     &r->proxy_n);
 	check_permissions(k, i, where);
 	check_key_pair(k, check_line(k, "receive", i, r->key.n > 0 ? "key" : "certificate"), where, r->certificate,
 		       r->key);

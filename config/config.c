@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { TEXT_MAX = 1024 * 1024 };
@@ -19,13 +20,14 @@ struct conf_private {
 
 struct config *config_parse(struct str text, const char *name, struct buf *errors)
 {
-	struct report r = { .out = errors, .file = str_c(name) };
 	struct conf_private *p = calloc(1, sizeof *p);
+	struct report r;
 	struct scan scan;
 
 	must(p != NULL);
 	arena_init(&p->arena, SIZE_MAX);
 	atomic_init(&p->refs, 1);
+	report_init(&r, &p->arena);
 	struct config *c = arena_alloc(&p->arena, sizeof *c);
 	must(c != NULL);
 	c->private = p;
@@ -35,6 +37,7 @@ struct config *config_parse(struct str text, const char *name, struct buf *error
 		report_error(&r, 0, "this is not a text file");
 	else if (parse_text(text, &p->arena, &r, &scan, c))
 		check_config(&(struct check){ .c = c, .arena = &p->arena, .scan = &scan, .r = &r });
+	report_tell(&r, str_c(name), errors);
 	if (r.errors > 0)
 		config_unref(&c);
 	return c;
@@ -73,7 +76,7 @@ struct config *config_load(const char *path, struct buf *errors)
 	if (read_file(path, &text, &e) == 0)
 		c = config_parse(buf_str(&text), path, errors);
 	else
-		report_error(&(struct report){ .out = errors, .file = str_c(path) }, 0, "%s", e.text);
+		buf_addf(errors, "%s: %s\n", path, e.text);
 	buf_fini(&text);
 	return c;
 }

@@ -9,6 +9,8 @@
 #include "config/value.h"
 
 #include <confuse.h>
+#include <pthread.h>
+#include <string.h>
 
 /* One more than section_n: the array ends with CFG_END. */
 enum { OPTS_MAX = SECTION_OPTIONS_MAX + 1 };
@@ -138,6 +140,9 @@ static void confuse_error(cfg_t *cfg, const char *fmt, va_list ap)
 	(void)ap; /* parse_text says it: there is no way to hand a report in here */
 }
 
+/* libconfuse keeps the state of its scanner in globals, and a check may be asked for while a reload runs. */
+static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
+
 bool parse_text(struct str text, struct arena *a, struct report *r, struct scan *scan, struct config *c)
 {
 	struct parser p = { .arena = a, .r = r };
@@ -149,7 +154,10 @@ bool parse_text(struct str text, struct arena *a, struct report *r, struct scan 
 	p.cfg = cfg_init(confuse_table(a), CFGF_NONE);
 	must(p.cfg != NULL);
 	cfg_set_error_function(p.cfg, confuse_error);
-	if (cfg_parse_buf(p.cfg, scan->text) == CFG_SUCCESS) {
+	pthread_mutex_lock(&confuse_lock);
+	int rc = cfg_parse_buf(p.cfg, scan->text);
+	pthread_mutex_unlock(&confuse_lock);
+	if (rc == CFG_SUCCESS) {
 		fill_config(&p, scan, c);
 		ok = true;
 	} else {

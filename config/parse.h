@@ -1,6 +1,4 @@
-/* config/parse.h: from the text of a file to a filled struct config.  For this room only.
- *
- * Not for two threads at once: libconfuse keeps its state in globals. */
+/* config/parse.h: from the text of a file to a filled struct config.  For this room only. */
 #ifndef CONFIG_PARSE_H
 #define CONFIG_PARSE_H
 

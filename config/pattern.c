@@ -11,8 +11,6 @@ const char *conf_pattern_check(struct str pattern, struct buf *normal)
 
 	if (str_chr(name, '*') >= 0)
 		return "a '*' may only stand in front, as in *.contoso.com";
-	if (str_ends(name, S(".")))
-		name.n--;
 	buf_init(&domain, 1024);
 	if (name.n == 0 || !addr_normalize_domain(name, &domain) || !addr_is_domain(buf_str(&domain), false))
 		why = "this is not a domain name";

@@ -4,6 +4,8 @@
 
 #include "base/must.h"
 
+#include <string.h>
+
 enum { NESTING_MAX = 16 }; /* braces within braces of sections that do not exist */
 
 enum token_type { T_END, T_WORD, T_STRING, T_OPEN, T_CLOSE, T_EQUALS, T_COMMA };
@@ -120,35 +122,29 @@ static void take_word(struct scanner *s)
 static void take_string(struct scanner *s, char quote)
 {
 	size_t from = ++s->at;
-	bool closed = false, odd = false;
+	const char *why = NULL;
 
-	for (; s->at < s->in.n && s->in.p[s->at] != '\n'; s->at++) {
-		char c = s->in.p[s->at];
-		if (c == quote) {
-			closed = true;
-			break;
-		}
-		if (c != '\\')
-			continue;
-		char next = s->at + 1 < s->in.n ? s->in.p[s->at + 1] : '\n';
-		if (quote == '\'' || (next != '"' && next != '\\'))
-			odd = true;
-		else
-			s->at++;
+	while (s->at < s->in.n && s->in.p[s->at] != '\n' && s->in.p[s->at] != quote) {
+		struct str rest = str_skip(s->in, s->at);
+		bool escape = quote == '"' && (str_starts(rest, S("\\\"")) || str_starts(rest, S("\\\\")));
+		if (rest.p[0] == '\\' && !escape)
+			why = "in \"strings\" write \\\" and \\\\, in 'strings' no backslash at all";
+		if (str_starts(rest, S("${")))
+			why = "\"${\" is not allowed: there are no variables here";
+		if (chr_is_ctl(rest.p[0]))
+			why = "a control character in a string";
+		s->at += escape ? 2 : 1;
 	}
 	s->t.type = T_STRING;
 	s->t.text = str_n(s->in.p + from, s->at - from);
-	s->at += closed;
-	s->t.end = s->at;
-	if (!closed)
-		report_error(s->r, s->line, "the string is not closed on its line");
-	else if (odd)
-		report_error(s->r, s->line, "in \"strings\" write \\\" and \\\\, in 'strings' no backslash at all");
-	else if (str_find(s->t.text, S("${")) >= 0)
-		report_error(s->r, s->line, "\"${\" is not allowed: there are no variables here");
+	if (s->at >= s->in.n || s->in.p[s->at] != quote)
+		why = "the string is not closed on its line";
 	else
-		return;
-	s->t.bad = true;
+		s->at++;
+	s->t.end = s->at;
+	s->t.bad = why != NULL;
+	if (why != NULL)
+		report_error(s->r, s->line, "%s", why);
 }
 
 static void advance(struct scanner *s)
@@ -180,7 +176,7 @@ static bool at_value(const struct scanner *s)
 
 /* ---- names ---- */
 
-/* Damerau's distance without the tables: enough to find a slip of the finger. */
+/* A slip of the finger: the same but for two letters in one place. */
 static bool is_near(struct str a, struct str b)
 {
 	size_t head = 0, tail = 0;
@@ -201,7 +197,7 @@ static bool is_related(struct str unknown, struct str known)
 
 static void unknown_option(struct scanner *s, const struct section *in, const struct token *name)
 {
-	const char *guess = NULL, *dot = in->name[0] != '\0' ? " in " : "";
+	const char *guess = NULL, *where = in->name[0] != '\0' ? " in " : "";
 
 	for (size_t i = 0; i < in->option_n && guess == NULL; i++)
 		if (is_near(name->text, str_c(in->options[i].name)))
@@ -209,7 +205,7 @@ static void unknown_option(struct scanner *s, const struct section *in, const st
 	for (size_t i = 0; i < in->option_n && guess == NULL; i++)
 		if (is_related(name->text, str_c(in->options[i].name)))
 			guess = in->options[i].name;
-	report_error(s->r, name->line, "unknown option '" STR_FMT "'%s%s%s%s%s", STR_ARG(name->text), dot, in->name,
+	report_error(s->r, name->line, "unknown option '" STR_FMT "'%s%s%s%s%s", STR_ARG(name->text), where, in->name,
 		     guess != NULL ? ", did you mean '" : "", guess != NULL ? guess : "", guess != NULL ? "'?" : "");
 }
 

@@ -3,6 +3,8 @@
 
 #include "base/must.h"
 
+#include <string.h>
+
 #define COUNT(a)  (sizeof(a) / sizeof(a)[0])
 #define ONE(n, o) .name = n, .options = o, .option_n = COUNT(o)
 #define MANY(n, o, s, v, k) \
@@ -49,7 +51,7 @@ static const struct option top[] = {
 	{ "resolvers", FIELD(OPT_LIST, resolvers), .dflt = "", .shown = "those of /etc/resolv.conf", .restart = true,
 	  .doc = "Addresses of the DNS servers to ask." },
 	{ "hosts", FIELD(OPT_TEXT, hosts), .dflt = "", .restart = true,
-	  .doc = "File of static names in the form of hosts(5), plus lines `MX domain preference host`; for closed "
+	  .doc = "File of static names in the form of hosts(5), plus lines `MX preference domain host`; for closed "
 		 "networks." },
 };
 
@@ -294,7 +296,7 @@ static const struct option limits[] = {
 	{ "connections", FIELD(OPT_COUNT, limits.connections), .dflt = "5000", .min = "1", .max = "1000000",
 	  .doc = "Most clients at once." },
 	{ "connections_per_ip", FIELD(OPT_COUNT, limits.connections_per_ip), .dflt = "20", .min = "1", .max = "1000000",
-	  .doc = "Most of them from one address." },
+	  .doc = "Most of them from one address, or from one /64 of IPv6." },
 	{ "outbound_connections", FIELD(OPT_COUNT, limits.outbound_connections), .dflt = "1000", .min = "1",
 	  .max = "100000", .doc = "Most connections to other servers at once." },
 	{ "errors", FIELD(OPT_COUNT, limits.errors), .dflt = "5", .min = "1", .max = "1000",

@@ -16,15 +16,6 @@ const char *conf_site_name(enum conf_site s)
 
 /* ---- config_show ---- */
 
-static struct str item_title(const struct section *s, const void *item)
-{
-	struct str title = STR_NONE;
-
-	if (s->size > 0)
-		memcpy(&title, (const char *)item + s->title, sizeof title);
-	return title;
-}
-
 static void show_item(const struct section *s, const void *item, struct buf *out)
 {
 	const char *indent = s->name[0] != '\0' ? "\t" : "";
@@ -32,7 +23,7 @@ static void show_item(const struct section *s, const void *item, struct buf *out
 	if (s->name[0] != '\0')
 		buf_addf(out, "\n%s ", s->name);
 	if (s->size > 0) {
-		value_put_quoted(item_title(s, item), out);
+		value_put_quoted(*(const struct str *)(const void *)((const char *)item + s->title), out);
 		buf_addc(out, ' ');
 	}
 	if (s->name[0] != '\0')
@@ -55,51 +46,38 @@ void config_show(const struct config *c, struct buf *out)
 
 /* ---- config_restart_diff ---- */
 
-static const void *item_named(const struct section *s, const struct config *c, struct str title)
+static bool any_item_lists(const struct section *s, const struct option *o, const struct config *c, struct str word)
 {
 	for (size_t i = 0; i < section_count(s, c); i++) {
-		const void *item = section_item(s, c, i);
-		if (str_eq(item_title(s, item), title))
-			return item;
+		const struct conf_list *l = (const void *)((const char *)section_item(s, c, i) + o->offset);
+		for (size_t j = 0; j < l->n; j++)
+			if (str_eq(l->v[j], word))
+				return true;
 	}
-	return NULL;
-}
-
-static void put_path(const struct section *s, struct str title, const struct option *o, struct buf *out)
-{
-	buf_add(out, str_c(s->name));
-	if (s->size > 0)
-		buf_addf(out, " \"" STR_FMT "\"", STR_ARG(title));
-	if (o != NULL)
-		buf_addf(out, "%s%s", s->name[0] != '\0' ? "." : "", o->name);
-	buf_add(out, S(": needs a restart\n"));
-}
-
-static bool needs_restart(const struct section *s)
-{
-	for (size_t i = 0; i < s->option_n; i++)
-		if (s->options[i].restart)
-			return true;
 	return false;
 }
 
-static size_t diff_item(const struct section *s, const void *item, const void *other, struct buf *lines)
+static bool lists_covered(const struct section *s, const struct option *o, const struct config *by,
+			  const struct config *c)
 {
-	struct str title = item_title(s, item);
-	size_t n = 0;
+	for (size_t i = 0; i < section_count(s, c); i++) {
+		const struct conf_list *l = (const void *)((const char *)section_item(s, c, i) + o->offset);
+		for (size_t j = 0; j < l->n; j++)
+			if (!any_item_lists(s, o, by, l->v[j]))
+				return false;
+	}
+	return true;
+}
 
-	if (other == NULL) {
-		put_path(s, title, NULL, lines);
-		return 1;
-	}
-	for (size_t i = 0; i < s->option_n; i++) {
-		const struct option *o = &s->options[i];
-		if (o->restart && !value_same(o, item, other)) {
-			put_path(s, title, o, lines);
-			n++;
-		}
-	}
-	return n;
+/* Sections with names may come, go and share their words: what counts is the set of words of all of them (the addresses
+ * that are bound, say). */
+static bool same_for_restart(const struct section *s, const struct option *o, const struct config *a,
+			     const struct config *b)
+{
+	if (s->size == 0)
+		return value_same(o, a, b);
+	must(o->type == OPT_LIST);
+	return lists_covered(s, o, a, b) && lists_covered(s, o, b, a);
 }
 
 size_t config_restart_diff(const struct config *old, const struct config *new, struct buf *lines)
@@ -108,16 +86,12 @@ size_t config_restart_diff(const struct config *old, const struct config *new, s
 
 	for (size_t i = 0; i < section_n; i++) {
 		const struct section *s = &sections[i];
-		if (!needs_restart(s))
-			continue;
-		for (size_t j = 0; j < section_count(s, old); j++) {
-			const void *item = section_item(s, old, j);
-			n += diff_item(s, item, item_named(s, new, item_title(s, item)), lines);
-		}
-		for (size_t j = 0; j < section_count(s, new); j++) {
-			const void *item = section_item(s, new, j);
-			if (item_named(s, old, item_title(s, item)) == NULL)
-				n += diff_item(s, item, NULL, lines);
+		for (size_t j = 0; j < s->option_n; j++) {
+			const struct option *o = &s->options[j];
+			if (!o->restart || same_for_restart(s, o, old, new))
+				continue;
+			buf_addf(lines, "%s%s%s: needs a restart\n", s->name, s->name[0] != '\0' ? "." : "", o->name);
+			n++;
 		}
 	}
 	return n;

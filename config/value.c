@@ -4,6 +4,8 @@
 #include "base/must.h"
 #include "base/time.h"
 
+#include <string.h>
+
 static void *slot(const struct option *o, void *base)
 {
 	return (char *)base + o->offset;
@@ -22,15 +24,12 @@ struct str value_dup(struct arena *a, struct str s)
 	return copy;
 }
 
-/* The words of the table and of the file may write a hyphen or an underscore, as the specification does. */
-static bool word_eq(const char *name, struct str word)
+bool value_word_eq(struct str name, struct str word)
 {
-	struct str n = str_c(name);
-
-	if (n.n != word.n)
+	if (name.n != word.n)
 		return false;
-	for (size_t i = 0; i < n.n; i++)
-		if (n.p[i] != (word.p[i] == '_' ? '-' : chr_lower(word.p[i])))
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] != (word.p[i] == '_' ? '-' : chr_lower(word.p[i])))
 			return false;
 	return true;
 }
@@ -40,10 +39,9 @@ static bool parse_flag(struct str s, bool *out)
 	static const char *const yes[] = { "yes", "on", "true" }, *const no[] = { "no", "off", "false" };
 
 	for (size_t i = 0; i < 3; i++) {
-		if (word_eq(yes[i], s) || word_eq(no[i], s)) {
-			*out = word_eq(yes[i], s);
+		*out = value_word_eq(str_c(yes[i]), s);
+		if (*out || value_word_eq(str_c(no[i]), s))
 			return true;
-		}
 	}
 	return false;
 }
@@ -128,7 +126,7 @@ static bool set_number(const struct option *o, struct str s, void *at, struct bu
 static bool set_enum(const struct option *o, struct str s, void *at, struct buf *why)
 {
 	for (unsigned i = 0; o->names[i] != NULL; i++) {
-		if (word_eq(o->names[i], s)) {
+		if (value_word_eq(str_c(o->names[i]), s)) {
 			memcpy(at, &i, sizeof i);
 			return true;
 		}
@@ -136,17 +134,6 @@ static bool set_enum(const struct option *o, struct str s, void *at, struct buf 
 	buf_addf(why, "'" STR_FMT "' is not one of ", STR_ARG(s));
 	value_put_range(o, why);
 	return false;
-}
-
-static bool is_clean(struct str s, struct buf *why)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (chr_is_ctl(s.p[i])) {
-			buf_addf(why, "'" STR_FMT "' holds a control character", STR_ARG(s));
-			return false;
-		}
-	}
-	return true;
 }
 
 static bool set_list(const struct str *words, size_t n, struct arena *a, struct conf_list *to, struct buf *why)
@@ -158,8 +145,6 @@ static bool set_list(const struct str *words, size_t n, struct arena *a, struct 
 			buf_addf(why, "the list has an empty entry");
 			return false;
 		}
-		if (!is_clean(words[i], why))
-			return false;
 	}
 	if (n > 0) {
 		v = arena_alloc(a, n * sizeof *v);
@@ -178,8 +163,6 @@ bool value_set(const struct option *o, const struct str *words, size_t n, struct
 	must(o->type == OPT_LIST || n == 1);
 	switch (o->type) {
 	case OPT_TEXT:
-		if (!is_clean(words[0], why))
-			return false;
 		*(struct str *)at = value_dup(a, words[0]);
 		return true;
 	case OPT_LIST:

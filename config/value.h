@@ -6,7 +6,9 @@
 #include "config/schema.h"
 
 /* Stores the words (exactly one unless OPT_LIST) in the option's member of the item at `base`, copying them into `a`.
- * On failure returns false, stores nothing and says in `why` what was wrong and what is allowed. */
+ * The words hold no control
+ * bytes (config/scan).  On failure returns false, stores nothing and says in `why` what was wrong and what is allowed.
+ */
 bool value_set(const struct option *o, const struct str *words, size_t n, struct arena *a, void *base, struct buf *why);
 void value_set_default(const struct option *o, struct arena *a, void *base);
 
@@ -18,6 +20,9 @@ bool value_same(const struct option *o, const void *a, const void *b);
 const char *value_type_name(const struct option *o);
 void value_put_range(const struct option *o, struct buf *out);
 void value_put_quoted(struct str s, struct buf *out);
+
+/* Is `word` of a file this `name`, given in lower case with hyphens?  A file may write capitals and underscores. */
+bool value_word_eq(struct str name, struct str word);
 
 /* A copy in the arena; loading a file has no cap but that of the file, so this does not fail. */
 struct str value_dup(struct arena *a, struct str s);

@@ -51,9 +51,8 @@ void attribute(const struct config *c, const struct caller *k, struct attributio
 enum select_result { SELECT_OK, SELECT_HOLD, SELECT_REJECT };
 
 struct select_query {
-	struct str domain;         /* A-labels, lower case */
-	struct str routing_domain; /* NEXT_PEER: the peer's coexistence domain, looked for when `domain` has no space */
-	uint64_t size;             /* 0 = unknown */
+	struct str domain; /* A-labels, lower case */
+	uint64_t size;     /* 0 = unknown */
 	enum route_next next;
 	bool exchange_policy; /* documented Exchange behaviour: too small and disabled connectors fall through */
 	struct str named;     /* a policy names a connector; empty = by address space */
@@ -96,10 +95,13 @@ struct deliver_options {
 	/* Never deliver to one of these (our own listeners): 554 5.4.6.  Lives as long as the deliver. */
 	const struct net_addr *own;
 	size_t own_n;
+	unsigned shares; /* loops that share the connection limits; 0 = 1 */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);
-void deliver_free(struct deliver **d); /* closes all connections; open leases go back to the queue */
+/* Closes all connections.  Before queue_detach, which takes the open leases back. */
+void deliver_free(struct deliver **d);
+size_t deliver_busy(const struct deliver *d);                    /* messages being delivered: 0 = drained */
 void deliver_reconfigure(struct deliver *d, struct outbound *o); /* new connections use it; idle ones are closed */
 void deliver_lease(struct deliver *d, struct lease *l);          /* the callback of queue_attach */
 

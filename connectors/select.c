@@ -76,8 +76,6 @@ static struct fit fit_peer(const struct conf_send *s, const struct select_query 
 {
 	struct fit f = fit_domain(s, q->domain, s->peer);
 
-	if (f.spec == SPEC_NONE)
-		f = fit_domain(s, q->routing_domain, false);
 	f = fit_special(s, f, false);
 	if (f.spec == SPEC_NONE && s->peer) /* leads there, whatever its spaces say */
 		f = (struct fit){ .spec = SPEC_ANY, .cost = 100 };

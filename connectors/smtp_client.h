@@ -51,11 +51,11 @@ struct smtp_where {
 };
 
 enum smtp_end {
-	SMTP_ENDED,    /* every recipient has its answer */
-	SMTP_LOST,     /* the connection ended first; nothing was handed over: another host or connection may be tried */
-	SMTP_STALE,    /* as LOST, on a connection that had been idle: the server had closed it meanwhile */
-	SMTP_NO_BDAT,  /* the server offers CHUNKING and does not know BDAT: try again with DATA */
-	SMTP_UNKNOWN,  /* all was sent, the answer never came: it may be delivered; never tried again at once */
+	SMTP_ENDED,   /* every recipient has its answer */
+	SMTP_LOST,    /* the connection ended first; nothing was handed over: another host or connection may be tried */
+	SMTP_STALE,   /* as LOST, on a connection that had been idle: the server had closed it meanwhile */
+	SMTP_NO_BDAT, /* the server offers CHUNKING and does not know BDAT: try again with DATA */
+	SMTP_UNKNOWN, /* all was sent, the answer never came: it may be delivered; never tried again at once */
 };
 
 struct smtp_txn {
@@ -68,7 +68,7 @@ struct smtp_txn {
 	bool header_8bit;   /* a header field holds 8-bit bytes: SMTPUTF8 is really needed (when env.smtputf8) */
 	struct arena *arena;
 	void (*fetch)(struct smtp_txn *, uint64_t offset); /* answer with smtp_client_content, not inside the call */
-	void (*done)(struct smtp_txn *);                   /* the transaction's memory is the owner's again */
+	void (*done)(struct smtp_txn *);                   /* this connection is through with it */
 	void *owner;
 
 	/* answered */
@@ -80,6 +80,7 @@ struct smtp_txn {
 
 	/* the pool's */
 	TAILQ_ENTRY(smtp_txn) link;
+	void (*over)(struct smtp_txn *); /* every recipient has a result; the memory is the owner's again */
 	struct hop *hop;
 	struct smtp_client *client; /* the one that sends it now */
 	unsigned tries;
@@ -95,54 +96,79 @@ struct smtp_target { /* copied by start; the views must live as long as the clie
 	enum conf_tls_level level;
 	enum conf_codes codes;
 	struct tls_ctx *tls;    /* NULL: level none */
-	struct str host;        /* server name or IP literal */
-	struct str tls_pattern; /* level domain: what its certificate must name */
+	struct str host;        /* server name or IP literal; copied */
+	struct str tls_pattern; /* level domain: what its certificate must name; empty = host */
 	struct str helo;
 	struct net_addr addr;
 	int64_t tls_ms;
-	bool no_chunking; /* it has answered BDAT with "unknown command" before */
+	const bool *no_chunking; /* it has answered BDAT with "unknown command" before; NULL = no */
 };
 
 enum client_event { CLIENT_READY, CLIENT_DEAD };
 
-struct smtp_fault { /* why it is dead */
+struct smtp_fault {         /* why it is dead */
 	struct reply reply; /* 451 4.x.y, text is a view of `text` */
 	char text[400];
 	bool bad_host; /* the host is to be avoided for a while (not: an idle connection that ended) */
 };
 
+enum client_phase { CLIENT_CONNECTING, CLIENT_HELLO, CLIENT_HANDSHAKE, CLIENT_IDLE, CLIENT_BUSY, CLIENT_CLOSED };
+
+/* What a reply is expected to; see on_reply[] in smtp_client.c. */
+enum asked {
+	ASKED_GREETING,
+	ASKED_EHLO,
+	ASKED_HELO,
+	ASKED_STARTTLS,
+	ASKED_RSET,
+	ASKED_MAIL,
+	ASKED_RCPT,
+	ASKED_DATA,
+	ASKED_BDAT,
+	ASKED_DOT,
+	ASKED_N
+};
+struct expect {
+	enum asked asked;
+	bool last; /* of BDAT: the one that ends the message */
+};
+
+enum { CLIENT_RING = 128 }; /* MAIL + 100 RCPT + DATA in one write; more waits for answers */
+
 struct smtp_client {
 	struct stream stream;
+	struct loop *loop;
 	struct smtp_target target;
 	struct smtp_where where;
+	enum client_phase phase;
 	struct ehlo caps;
-	const struct client_state *state;
 	void (*on_event)(struct smtp_client *, enum client_event);
 	void *owner;
 	struct smtp_fault fault;
 	struct loop_task report; /* events leave at the end of the turn */
 	unsigned served;         /* transactions done */
-	bool secured, reconnect_clear, ready, dead, need_rset;
+	bool stay_clear;         /* second visit, after a failed handshake at level may */
+	bool need_rset, reporting;
 
 	/* commands sent and not yet answered */
-	struct expect *ring;
-	unsigned ring_size, ring_at, ring_n;
+	struct expect ring[CLIENT_RING];
+	unsigned ring_at, ring_n;
 
-	/* the transaction on the wire */
+	/* the transaction on the wire (smtp_txn.c) */
 	struct smtp_txn *txn, *finished;
-	struct smtp_rcpt *to_send, *to_answer; /* next RCPT, next answer */
+	struct smtp_rcpt *to_send, *to_answer; /* next RCPT, next answer; NULL behind the last */
 	unsigned step;                         /* what is pushed next */
-	unsigned accepted_n, asked_n;
-	uint64_t offset, chunk_left; /* content given to the stream; rest of the BDAT chunk */
+	unsigned asked_n, accepted_n;
+	uint64_t offset, chunk_left; /* content given to the stream; what is missing of the BDAT chunk */
 	struct str window;           /* content at hand, from offset on */
 	struct body_out body;
 	struct body_scan scan;
-	bool bdat, mail_refused, content_refused, handed_over, answered, fetching, limited;
+	bool bdat, no_bdat, refused, handed_over, answered, fetching;
 
 	/* the pool's */
 	TAILQ_ENTRY(smtp_client) link;
 	struct hop *hop;
-	unsigned host_at;
+	bool is_idle; /* in the list of those */
 };
 
 /* Connects.  `fd` >= 0 is used instead of a new connection (tests).  Failure comes as CLIENT_DEAD. */
@@ -150,7 +176,7 @@ void smtp_client_start(struct smtp_client *c, struct loop *l, const struct smtp_
 		       void (*on_event)(struct smtp_client *, enum client_event));
 /* READY clients only. */
 void smtp_client_send(struct smtp_client *c, struct smtp_txn *t);
-/* Content from t->content's place or the window asked for; `ok` false = it cannot be read, `text` says why. */
+/* The window asked for; `ok` false = it cannot be read, the text says why. */
 void smtp_client_content(struct smtp_client *c, bool ok, struct str bytes_or_text);
 /* Says QUIT when idle and closes; no events any more.  A transaction on the wire is given up without done(). */
 void smtp_client_fini(struct smtp_client *c);

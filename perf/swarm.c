@@ -81,7 +81,11 @@ static void begin_message(struct client *c)
 			 seq, swarm.run.p, seq, swarm.run.p, seq, c->began_ns);
 	must(n > 0 && (size_t)n < sizeof c->head);
 	struct caller_message m = {
-		.from = S("swarm@client.example"), .rcpts = &recipient, .rcpt_n = 1, .body = swarm.body
+		.from = S("swarm@client.example"),
+		.rcpts = &recipient,
+		.rcpt_n = 1,
+		.head = { c->head, (size_t)n },
+		.body = str_skip(swarm.body, (size_t)n),
 	};
 	caller_send(&c->caller, &m);
 }

@@ -96,7 +96,11 @@ static bool look_up(struct routing_view *v, const struct domain_entry *d, const 
 		out->plus = plus;
 		out->kind = kind_of_hit(out->record.loc, d->role);
 	}
-	return !store_failed(v->txn) || err_set(e, ERR_IO, "recipient.find", "the recipient table cannot be read") == 0;
+	if (store_failed(v->txn)) {
+		err_set(e, ERR_IO, "recipient.find", "the recipient table cannot be read");
+		return false;
+	}
+	return true;
 }
 
 /* <postmaster> without a domain is always taken (RFC 5321 4.5.1): the record of the default domain, or this side. */

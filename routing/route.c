@@ -53,7 +53,7 @@ static bool resolve(struct work *w, struct route *out)
 /* A group is relayed to its home; what this side's table redirects, this side sends (else R50 would refuse strangers'
  * mail to a contact, R45 a cloud group's member on-prem).  Only what the cloud redirects outside stays the peer's: R56
  * wants to know. */
-static void settle(struct work *w, struct route *out)
+static void settle(struct route *out)
 {
 	struct route_facts *f = &out->facts;
 	struct located *l = &out->located;
@@ -69,7 +69,6 @@ static void settle(struct work *w, struct route *out)
 	if (f->origin == ENV_INTERNET || f->origin == ENV_PARTNER ||
 	    (f->origin == ENV_PEER && !(f->site == SITE_CLOUD && f->kind == KIND_EXTERNAL)))
 		f->origin = ENV_SELF;
-	(void)w;
 }
 
 static void gather(struct work *w, struct route_facts *f)
@@ -189,7 +188,7 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 	gather(&w, f);
 	if (!resolve(&w, out))
 		return false;
-	settle(&w, out);
+	settle(out);
 	f->routing_public = out->located.domain != NULL && out->located.domain->routing_public;
 	f->moved_recently = moved_recently(&w, &out->located);
 	route_decide(f, &out->verdict, trace);

@@ -1,7 +1,7 @@
 /* routing/routing.h: who the recipient is and where the mail must go.
  *
- *   locate(address, table) -> kind      decide(site, mode, origin, kind, ...) -> rule, action, next, address form,
- * reply
+ *   locate(address, table) -> kind
+ *   decide(site, mode, origin, kind, ...) -> rule, action, next hop, address form, reply
  *
  * Both are pure functions of values; the session at RCPT, the delivery at each attempt, `route explain`, the vectors
  * and the simulator call the same ones, so an explanation cannot disagree with what happened. One snapshot {mode,
@@ -194,9 +194,6 @@ struct route {
 bool routing_route(struct routing_view *v, const struct route_query *q, struct arena *arena, struct route *out,
 		   struct route_trace *trace, struct err *e);
 
-/* The decision in words, several lines: what is known about the recipient, each rule looked at, what follows. */
-void route_explain(const struct route *rt, const struct route_trace *trace, struct buf *out);
-
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
 
 /* ---- changing them (slow) ---- */
@@ -212,6 +209,8 @@ struct import_report {
 	bool applied;
 };
 /* One transaction, or nothing: any bad row (one "FILE:LINE: ..." in `problems` each, at most 100) applies nothing.
+ * Returns 0 when the file was judged: out->applied and out->errors say how; -1 when it or the table cannot be read or
+ * written.
  * `replace`: records of `source` that the file does not name are removed, guarded by delete_threshold/percent unless
  * accept_deletes names their exact number. */
 int routing_import(struct routing *r, const char *path, enum import_format f, struct str source, bool replace,
@@ -235,9 +234,11 @@ int routing_stats(struct routing *r, struct routing_stats *out, struct err *e);
 
 struct dns; /* one per process; any loop may ask */
 
-/* `hosts`: static answers first (conf hosts file: "192.0.2.1 name..." and "MX 10 domain host" lines). */
+/* `hosts`: path of a file of static answers, asked first ("192.0.2.1 name..." and "MX 10 domain host" lines); empty =
+ * none.  Without resolvers those of /etc/resolv.conf are asked.  Answers are validated (DNSSEC) where the resolvers let
+ * signatures through; else that is logged once and they count as unsigned. Call from the home loop's thread. */
 struct dns *dns_open(struct loop *home, const struct conf_list *resolvers, struct str hosts, struct err *e);
-void dns_close(struct dns **d);
+void dns_close(struct dns **d); /* when no lookup is open any more; home loop */
 
 enum dns_status { DNS_OK, DNS_NXDOMAIN, DNS_NODATA, DNS_FAILED }; /* FAILED = try later; bogus counts as FAILED */
 
@@ -257,9 +258,9 @@ struct dns_lookup {
 	struct mx_host *hosts;
 	size_t host_n;  /* by preference, equals shuffled, at most DNS_ADDRS_MAX addresses in all */
 	char text[160]; /* why FAILED */
-	void *state;
+	void *state;    /* owns hosts */
 };
-enum { DNS_ADDRS_MAX = 100 };
+enum { DNS_ADDRS_MAX = 100, DNS_HOSTS_MAX = 20, DNS_DEADLINE_MS = 20000 };
 
 /* MX of a domain with the addresses of its hosts (IPv4 and IPv6).  Asked from `loop`, answered on `loop`. */
 void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t port, struct dns_lookup *q,
@@ -268,5 +269,11 @@ void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t
 void dns_lookup_host(struct dns *d, struct loop *loop, struct str name, uint16_t port, struct dns_lookup *q,
 		     void (*done)(struct op *));
 void dns_lookup_fini(struct dns_lookup *q); /* cancels, frees; harmless when unused */
+
+/* Best preference first, equals in an order drawn from `seed`. */
+void mx_order(struct mx_host *hosts, size_t n, uint64_t seed);
+/* RFC 5321 5.1: when one of the (ordered) hosts is ourselves, it and all of its preference and worse are no way out.
+ * Returns how many remain.  An own address of 0.0.0.0 or :: stands for the loopback ones. */
+size_t mx_drop_self(struct mx_host *hosts, size_t n, const struct net_addr *own, size_t own_n);
 
 #endif

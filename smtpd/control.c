@@ -140,7 +140,7 @@ static void send_exit(struct client *k, int code, const char *error)
 
 	row_int(last, "exit", code);
 	if (error[0] != '\0')
-		row_c(last, "error", error);
+		row_c(last, code == CALL_OK ? "note" : "error", error);
 	send_json(k, last);
 }
 
@@ -356,7 +356,7 @@ static void admit(struct control *ctl, int fd)
 	must(k != NULL);
 	k->control = ctl;
 	k->uid = peer.uid;
-	k->operator = peer.uid == 0 || peer.uid == geteuid();
+	k->operator= peer.uid == 0 || peer.uid == geteuid();
 	stream_init(&k->stream, ctl->loop, on_event);
 	LIST_INSERT_HEAD(&ctl->clients, k, entry);
 	ctl->client_n++;

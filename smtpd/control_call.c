@@ -154,7 +154,8 @@ int args_check(const struct verb *v, json_t *args, struct err *e)
 
 	if (!json_is_object(args))
 		return err_set(e, ERR_SYNTAX, "control.args", "args: an object is expected");
-	json_object_foreach (args, name, value) {
+	json_object_foreach(args, name, value)
+	{
 		const struct verb_arg *a = find_arg(v, name);
 		if (a == NULL)
 			return err_set(e, ERR_SYNTAX, "control.args", "%s %s has no argument of that name", v->noun,

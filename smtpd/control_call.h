@@ -43,7 +43,11 @@ struct verb_arg { /* a list of them ends with name == NULL */
 
 enum verb_where { VERB_LOOP, VERB_WORKER, VERB_LOCAL }; /* LOCAL: inside `tombolo`, the daemon refuses it */
 
-enum { VERB_OPERATOR = 1 << 0, VERB_OFFLINE = 1 << 1 }; /* changes things | may run in `tombolo --offline -c FILE` */
+enum {
+	VERB_OPERATOR = 1 << 0, /* changes things */
+	VERB_OFFLINE = 1 << 1,  /* may run inside `tombolo --offline -c FILE` */
+	VERB_STORE = 1 << 2,    /* and needs the recipient table there */
+};
 
 struct call;
 
@@ -84,11 +88,12 @@ struct call {
 
 	/* the carrier's: where lines go, and that the answer is complete */
 	void (*emit)(struct call *c, struct str line); /* one JSON object and '\n' */
-	void (*finished)(struct call *c);              /* from call_end on the loop; NULL = the carrier looks at `ended` */
-	bool (*choked)(const struct call *c);          /* the reader is slow; NULL = never */
+	void (*finished)(struct call *c);     /* from call_end on the loop; NULL = the carrier looks at `ended` */
+	bool (*choked)(const struct call *c); /* the reader is slow; NULL = never */
 	void *carrier;
 
-	/* the handler's, on the loop only: goes on when the reader caught up; the reader is gone: cancel and free `state` */
+	/* the handler's, on the loop only: goes on when the reader caught up; the reader is gone: cancel and free
+	 * `state` */
 	void (*resume)(struct call *c);
 	void (*drop)(struct call *c);
 	void *state;
@@ -100,14 +105,16 @@ struct call {
 };
 
 /* Takes `args` and the reference to `config`. */
-void call_init(struct call *c, const struct verb *v, json_t *args, const struct control_hooks *h, struct config *config);
+void call_init(struct call *c, const struct verb *v, json_t *args, const struct control_hooks *h,
+	       struct config *config);
 void call_fini(struct call *c); /* runs drop when the handler still has state */
 
 void call_row(struct call *c, json_t *row); /* takes the row */
 void call_text(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void call_lines(struct call *c, struct str text); /* one text line for each line of it */
 
-/* Once, last.  `fmt` may be NULL: no error text.  On the loop the call may be gone after it. */
+/* Once, last.  `fmt` may be NULL: no error text; with CALL_OK it is a note.  On the loop the call may be gone after it.
+ */
 void call_end(struct call *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void call_end_err(struct call *c, int code, const struct err *e);
 

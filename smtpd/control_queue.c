@@ -113,29 +113,33 @@ static void listing_resume(struct call *c)
 
 static void listing_end(struct listing *l, bool cut)
 {
-	struct call *c = l->call;
-
-	if (cut)
-		call_text(c, "More recipients match; --max 0 shows all.");
 	if (l->shown == 0)
-		call_end(c, CALL_NOTHING, "nothing in the queue matches");
+		call_end(l->call, CALL_NOTHING, "nothing in the queue matches");
 	else
-		call_end(c, CALL_OK, NULL);
+		call_end(l->call, CALL_OK, cut ? "more recipients match; --max 0 shows all" : NULL);
+}
+
+/* A page holds whole messages, so it may bring more than was asked for. */
+static size_t send_page(struct listing *l)
+{
+	size_t n = 0;
+
+	for (; n < l->query.row_n && l->left > 0; n++) {
+		call_row(l->call, row_of(&l->query.rows[n]));
+		l->filter.f.after_id = l->query.rows[n].id;
+		if (l->left != UINT64_MAX)
+			l->left--;
+	}
+	l->shown += n;
+	return n;
 }
 
 static void on_page(struct op *op)
 {
 	struct listing *l = container_of(op, struct listing, query.op);
-	bool more = l->query.more;
+	size_t sent = send_page(l);
+	bool more = (l->query.more && sent > 0) || sent < l->query.row_n;
 
-	for (size_t i = 0; i < l->query.row_n; i++) {
-		call_row(l->call, row_of(&l->query.rows[i]));
-		l->filter.f.after_id = l->query.rows[i].id;
-	}
-	more = more && l->query.row_n > 0;
-	l->shown += l->query.row_n;
-	if (l->left != UINT64_MAX)
-		l->left -= l->query.row_n < l->left ? l->query.row_n : l->left;
 	queue_query_fini(&l->query);
 	if (!more || l->left == 0) {
 		listing_end(l, more);
@@ -295,7 +299,8 @@ static void run_order(struct call *c, enum queue_verb verb)
 	uint64_t id;
 
 	if (!names_something(c)) {
-		call_end(c, CALL_USAGE, "which messages? Give ids, a filter (--from --to --deferred --held --older) or --all");
+		call_end(c, CALL_USAGE,
+			 "which messages? Give ids, a filter (--from --to --deferred --held --older) or --all");
 		return;
 	}
 	for (size_t i = 0; i < args_list_n(c, "ID"); i++)

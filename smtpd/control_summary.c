@@ -124,7 +124,9 @@ static void report_totals(struct call *c)
 		  (unsigned long long)st.messages, (unsigned long long)st.recipients, (unsigned long long)st.deferred,
 		  (unsigned long long)st.leased, (unsigned long long)(st.bytes / 1024));
 	if (st.read_only)
-		call_text(c, "WARNING: the queue is read-only, nothing is accepted: the disk is full or a sync failed; see the log");
+		call_text(
+			c,
+			"WARNING: the queue is read-only, nothing is accepted: the disk is full or a sync failed; see the log");
 }
 
 static void on_page(struct op *op);

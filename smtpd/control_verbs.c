@@ -73,7 +73,7 @@ static const struct verb_arg address_args[] = {
 static const struct verb_arg record_set_args[] = {
 	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient; unknown: a new record" },
 	{ "SETTING", ARG_LIST, ARG_REST, "KEY=VALUE",
-	  "loc, routing, primary, alias, local_host, redirect, keep_copy, require_auth, mailbox_id, source, batch" },
+	  "loc, routing, alias, local_host, redirect, keep_copy, require_auth, mailbox_id, source, batch" },
 	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "show the record as it would be, change nothing" },
 	{ 0 },
 };
@@ -106,30 +106,33 @@ const struct verb control_verbs[] = {
 	{ "queue", "hold", VERB_OPERATOR, VERB_LOOP, run_queue_hold, queue_order_args, "do not try until released" },
 	{ "queue", "release", VERB_OPERATOR, VERB_LOOP, run_queue_release, queue_order_args, "end a hold" },
 
-	{ "route", "explain", VERB_OFFLINE, VERB_WORKER, run_route_explain, explain_args,
+	{ "route", "explain", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_route_explain, explain_args,
 	  "what would happen to a recipient, and why" },
 
-	{ "mode", "show", VERB_OFFLINE, VERB_WORKER, run_mode_show, NULL, "where the MX points, and whether CMT is on" },
-	{ "mode", "set", VERB_OPERATOR | VERB_OFFLINE, VERB_WORKER, run_mode_set, mode_set_args,
+	{ "mode", "show", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_show, NULL,
+	  "where the MX points, and whether CMT is on" },
+	{ "mode", "set", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_set, mode_set_args,
 	  "switch the flow; holds from the next decision" },
 
-	{ "recipients", "import", VERB_OPERATOR | VERB_OFFLINE, VERB_WORKER, run_recipients_import, import_args,
-	  "read a file into the table, all of it or nothing" },
-	{ "recipients", "export", VERB_OFFLINE, VERB_WORKER, run_recipients_export, NULL,
+	{ "recipients", "import", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_import,
+	  import_args, "read a file into the table, all of it or nothing" },
+	{ "recipients", "export", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_export, NULL,
 	  "the table as CSV that imports again" },
-	{ "recipients", "get", VERB_OFFLINE, VERB_WORKER, run_recipients_get, address_args, "one record" },
-	{ "recipients", "set", VERB_OPERATOR | VERB_OFFLINE, VERB_WORKER, run_recipients_set, record_set_args,
-	  "change or make one record" },
-	{ "recipients", "remove", VERB_OPERATOR | VERB_OFFLINE, VERB_WORKER, run_recipients_remove, record_remove_args,
-	  "remove one record" },
+	{ "recipients", "get", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_get, address_args, "one record" },
+	{ "recipients", "set", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_set,
+	  record_set_args, "change or make one record" },
+	{ "recipients", "remove", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_remove,
+	  record_remove_args, "remove one record" },
 
 	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
-	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL, "effective values, as a file that loads" },
+	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL,
+	  "effective values, as a file that loads" },
 	{ "config", "diff", 0, VERB_WORKER, run_config_diff, diff_args, "the running values against a file" },
 	{ "config", "reload", VERB_OPERATOR, VERB_WORKER, run_config_reload, NULL,
 	  "load the file again, all of it or nothing" },
 
-	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL, "receive, inbound and send connectors" },
-	{ "connector", "hops", 0, VERB_LOOP, run_connector_hops, NULL, "where we connect to, and how it goes" },
+	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL,
+	  "receive, inbound and send connectors" },
+	{ "connector", "hops", 0, VERB_WORKER, run_connector_hops, NULL, "where we connect to, and how it goes" },
 };
 const size_t control_verb_n = sizeof control_verbs / sizeof control_verbs[0];

@@ -40,9 +40,9 @@ void run_config_diff(struct call *c);
 void run_config_reload(struct call *c);
 
 /* Shared by the handlers. */
-const char *conf_side_name(enum conf_side s);               /* "onprem" */
-const char *conf_tls_name(enum conf_tls_level l);           /* "validate" */
-void row_mode(json_t *row, const struct mode *m);           /* mode, mx, cmt, epoch, since_ms */
+const char *conf_side_name(enum conf_side s);                 /* "onprem" */
+const char *conf_tls_name(enum conf_tls_level l);             /* "validate" */
+void row_mode(json_t *row, const struct mode *m);             /* mode, mx, cmt, epoch, since_ms */
 bool mode_parse(struct str s, enum conf_side *mx, bool *cmt); /* "M1".."M4" */
 
 #endif

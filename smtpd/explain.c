@@ -5,7 +5,7 @@
 #include "smtpd/explain.h"
 
 #include "base/must.h"
-#include "base/time.h"
+#include "smtpd/policy.h"
 
 /* RFC 5737: no client has it, so only ranges like 0.0.0.0/0 hold it. */
 #define NOBODY "192.0.2.1"
@@ -99,8 +99,8 @@ static int find_client(struct telling *t, struct net_addr *client, const struct 
 			return err_set(e, ERR_SYNTAX, "explain",
 				       "--via: there is no receive connector " STR_FMT "; see: tombolo connector list",
 				       STR_ARG(q->via));
-		if (q->ip.n == 0 && !(net_parse_ip(S(NOBODY), 25, client) &&
-				      receive_select(t->config, NULL, client) == *receive))
+		if (q->ip.n == 0 &&
+		    !(net_parse_ip(S(NOBODY), 25, client) && receive_select(t->config, NULL, client) == *receive))
 			first_of_range(*receive, client);
 	} else {
 		*receive = receive_select(t->config, NULL, client);
@@ -111,7 +111,9 @@ static int find_client(struct telling *t, struct net_addr *client, const struct 
 		tell(t, "client", buf_str(&ip), false, "assumed; name another with --ip");
 	else
 		tell(t, "client", buf_str(&ip), false, "%s",
-		     q->cert_name_n > 0 ? "TLS with a certificate" : q->secured ? "TLS without a certificate" : "in clear");
+		     q->cert_name_n > 0 ? "TLS with a certificate"
+		     : q->secured       ? "TLS without a certificate"
+					: "in clear");
 	buf_fini(&ip);
 	return 0;
 }
@@ -129,13 +131,13 @@ static void tell_receive(struct telling *t, const struct net_addr *client, const
 		}
 	t->out->receive = r->name;
 	if (ranges.n == 0)
-		tell(t, "receive", r->name, true, "asked for with --via; none of its ranges holds this client");
+		tell(t, "receive", r->name, false, "asked for with --via; none of its ranges holds this client");
 	else if (found != r && found != NULL)
-		tell(t, "receive", r->name, true,
+		tell(t, "receive", r->name, false,
 		     "asked for with --via; without it " STR_FMT " is the more specific one for this client",
 		     STR_ARG(found->name));
 	else
-		tell(t, "receive", r->name, true, "the most specific range that holds the client: %s",
+		tell(t, "receive", r->name, false, "the most specific range that holds the client: %s",
 		     buf_cstr(&ranges));
 	buf_fini(&ranges);
 }
@@ -146,7 +148,9 @@ static void attribute_client(struct telling *t, const struct net_addr *client, c
 	const struct explain_query *q = t->q;
 	struct str names[64];
 	struct tls_peer peer = { .protocol = S("TLSv1.3"), .cipher = S("TLS_AES_256_GCM_SHA384") };
-	struct caller k = { .receive = receive, .client = *client, .from = q->from, .at_mail = true, .claim = q->claim };
+	struct caller k = {
+		.receive = receive, .client = *client, .from = q->from, .at_mail = true, .claim = q->claim
+	};
 
 	k.secured = q->secured || q->cert_name_n > 0;
 	if (q->cert_name_n > 0) {
@@ -179,7 +183,27 @@ static void tell_attribution(struct telling *t, const struct attribution *att)
 		     att->trusted ? "; its headers are trusted" : "; its headers are not trusted");
 	if (att->also != NULL)
 		tell(t, "attribution", att->also->name, false, "matches as well; the more specific pattern won");
-	tell(t, "origin", str_c(out->origin), true, "class %s, organisation claim %s", out->class, out->org);
+	tell(t, "origin", str_c(out->origin), false, "class %s, organisation claim %s", out->class, out->org);
+}
+
+/* What a session refuses at MAIL, before it looks at recipients. */
+static bool turned_away(struct telling *t, const struct conf_receive *receive, const struct attribution *att)
+{
+	struct reply *r = &t->out->reply;
+	bool secured = t->q->secured || t->q->cert_name_n > 0;
+	uint64_t size_max = policy_size_max(t->config, receive);
+
+	if (!policy_may_send(receive, att, secured, t->config->status_codes, r)) {
+		tell(t, "mail from", S("-"), false, "this client may not send here");
+		return true;
+	}
+	if (t->q->size > size_max) {
+		*r = REPLY(552, 5, 3, 4, "message is larger than this server takes (SIZE)");
+		tell(t, "mail from", S("-"), false, "the receive connector takes at most %llu bytes",
+		     (unsigned long long)size_max);
+		return true;
+	}
+	return false;
 }
 
 /* ---- who the recipient is ---- */
@@ -188,33 +212,35 @@ static void tell_record(struct telling *t, const struct located *l)
 {
 	const struct rcpt_record *r = &l->record;
 
-	tell(t, "record", r->primary, true, "loc %s%s" STR_FMT "%s" STR_FMT "; source " STR_FMT ", version %llu%s",
+	tell(t, "record", r->primary, false, "loc %s%s" STR_FMT "%s" STR_FMT "; source " STR_FMT ", version %llu%s",
 	     loc_name(r->loc), r->routing.n > 0 ? ", routing " : "", STR_ARG(r->routing),
-	     r->redirect.n > 0 ? ", redirect " : "", STR_ARG(r->redirect), STR_ARG(r->source.n > 0 ? r->source : S("-")),
-	     (unsigned long long)r->version, r->require_auth ? "; only for authenticated senders" : "");
+	     r->redirect.n > 0 ? ", redirect " : "", STR_ARG(r->redirect),
+	     STR_ARG(r->source.n > 0 ? r->source : S("-")), (unsigned long long)r->version,
+	     r->require_auth ? "; only for authenticated senders" : "");
 }
 
 static void tell_resolution(struct telling *t, const struct route *route)
 {
 	static const char *const types[] = { "authoritative", "internal_relay", "external_relay" };
 	const struct located *l = &route->located;
-	const char *how = l->found ? (l->plus ? "found without its +tag" : "found in the table") :
-				     (l->domain != NULL ? "not in the table" : "");
+	const char *how = l->found ? (l->plus ? "found without its +tag" : "found in the table")
+				   : (l->domain != NULL ? "not in the table" : "outside of our domains");
 
 	t->out->kind = kind_name(l->kind);
 	if (l->domain == NULL && !l->found)
 		tell(t, "domain", route->hop_domain, false, "not one of ours");
 	else if (l->domain != NULL)
-		tell(t, "domain", l->domain->name, true, "%s%s",
+		tell(t, "domain", l->domain->name, false, "%s%s",
 		     (size_t)l->domain->type < 3 ? types[l->domain->type] : "?",
 		     l->domain->own_routing ? "; the routing domain of this side" : "");
 	if (l->found)
 		tell_record(t, l);
-	tell(t, "kind", str_c(t->out->kind), true, "%s%s", how,
+	tell(t, "kind", str_c(t->out->kind), false, "%s%s", how,
 	     route->facts.disabled ? "; the record is disabled, so as unknown" : "");
 }
 
-static void tell_decision(struct telling *t, const struct route *route, const struct route_trace *trace)
+static void tell_decision(struct telling *t, const struct route *route, const struct route_trace *trace,
+			  enum env_origin origin)
 {
 	const struct verdict *v = &route->verdict;
 	struct explain_result *out = t->out;
@@ -233,21 +259,25 @@ static void tell_decision(struct telling *t, const struct route *route, const st
 	out->rcpt = route->rcpt;
 	out->hop_domain = route->hop_domain;
 	out->hop_host = route->hop_host;
-	out->reply = v->reply;
-	tell(t, "action", str_c(out->action), true, "%s%s (%s)", v->rule, v->straggler ? "+straggler" : "",
+	if (v->action == ROUTE_REJECT || v->action == ROUTE_DEFER) {
+		char text[600];
+		policy_refusal(v, origin, S("ID"), text, sizeof text, &out->reply);
+		out->reply.text = keep(t, out->reply.text);
+	}
+	tell(t, "action", str_c(out->action), false, "%s%s (%s)", v->rule, v->straggler ? "+straggler" : "",
 	     v->reason != NULL ? v->reason : "-");
 	if (v->cause != NULL)
-		tell(t, "cause", S("-"), false, "%s%s%s", v->cause, v->fixer != NULL ? "; to be mended by the " : "",
-		     v->fixer != NULL ? v->fixer : "");
+		tell(t, "cause", S("-"), false, "%s%s%s%s", v->cause, v->fixer != NULL ? " To be mended by the " : "",
+		     v->fixer != NULL ? v->fixer : "", v->fixer != NULL ? "." : "");
 }
 
 static void tell_way(struct telling *t, const struct route *route)
 {
 	struct explain_result *out = t->out;
 
-	tell(t, "next hop", str_c(out->next), true, "by " STR_FMT "%s" STR_FMT, STR_ARG(route->hop_domain),
+	tell(t, "next hop", str_c(out->next), false, "by " STR_FMT "%s" STR_FMT, STR_ARG(route->hop_domain),
 	     route->hop_host.n > 0 ? ", at the host " : "", STR_ARG(route->hop_host));
-	tell(t, "address", route->rcpt, true, "%s", out->form);
+	tell(t, "address", route->rcpt, false, "%s", out->form);
 }
 
 /* ---- which way out ---- */
@@ -283,7 +313,7 @@ static void tell_selection(struct telling *t, const struct route *route)
 	static const char *const words[] = { "none", "may", "encrypt", "validate", "domain" };
 	must((size_t)sel.send->tls < sizeof levels / sizeof levels[0]);
 	out->tls = words[sel.send->tls];
-	tell(t, "tls", str_c(out->tls), true, "%s" STR_FMT, levels[sel.send->tls],
+	tell(t, "tls", str_c(out->tls), false, "%s" STR_FMT, levels[sel.send->tls],
 	     STR_ARG(sel.send->tls == TLS_DOMAIN ? sel.send->tls_domain : STR_NONE));
 }
 
@@ -293,12 +323,13 @@ static void tell_reply(struct telling *t)
 	char code[40];
 
 	if (r->code == 0)
-		*r = REPLY(250, 2, 1, 5, "recipient ok");
+		*r = REPLY(250, 2, 1, 5, "ok");
+	r->text = keep(t, r->text); /* some views die with the attribution */
 	if (r->class != 0)
 		snprintf(code, sizeof code, "%d %d.%d.%d", r->code, r->class, r->subject, r->detail);
 	else
 		snprintf(code, sizeof code, "%d", r->code);
-	tell(t, "reply", str_c(code), true, STR_FMT, STR_ARG(r->text));
+	tell(t, "reply", str_c(code), false, STR_FMT, STR_ARG(r->text));
 }
 
 /* ---- the story ---- */
@@ -309,7 +340,7 @@ static void tell_mode(struct telling *t, const struct routing_view *view, const 
 
 	t->out->mode = *m;
 	t->out->serial = view->serial;
-	tell(t, "mode", str_c(mode_name(m)), asked == NULL, "mx=%s cmt=%s, %s, epoch %llu; recipient table %llu%s",
+	tell(t, "mode", str_c(mode_name(m)), false, "mx=%s cmt=%s, %s, epoch %llu; recipient table %llu%s",
 	     m->mx == SIDE_CLOUD ? "cloud" : "onprem", m->cmt ? "on" : "off", asked != NULL ? "as asked" : "in force",
 	     (unsigned long long)view->mode.epoch, (unsigned long long)view->serial,
 	     view->stale ? ", which is STALE: recipients are answered 451 4.3.0" : "");
@@ -320,7 +351,7 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 	const struct explain_query *q = t->q;
 	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
 	struct mode asked = view->mode;
-	struct route_query rq = { .origin = att->origin, .class = att->class, .org = att->org };
+	struct route_query rq = { .origin = att->origin, .class = att->class, .org = att->org, .dry = true };
 	struct route_trace trace = { .n = 0 };
 	struct route route = { 0 };
 	struct addr rcpt;
@@ -343,7 +374,7 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 	if (!routing_route(view, &rq, t->arena, &route, &trace, e))
 		return -1;
 	tell_resolution(t, &route);
-	tell_decision(t, &route, &trace);
+	tell_decision(t, &route, &trace, att->origin);
 	if (route.verdict.action == ROUTE_RELAY || route.verdict.action == ROUTE_DELIVER) {
 		tell_way(t, &route);
 		tell_selection(t, &route);
@@ -368,15 +399,14 @@ int explain(const struct config *c, struct routing *r, const struct explain_quer
 		return -1;
 	if (receive == NULL) {
 		tell(&t, "receive", S("-"), false, "no receive connector is for this client: it is turned away");
-		out->reply = REPLY(554, 5, 7, 1, "no service for you here");
+		out->reply = REPLY(554, 5, 7, 1, "no receive connector is open to your address");
 		tell_reply(&t);
 		return 0;
 	}
 	tell_receive(&t, &client, receive);
 	attribute_client(&t, &client, receive, &att);
 	tell_attribution(&t, &att);
-	if (att.refused.code != 0) {
-		out->reply = att.refused;
+	if (turned_away(&t, receive, &att)) {
 		tell_reply(&t);
 		return 0;
 	}

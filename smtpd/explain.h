@@ -18,8 +18,8 @@ struct explain_query {
 	bool secured;
 	const struct str *cert_names; /* of a valid certificate; any: the connection is secured */
 	size_t cert_name_n;
-	struct str claim;         /* organisation */
-	enum env_class class;     /* ENV_CLASS_NONE: as attribution says */
+	struct str claim;     /* organisation */
+	enum env_class class; /* ENV_CLASS_NONE: as attribution says */
 	bool token_seen, redirected;
 	bool has_mode; /* mx, cmt: instead of the mode in force */
 	enum conf_side mx;

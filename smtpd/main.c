@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control.h"
+#include "smtpd/hops.h"
 #include "smtpd/notify.h"
 #include "smtpd/server.h"
 
@@ -66,37 +67,6 @@ static void on_setup(struct loop_task *task)
 	setup_unref(&next);
 }
 
-static bool same_listeners(const struct config *a, const struct config *b)
-{
-	size_t an = 0, bn = 0;
-
-	for (size_t i = 0; i < a->receive_n; i++)
-		an += a->receives[i].addr_n;
-	for (size_t i = 0; i < b->receive_n; i++)
-		for (size_t k = 0; k < b->receives[i].addr_n; k++, bn++) {
-			bool found = false;
-			for (size_t x = 0; x < a->receive_n && !found; x++)
-				for (size_t y = 0; y < a->receives[x].addr_n && !found; y++)
-					found = net_same_ip(&a->receives[x].addrs[y], &b->receives[i].addrs[k]) &&
-						net_port(&a->receives[x].addrs[y]) ==
-							net_port(&b->receives[i].addrs[k]);
-			if (!found)
-				return false;
-		}
-	return an == bn;
-}
-
-static bool may_replace(const struct config *old, const struct config *new, struct buf *problems)
-{
-	bool ok = config_restart_diff(old, new, problems) == 0;
-
-	if (!same_listeners(old, new)) {
-		buf_add(problems, S("receive.listen: needs a restart\n"));
-		ok = false;
-	}
-	return ok;
-}
-
 /* Slow; on the control worker or the reload thread.  0, or -1 and the old configuration stays in force. */
 static int app_reload(void *arg, struct buf *problems)
 {
@@ -105,8 +75,8 @@ static int app_reload(void *arg, struct buf *problems)
 	int result = -1;
 
 	pthread_mutex_lock(&app->reload_lock);
-	struct setup *next = setup_load(app->path, problems);
-	if (next == NULL || !may_replace(app->setup->config, next->config, problems))
+	struct setup *next = setup_load(app->path, false, problems);
+	if (next == NULL || config_restart_diff(app->setup->config, next->config, problems) > 0)
 		goto out;
 	if (routing_reconfigure(app->shared.routing, next->config, &e) != 0) {
 		buf_addf(problems, "%s\n", e.text);
@@ -250,7 +220,8 @@ static const struct config *app_config(void *arg)
 {
 	struct app *app = arg;
 
-	return app->setup->config;
+	return app->workers[0]
+		.server.setup->config; /* the loop's own: a reload may be freeing the application's just now */
 }
 
 static void app_counters(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to)
@@ -260,6 +231,17 @@ static void app_counters(void *arg, void (*each)(void *to, const char *name, uin
 	each(to, "connections_open", gate_count(app->shared.gate));
 	for (size_t i = 0; i < app->worker_n; i++)
 		server_counter_each(&app->workers[i].server, each, to);
+}
+
+/* On the control's worker. */
+static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
+{
+	struct app *app = arg;
+	struct server *servers[LOOPS_MAX];
+
+	for (size_t i = 0; i < app->worker_n; i++)
+		servers[i] = &app->workers[i].server;
+	return hops_gather(servers, app->worker_n, rows, max);
 }
 
 static int listen_all(struct app *app, int fds[], struct err *e)
@@ -387,12 +369,14 @@ static int open_control(struct app *app, struct err *e)
 	struct control_hooks h = {
 		.arg = app,
 		.config = app_config,
+		.config_path = app->path,
 		.routing = app->shared.routing,
 		.dns = app->shared.dns,
 		.queue = app->shared.queue,
 		.port = app->workers[0].server.port,
 		.reload = app_reload,
 		.counters = app_counters,
+		.hops = app_hops,
 		.started_ms = app->started_ms,
 	};
 
@@ -530,7 +514,7 @@ int main(int argc, char **argv)
 	fault_init();
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
-	app.setup = setup_load(app.path, &problems);
+	app.setup = setup_load(app.path, !check, &problems);
 	fwrite(problems.p, 1, problems.n, stderr);
 	if (check && app.setup != NULL)
 		fprintf(stderr, "%s: ok\n", app.path);

@@ -13,15 +13,18 @@
 
 static enum step step_proxy(struct session *s);
 static enum step step_greeting(struct session *s);
+static enum step step_listen(struct session *s);
 static enum step step_command(struct session *s);
 static enum step step_tarpit(struct session *s);
 static enum step step_commit(struct session *s);
 static enum step step_starttls(struct session *s);
 static enum step step_handshake(struct session *s);
 static enum step step_closing(struct session *s);
+static void greet(struct session *s);
 
 static const struct state state_proxy = { "proxy", step_proxy };
 static const struct state state_greeting = { "greeting", step_greeting };
+static const struct state state_listen = { "listen", step_listen };
 const struct state state_command = { "command", step_command };
 static const struct state state_tarpit = { "tarpit", step_tarpit };
 const struct state state_commit = { "commit", step_commit };
@@ -38,6 +41,8 @@ static int64_t state_deadline_ms(const struct session *s, const struct state *st
 		return l->proxy_ms;
 	if (state == &state_greeting)
 		return l->greeting_ms;
+	if (state == &state_listen)
+		return l->early_talker_ms;
 	if (state == &state_handshake || state == &state_starttls)
 		return l->tls_ms;
 	if (state == &state_data)
@@ -150,6 +155,10 @@ static enum step step_closing(struct session *s)
 
 static void on_timeout(struct session *s)
 {
+	if (s->state == &state_listen) {
+		greet(s);
+		return;
+	}
 	COUNT(s->server, timeouts);
 	log_info(&s->log, "session.timeout", kv_c("state", s->state->name), kv_str("client", str_c(s->client_text)));
 	if (s->state == &state_closing || s->state == &state_handshake || s->state == &state_proxy) {
@@ -285,10 +294,8 @@ static enum step step_proxy(struct session *s)
 		return STEP_CLOSE;
 	}
 	stream_consume(&s->stream, (size_t)n);
-	if (!p.local) {
-		set_client(s, &p.client);
-		s->stream.local = p.server;
-	}
+	if (!p.local)
+		set_client(s, &p.client); /* the connector stays that of the socket: p.server is the balancer's own address */
 	session_enter(s, &state_greeting);
 	return STEP_NEXT;
 }
@@ -322,10 +329,27 @@ static bool is_early_talker(struct session *s)
 	return s->stream.in_n > 0 || recv(s->stream.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
+static enum step refuse_early_talker(struct session *s)
+{
+	COUNT(s->server, early_talkers);
+	log_info(&s->log, "session.early_talker", kv_c("client", s->client_text));
+	session_end(s, &REPLY(554, 5, 5, 0, "you talked before the greeting"));
+	return STEP_NEXT;
+}
+
+static void greet(struct session *s)
+{
+	struct str fqdn = s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname;
+
+	buf_addf(stream_out(&s->stream), "220 " STR_FMT " ESMTP Tombolo\r\n", STR_ARG(fqdn));
+	stream_flush_later(&s->stream);
+	session_attribute(s, STR_NONE, false, STR_NONE);
+	s->phase = IN_START;
+	session_enter(s, &state_command);
+}
+
 static enum step step_greeting(struct session *s)
 {
-	struct str fqdn;
-
 	s->receive = receive_select(session_config(s), &s->stream.local, &s->client);
 	if (s->receive == NULL) {
 		log_info(&s->log, "session.no_receive", kv_c("client", s->client_text));
@@ -334,19 +358,20 @@ static enum step step_greeting(struct session *s)
 	}
 	if (!client_may_connect(s))
 		return STEP_NEXT;
-	if (is_early_talker(s)) {
-		COUNT(s->server, early_talkers);
-		log_info(&s->log, "session.early_talker", kv_c("client", s->client_text));
-		session_end(s, &REPLY(554, 5, 5, 0, "you talked before the greeting"));
-		return STEP_NEXT;
+	if (is_early_talker(s))
+		return refuse_early_talker(s);
+	if (session_config(s)->limits.early_talker_ms > 0) {
+		session_enter(s, &state_listen);
+		return STEP_WAIT;
 	}
-	fqdn = s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname;
-	buf_addf(stream_out(&s->stream), "220 " STR_FMT " ESMTP Tombolo\r\n", STR_ARG(fqdn));
-	stream_flush_later(&s->stream);
-	session_attribute(s, STR_NONE, false, STR_NONE);
-	s->phase = IN_START;
-	session_enter(s, &state_command);
+	greet(s);
 	return STEP_WAIT;
+}
+
+/* limits.early_talker: silence for a while is the answer of a real mail server; its end is the state's deadline. */
+static enum step step_listen(struct session *s)
+{
+	return is_early_talker(s) ? refuse_early_talker(s) : STEP_WAIT;
 }
 
 /* ---- commands ---- */
@@ -394,6 +419,10 @@ static enum step step_command(struct session *s)
 		return too_many(s, "session.too_much_junk", REPLY(421, 4, 7, 0, "too many commands without a message"));
 	if (s->server->draining && !transaction_is_open(&s->tx) && s->stream.in_n == 0) {
 		session_end(s, &REPLY(421, 4, 3, 2, "this server is going down, try again"));
+		return STEP_NEXT;
+	}
+	if (loop_now_ms(s->server->loop) - s->started_ms > l->session_ms && !transaction_is_open(&s->tx)) {
+		session_end(s, &REPLY(421, 4, 4, 2, "this session has lasted long enough, connect again"));
 		return STEP_NEXT;
 	}
 	if (stream_is_choked(&s->stream))
@@ -462,6 +491,7 @@ void session_start(struct server *server, int fd, const struct net_addr *client)
 	must(s != NULL);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	s->server = server;
+	s->started_ms = loop_now_ms(server->loop);
 	s->setup = setup_ref(server->setup);
 	snprintf(s->id, sizeof s->id, "s%llx", (unsigned long long)++server->session_id);
 	s->log.id = str_c(s->id);

@@ -47,6 +47,7 @@ struct session {
 	uint64_t bdat_left; /* octets of the chunk still to come */
 	bool bdat_last, bdat_swallow;
 	unsigned errors, junk;
+	int64_t started_ms;
 	size_t discarded;        /* bytes of overlong lines thrown away */
 	int64_t content_from_ms; /* start of DATA or of the chunk: deadline of the minimum data rate */
 	struct reply held;       /* reply that a tarpit holds back */

@@ -65,11 +65,17 @@ static void read_sans(X509 *x, struct arena *a, struct tls_identities *ids)
 	GENERAL_NAMES *names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
 	int n = sk_GENERAL_NAME_num(names);
 
+	if (n <= 0)
+		goto out;
+	ids->san_dropped = n > NAMES_MAX;
 	if (n > NAMES_MAX)
 		n = NAMES_MAX;
-	if (n <= 0 || (ids->sans = arena_alloc(a, (size_t)n * sizeof *ids->sans)) == NULL ||
-	    (ids->ips = arena_alloc(a, (size_t)n * sizeof *ids->ips)) == NULL)
-		n = 0;
+	ids->sans = arena_alloc(a, (size_t)n * sizeof *ids->sans);
+	ids->ips = arena_alloc(a, (size_t)n * sizeof *ids->ips);
+	if (ids->sans == NULL || ids->ips == NULL) {
+		ids->san_dropped = true;
+		goto out;
+	}
 	for (int i = 0; i < n; i++) {
 		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
 		if (g->type == GEN_DNS && !add_identity(a, ids->sans, &ids->san_n, asn1_str(g->d.dNSName)))
@@ -77,6 +83,7 @@ static void read_sans(X509 *x, struct arena *a, struct tls_identities *ids)
 		if (g->type == GEN_IPADD)
 			add_ip(a, ids, asn1_str(g->d.iPAddress));
 	}
+out:
 	GENERAL_NAMES_free(names);
 }
 

@@ -167,6 +167,8 @@ static void put_human_rcpt(struct buf *out, const struct dsn *d, const struct ds
 	if (r->reason.n > 0)
 		put_wrapped(out, r->reason, 4, d->smtputf8);
 	if (r->diagnostic.n > 0) {
+		if (r->reason.n > 0)
+			buf_add(out, S("\r\n"));
 		if (r->remote_mta.n > 0) {
 			buf_add(out, S("    The server "));
 			put_line_text(out, r->remote_mta, false);

@@ -250,7 +250,8 @@ static bool is_order(struct str word)
 	return word.n > 0 && word.p[0] >= 'a' && word.p[0] <= 'z';
 }
 
-static int parse_step(struct reader *r, struct str line, int number, struct step *step)
+/* A client expects on the right; a sink expects on the left (a pattern over the line, or parts of a body). */
+static int parse_step(struct reader *r, struct str line, int number, bool hears_left, struct step *step)
 {
 	ssize_t arrow = find_outside(line, S("=>"));
 	struct str left = arrow < 0 ? line : str_trim(str_head(line, (size_t)arrow)), rest = left;
@@ -261,10 +262,14 @@ static int parse_step(struct reader *r, struct str line, int number, struct step
 		step->order = word;
 		step->text = str_trim(rest);
 	}
-	if (arrow < 0)
+	if (arrow >= 0)
+		step->right = str_trim(str_skip(line, (size_t)arrow + 2));
+	if (!hears_left)
+		return parse_want(r, number, step->right, &step->want);
+	if (step->order.n > 0)
 		return parse_want(r, number, step->text, &step->want);
-	step->right = str_trim(str_skip(line, (size_t)arrow + 2));
-	return parse_want(r, number, step->right, &step->want);
+	step->want = (struct want){ .pattern = step->text };
+	return 0;
 }
 
 static size_t count_lines(struct str s)
@@ -276,7 +281,7 @@ static size_t count_lines(struct str s)
 	return n;
 }
 
-static int parse_steps(struct reader *outer, struct str text, int line, struct steps *out)
+static int parse_steps(struct reader *outer, struct str text, int line, bool hears_left, struct steps *out)
 {
 	struct reader r = { .s = outer->s, .rest = text, .line = line, .err = outer->err };
 	struct str one;
@@ -292,7 +297,7 @@ static int parse_steps(struct reader *outer, struct str text, int line, struct s
 		} else if (str_eq(one, S("}")) && piped) {
 			piped = false;
 		} else {
-			if (parse_step(&r, one, number, &out->v[out->n]) != 0)
+			if (parse_step(&r, one, number, hears_left, &out->v[out->n]) != 0)
 				return -1;
 			out->v[out->n++].piped = piped;
 		}
@@ -317,7 +322,8 @@ static struct item *add_item(struct script *s, enum item_kind kind, int line)
 
 static int parse_items(struct reader *r);
 
-/* `for NAME in "a" "b" { ... }`: the block once for each value, with $NAME standing for it (as written, escapes too). */
+/* `for NAME in "a" "b" { ... }`: the block once for each value, with $NAME standing for it (as written, escapes too).
+ */
 static int parse_for(struct reader *r, int line, struct str head)
 {
 	struct str name = str_word(&head), in = str_word(&head), inside, value;
@@ -358,7 +364,7 @@ static const struct block_kind {
 	bool named, has_steps;
 } block_kinds[] = {
 	{ STR_LIT("config"), ITEM_CONFIG, false, false }, { STR_LIT("recipients"), ITEM_RECIPIENTS, false, false },
-	{ STR_LIT("file"), ITEM_FILE, true, false },	  { STR_LIT("sink"), ITEM_SINK, true, true },
+	{ STR_LIT("file"), ITEM_FILE, true, false },      { STR_LIT("sink"), ITEM_SINK, true, true },
 	{ STR_LIT("client"), ITEM_CLIENT, true, true },
 };
 
@@ -377,7 +383,7 @@ static int parse_block(struct reader *r, int line, struct str word, struct str h
 			return -1;
 		if (k->named && item->name.n == 0)
 			return bad(r, line, "this block needs a name");
-		return k->has_steps ? parse_steps(r, item->text, first, &item->steps) : 0;
+		return k->has_steps ? parse_steps(r, item->text, first, k->kind == ITEM_SINK, &item->steps) : 0;
 	}
 	return word.n > 0 && str_eq(word, S("for")) ? parse_for(r, line, head) : bad(r, line, "no such block");
 }

@@ -18,7 +18,7 @@
 
 enum { WANT_PARTS_MAX = 6 };
 
-struct want { /* what is to be heard: a pattern over the whole, and parts it must (not) hold */
+struct want {               /* what is to be heard: a pattern over the whole, and parts it must (not) hold */
 	struct str pattern; /* p == NULL: anything */
 	struct str has[WANT_PARTS_MAX], lacks[WANT_PARTS_MAX];
 	unsigned has_n, lacks_n;
@@ -30,7 +30,7 @@ struct step {
 	struct str text;  /* left of `=>`, without the order */
 	bool answered;    /* there was a `=>` */
 	struct str right; /* right of it, as written */
-	struct want want; /* and read as expectations */
+	struct want want; /* what is to be heard: of a client the right side, of a sink the left */
 	bool piped;       /* a client sends it together with the piped steps around it */
 };
 

@@ -1,0 +1,257 @@
+/* config/check_test.c: each rule across options, with the line and the names it tells. */
+#include "config/config.h"
+
+#include "tests/unit.h"
+
+/* Line 1 of every file below; the cases begin on line 2. */
+#define BASE "hostname = mail.contoso.com receive r { listen = \"127.0.0.1:2525\" }\n"
+#define TLS  "tls { certificate = /c key = /k }\n"
+#define PEER "send peer { space = \"@peer\" tls = validate }\n"
+
+static const struct {
+	const char *text, *told;
+} cases[] = {
+	/* top level */
+	{ "", "" },
+	{ "postmaster = a@", "f:2: postmaster: 'a@' is not a mail address\n" },
+	{ "resolvers = { 127.0.0.1, \"[::1]:5353\", ns1 }",
+	  "f:2: resolvers: 'ns1' is not an address like 192.0.2.53 or [2001:db8::53]:53\n" },
+
+	/* sections without a name */
+	{ "tls { certificate = /c }", "f:2: tls: there is a certificate, but no key\n" },
+	{ "tls {\nkey = /k }", "f:3: tls: there is a key, but no certificate\n" },
+	{ "tls { min = 1.1 }", "f:2: tls.min: '1.1' is not one of 1.2, 1.3\n" },
+	{ "tls { crl = hard }", "f:2: tls.crl: hard refuses every certificate without a crl_file\n" },
+	{ "tls { crl = off crl_file = /x }", "f:2: warning: tls.crl_file is not read while crl = off\n" },
+	{ "tls { client_cert_eku = client }",
+	  "f:2: warning: tls.client_cert_eku: public authorities no longer issue certificates for clients, most peers "
+	  "will not be recognised\n" },
+	{ "queue { retry_first = 1h }", "f:2: queue.retry_first is longer than queue.retry_max_interval\n" },
+	{ "queue { expire = 10m }", "" },
+	{ "queue { expire = 4h\ndelay_report = 4h }",
+	  "f:3: warning: queue.delay_report is not shorter than queue.expire: no such report will be sent\n" },
+	{ "queue {\nsegment_message_max = 32M }",
+	  "f:3: queue.segment_message_max is more than a quarter of queue.segment_size\n" },
+
+	/* between sections */
+	{ "mode { cmt = yes }",
+	  "f:2: mode.cmt = yes, but no enabled send section has peer = yes\n"
+	  "f:2: mode.cmt = yes, but no enabled inbound section has type = peer: the mail of the other side would not be "
+	  "recognised\n" },
+	{ TLS PEER "mode { cmt = yes } inbound i { type = peer sender_certificate = a.example }", "" },
+	{ "egress { onprem = cloud\n cmt = smarthost }",
+	  "f:2: egress.onprem = cloud, but no enabled send section has peer = yes\n"
+	  "f:3: egress.cmt = smarthost, but no enabled send section has smarthosts and the space *\n" },
+	{ PEER "egress { onprem = smarthost cmt = cloud } send s { space = \"*\" smarthosts = h.example }", "" },
+	{ "domain a.example { routing_domain = r.example }",
+	  "f:2: warning: domain \"a.example\": mail for r.example has no way of its own: no enabled send section has peer "
+	  "= yes\n" },
+	{ "inbound i { type = peer sender_certificate = a.example }",
+	  "f:2: inbound \"i\" needs TLS, but no receive section has a certificate\n" },
+	{ "inbound i { type = peer sender_certificate = a.example enabled = no }", "" },
+	{ "inbound i { sender_domains = a.example require_tls = no }", "" },
+
+	/* domain */
+	{ "domain \"a b\" { }", "f:2: domain \"a b\": this is not a domain name\n" },
+	{ "domain a.example { }\ndomain A.Example { }",
+	  "f:3: domain \"A.Example\" is here again, it began at line 2\n" },
+	{ "domain a.example { type = internal-relay\npeer_type = internal-relay }",
+	  "f:3: domain \"a.example\": internal-relay on both sides: mail for unknown users would go in circles\n" },
+	{ PEER "domain a.example { routing_domain = \"r..example\" }",
+	  "f:3: domain \"a.example\": routing_domain: 'r..example' is not a domain name\n" },
+	{ PEER "domain a.example { routing_domain = r.example }\ndomain r.example { }",
+	  "f:3: domain \"a.example\": routing_domain r.example is declared at line 4 as authoritative, but its mailboxes "
+	  "are on the other side\n" },
+	{ PEER "domain a.example { routing_domain = r.example } domain r.example { own_routing = yes }",
+	  "f:3: domain \"a.example\": routing_domain r.example is declared at line 3 as our own routing domain, but its "
+	  "mailboxes are on the other side\n" },
+	{ PEER "domain a.example { own_routing = yes routing_domain = r.example }",
+	  "f:3: domain \"a.example\": our own routing domain has no routing_domain\n" },
+	{ "domain a.example { relay_to = other }",
+	  "f:2: domain \"a.example\": relay_to: 'other' is not one of peer, mx, host:NAME[:PORT]\n" },
+	{ "domain a.example { relay_to = host:h.example:70000 }",
+	  "f:2: domain \"a.example\": relay_to: 'host:h.example:70000' is not one of peer, mx, host:NAME[:PORT]\n" },
+	{ "domain a.example { relay_to = host:h.example:25 } domain b.example { relay_to = host:10.0.0.1 }", "" },
+	{ "domain a.example { plus = \"+@\" }",
+	  "f:2: domain \"a.example\": plus: '+@' holds other characters than + - _ = #\n" },
+	{ "domain a.example { default = yes }\ndomain b.example { default = yes }",
+	  "f:3: domain \"b.example\": the default domain is \"a.example\" already (line 2)\n" },
+
+	/* receive */
+	{ "receive x { }", "f:2: receive \"x\": listen is missing\n" },
+	{ "receive x { listen = { } }", "f:2: receive \"x\": listen: the list is empty\n" },
+	{ "receive x { listen = 1.2.3.4 }",
+	  "f:2: receive \"x\": listen: '1.2.3.4' is not an address and port like 0.0.0.0:25 or [::]:25\n" },
+	{ "receive x { listen = 1.2.3.4:0 }",
+	  "f:2: receive \"x\": listen: '1.2.3.4:0' is not an address and port like 0.0.0.0:25 or [::]:25\n" },
+	{ "receive x { listen = 1.2.3.4:25\nfrom = 10.1.2.3/8 }",
+	  "f:3: receive \"x\": from: '10.1.2.3/8' is not an address range like 10.0.0.0/8 (all bits after the prefix "
+	  "zero)\n" },
+	{ "receive x { listen = 1.2.3.4:25 from = {} }", "f:2: receive \"x\": from: the list is empty\n" },
+	{ "receive x { listen = 1.2.3.4:25 proxy_from = lb }",
+	  "f:2: receive \"x\": proxy_from: 'lb' is not an address range like 10.0.0.0/8 (all bits after the prefix "
+	  "zero)\n" },
+	{ "receive x { listen = 1.2.3.4:25 permissions = root }",
+	  "f:2: receive \"x\": permissions: 'root' is not one of anonymous, users, servers, partner, peer, submit, relay, "
+	  "any-sender, own-domain-sender, auth-flag, bypass-spam, bypass-size, hdr-routing, hdr-org, xoorg, "
+	  "cloud-mail\n" },
+	{ "receive x { listen = 1.2.3.4:25 permissions = { users, relay, servers } }",
+	  "f:2: receive \"x\": permissions: only one of users and servers can say where the mail comes from\n" },
+	{ "receive x { listen = 1.2.3.4:25 permissions = relay }",
+	  "f:2: warning: receive \"x\": permissions without submit: nobody can send anything\n" },
+	{ "receive x { listen = 1.2.3.4:25 permissions = {} }",
+	  "f:2: receive \"x\": permissions: the list is empty\n" },
+	{ "receive x { listen = 1.2.3.4:25 require_tls = yes }",
+	  "f:2: receive \"x\": require_tls, but there is no certificate here nor in section tls\n" },
+	{ TLS "receive x { listen = 1.2.3.4:25 require_tls = yes }", "" },
+	{ TLS "receive x { listen = 1.2.3.4:25 require_tls = yes starttls = no }",
+	  "f:3: receive \"x\": require_tls, but starttls = no\n" },
+	{ "receive x { listen = 1.2.3.4:25\nkey = /k }", "f:3: receive \"x\": there is a key, but no certificate\n" },
+	{ "receive x { listen = 1.2.3.4:25 fqdn = \"a b\" }",
+	  "f:2: receive \"x\": fqdn: 'a b' is not a domain name\n" },
+	{ "receive x { listen = 127.0.0.1:2525 }",
+	  "f:2: receive \"x\": clients in 0.0.0.0/0 belong to receive \"r\" already (line 1), which listens on the same "
+	  "address\n"
+	  "f:2: receive \"x\": clients in ::/0 belong to receive \"r\" already (line 1), which listens on the same "
+	  "address\n" },
+	{ "receive x { listen = 127.0.0.1:2525 from = { 10/8, 10.1/16 } }", "" },
+	{ "receive x { listen = 127.0.0.1:26 from = { 10/8, 10.0.0.0/8 } }",
+	  "f:2: receive \"x\": clients in 10.0.0.0/8 belong to receive \"x\" already (line 2), which listens on the same "
+	  "address\n" },
+
+	/* inbound */
+	{ TLS "inbound i { type = peer }",
+	  "f:3: inbound \"i\": a peer needs sender_certificate or, with less trust, sender_ip\n" },
+	{ TLS "inbound i { type = peer\nsender_ip = 10/8 }",
+	  "f:4: warning: inbound \"i\": a peer known by address alone is trusted with no headers, and is lost when its "
+	  "addresses change\n" },
+	{ TLS "inbound i { type = peer sender_certificate = a.example sender_domains = b.example restrict_ip = yes }",
+	  "f:3: inbound \"i\": sender_domains is for partners: a peer is never known by the sender's address\n"
+	  "f:3: inbound \"i\": restrict_cert and restrict_ip are for partners\n" },
+	{ TLS "inbound i { sender_certificate = { \"*.com\", a.example, \"x.*.y.example\" } }",
+	  "f:3: inbound \"i\": sender_certificate: '*.com': the name needs two labels at least, as in contoso.com\n"
+	  "f:3: inbound \"i\": sender_certificate: 'x.*.y.example': a '*' may only stand in front, as in "
+	  "*.contoso.com\n" },
+	{ TLS "inbound i { sender_ip = 300.0.0.0/8 }",
+	  "f:3: inbound \"i\": sender_ip: '300.0.0.0/8' is not an address range like 10.0.0.0/8 (all bits after the prefix "
+	  "zero)\n" },
+	{ TLS "inbound i { sender_domains = { a.example, \"*.b.example\", \"*\", \"*c\" } }",
+	  "f:3: inbound \"i\": sender_domains: '*c' is not one of name, *.name, *\n" },
+	{ TLS "inbound i { }",
+	  "f:3: inbound \"i\": a partner needs at least one of sender_certificate, sender_ip, sender_domains\n" },
+	{ TLS "inbound i { sender_domains = a.example restrict_cert = yes restrict_ip = yes }",
+	  "f:3: inbound \"i\": restrict_cert without sender_certificate\n"
+	  "f:3: inbound \"i\": restrict_ip without sender_ip\n" },
+	{ TLS "inbound i { sender_ip = 10/8 cloud_mail = yes\nreturn_internal = yes peer_relay = yes\ntrusted_orgs = "
+	      "a.example }",
+	  "f:3: inbound \"i\": cloud_mail is for type = peer\n"
+	  "f:4: inbound \"i\": return_internal is for type = peer\n"
+	  "f:4: inbound \"i\": peer_relay is for type = peer\n"
+	  "f:5: inbound \"i\": trusted_orgs is for type = peer\n" },
+	{ TLS "inbound i { type = peer sender_certificate = a.example trusted_orgs = \"-\" }",
+	  "f:3: inbound \"i\": trusted_orgs: '-' is not a domain name\n" },
+	{ TLS "inbound i { sender_certificate = a.example }\ninbound j { sender_certificate = A.example. }",
+	  "f:4: warning: inbound \"j\": a.example is in inbound \"i\" too (line 3); the first by name wins\n" },
+
+	/* send */
+	{ "send s { }", "f:2: send \"s\": space is missing\n" },
+	{ "send s { space = {} }", "f:2: send \"s\": space: the list is empty\n" },
+	{ "send s { space = { \"*contoso\", \"a.example;0\", \"a.example;101\", \"@other\", \"a.*.example\" } }",
+	  "f:2: send \"s\": space: '*contoso' is not one of name, *.name, *, @local, @peer, with an optional ;cost of 1 to "
+	  "100\n"
+	  "f:2: send \"s\": space: 'a.example;0' is not one of name, *.name, *, @local, @peer, with an optional ;cost of 1 "
+	  "to 100\n"
+	  "f:2: send \"s\": space: 'a.example;101' is not one of name, *.name, *, @local, @peer, with an optional ;cost of "
+	  "1 to 100\n"
+	  "f:2: send \"s\": space: '@other' is not one of name, *.name, *, @local, @peer, with an optional ;cost of 1 to "
+	  "100\n"
+	  "f:2: send \"s\": space: 'a.*.example' is not one of name, *.name, *, @local, @peer, with an optional ;cost of 1 "
+	  "to 100\n" },
+	{ "send s { space = \"@local\" }",
+	  "f:2: send \"s\": the space @local needs smarthosts: the MX of our domains leads back here\n" },
+	{ "send s { space = \"*\"\ndns = no }", "f:3: send \"s\": dns = no, but there are no smarthosts\n" },
+	{ "send s { space = \"*\" smarthosts = h.example\ndns = yes }",
+	  "f:3: send \"s\": dns = yes and smarthosts exclude each other\n" },
+	{ "send s { space = \"*\" smarthosts = { h.example:25, 10.0.0.1, \"[::1]:26\", h:0, \"a b\" } }",
+	  "f:2: send \"s\": smarthosts: 'h:0' is not a host, host:port or [address]:port\n"
+	  "f:2: send \"s\": smarthosts: 'a b' is not a host, host:port or [address]:port\n" },
+	{ "send s { space = \"*\" smarthosts = h.example tls = domain }",
+	  "f:2: send \"s\": tls = domain with smarthosts needs a tls_domain\n" },
+	{ "send s { space = \"*\" tls = domain }", "" },
+	{ "send s { space = \"*\" tls = domain tls_domain = \"*.com\" }",
+	  "f:2: send \"s\": tls_domain: '*.com': the name needs two labels at least, as in contoso.com\n" },
+	{ "send s { space = \"*\" tls_domain = a.example }",
+	  "f:2: send \"s\": tls_domain is compared only with tls = domain\n" },
+	{ "send s { space = \"*\" certificate = /c }", "f:2: send \"s\": there is a certificate, but no key\n" },
+	{ "send s { space = \"*\" source = eth0 }", "f:2: send \"s\": source: 'eth0' is not an address\n" },
+	{ "send s { space = \"*\" fqdn = \"-\" }", "f:2: send \"s\": fqdn: '-' is not a domain name\n" },
+	{ "send s { space = \"*\" xoorg = a.example }",
+	  "f:2: send \"s\": xoorg is told to the other side only: peer = yes\n" },
+	{ "send s { space = a.example peer = yes tls = domain xoorg = \"-\" }",
+	  "f:2: send \"s\": xoorg: '-' is not a domain name\n" },
+	{ "send s { space = \"@peer\" tls = domain peer = no }",
+	  "f:2: send \"s\": peer = no, but the space is @peer\n" },
+	{ "send s { space = \"@peer\" }",
+	  "f:2: warning: send \"s\": with tls = may mail inside of the organisation goes to anyone who answers; use "
+	  "validate or domain\n" },
+	{ "send s { space = \"@peer\" tls = validate\nexclusive = no }",
+	  "f:3: warning: send \"s\": exclusive = no: mail too big for it may leave by a connector without its TLS\n" },
+};
+
+static bool has_errors(const char *told)
+{
+	for (struct str rest = str_c(told), line; rest.n > 0;) {
+		str_cut(rest, '\n', &line, &rest);
+		if (str_find(line, S(": warning: ")) < 0)
+			return true;
+	}
+	return false;
+}
+
+static void test_rules(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf text, told;
+
+		buf_init(&text, 8192);
+		buf_init(&told, 8192);
+		buf_addf(&text, BASE "%s", cases[i].text);
+		struct config *c = config_parse(buf_str(&text), "f", &told);
+		check_str(buf_str(&told), str_c(cases[i].told), cases[i].text);
+		assert_int_equal(c == NULL, has_errors(cases[i].told));
+		config_unref(&c);
+		buf_fini(&told);
+		buf_fini(&text);
+	}
+}
+
+static void test_no_listener(void **state)
+{
+	struct buf told;
+
+	(void)state;
+	buf_init(&told, 1024);
+	assert_null(config_parse(S("hostname = a.example"), "f", &told));
+	assert_string_equal(buf_cstr(&told), "f: there is no receive section: nothing to listen on\n");
+	buf_reset(&told);
+	assert_null(config_parse(S("hostname = \"a b\" receive r { listen = 127.0.0.1:25 }"), "f", &told));
+	assert_string_equal(buf_cstr(&told), "f:1: hostname: 'a b' is not a domain name\n");
+	buf_reset(&told);
+	struct config *c = config_parse(S("hostname = a receive r { listen = 127.0.0.1:25 }"), "f", &told);
+	assert_non_null(c);
+	assert_string_equal(buf_cstr(&told),
+			    "f:1: warning: hostname: 'a' has no dot, many servers refuse such a name\n");
+	config_unref(&c);
+	buf_fini(&told);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_no_listener),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,544 @@
+/* connectors/deliver.c: one lease from routing to settlement.
+ *
+ *   deliver_lease -> [header read] -> plan -> groups -> pool ... over, over -> [report read, spooled] -> lease_settle
+ *
+ * A job is one lease.  Its recipients are planned with one routing view, gathered into transactions by hop and address
+ * form, and sent through the pool; the job ends when no transaction is open.  Reports are durable before the lease is
+ * settled; when one cannot be stored, its recipients wait instead of failing silently. */
+#include "base/must.h"
+#include "base/time.h"
+#include "connectors/bounce.h"
+#include "connectors/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct job;
+
+struct delivery { /* one transaction of a job */
+	struct smtp_txn txn;
+	struct job *job;
+	struct delivery *next;
+	enum route_form form;
+	struct lease_read read;
+};
+
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct deliver *d;
+	struct lease *lease;
+	struct arena arena;
+	struct log log;
+	struct plan *plans;
+	size_t plan_n;
+	struct delivery *deliveries;
+	size_t open_n;
+	bool header_8bit;
+	struct lease_read head_read; /* the beginning of the content, when it is not in memory */
+	void (*with_head)(struct job *j, struct str head);
+	struct outcome *outcomes;
+	struct dsn_rcpt *reports;
+	size_t report_n;
+	struct bounce bounce;
+};
+
+struct deliver {
+	struct deliver_options o;
+	struct outbound *outbound;
+	struct pool *pool;
+	TAILQ_HEAD(, job) jobs;
+	size_t job_n;
+};
+
+static void job_end(struct job *j);
+
+static const struct conf_queue *conf_of(const struct job *j)
+{
+	return &outbound_config(j->d->outbound)->queue;
+}
+
+/* ---- the beginning of the content ---- */
+
+static void on_head(struct op *op)
+{
+	struct job *j = container_of(op, struct job, head_read.op);
+
+	if (!j->head_read.ok)
+		log_warn(&j->log, "delivery.unreadable", kv_c("why", j->head_read.err.text));
+	j->with_head(j, j->head_read.ok ? j->head_read.bytes : STR_NONE);
+}
+
+static void fetch_head(struct job *j, void (*then)(struct job *, struct str))
+{
+	j->with_head = then;
+	if (j->lease->content.p != NULL || j->lease->size == 0)
+		then(j, str_head(j->lease->content, LEASE_READ_MAX));
+	else
+		lease_read(j->lease, 0, &j->head_read, on_head);
+}
+
+/* ---- transactions ---- */
+
+static void on_read(struct op *op)
+{
+	struct delivery *dl = container_of(op, struct delivery, read.op);
+	struct smtp_client *c = dl->txn.client;
+
+	if (c != NULL && c->txn == &dl->txn && c->fetching)
+		smtp_client_content(c, dl->read.ok, dl->read.ok ? dl->read.bytes : str_c(dl->read.err.text));
+}
+
+static void on_fetch(struct smtp_txn *t, uint64_t offset)
+{
+	struct delivery *dl = container_of(t, struct delivery, txn);
+
+	if (op_is_open(&dl->read.op)) { /* asked by a connection that is gone */
+		lease_read_fini(&dl->read);
+		dl->read = (struct lease_read){ 0 };
+	}
+	lease_read(dl->job->lease, offset, &dl->read, on_read);
+}
+
+static const char *event_name(enum rcpt_result r)
+{
+	return r == RCPT_SENT ? "delivery.sent" : r == RCPT_FAILED ? "delivery.failed" : "delivery.deferred";
+}
+
+static void log_attempt(const struct job *j, const struct plan *p)
+{
+	static const struct smtp_where nowhere;
+	const struct smtp_where *w = p->where != NULL ? p->where : &nowhere;
+
+	LOG_(&j->log, LOG_LEVEL_INFO, event_name(p->rcpt.result), kv_str("to", p->rcpt.env.addr),
+	     kv_str("as", p->rcpt.addr), kv_c("form", route_form_name(p->form)), kv_c("rule", p->rule),
+	     kv_c("reason", p->reason), kv_str("connector", p->hop != NULL ? hop_send(p->hop)->name : STR_NONE),
+	     kv_c("host", w->host), kv_c("ip", w->ip), kv_c("tls", w->tls), kv_int("attempt", (int64_t)p->attempts + 1),
+	     kv_str("reply", p->rcpt.text));
+}
+
+/* "The other side does not know us": a fault of the connection between the two, to be mended there, not a verdict
+ * about one message (hardening HY-7).  Nothing is reported to senders for it. */
+static bool is_connector_fault(const struct plan *p)
+{
+	const struct reply *r = &p->rcpt.reply;
+
+	return p->rcpt.result == RCPT_FAILED && p->next == NEXT_PEER && r->class == 5 && r->subject == 7 &&
+	       (r->detail == 57 || r->detail == 64 || r->detail == 68);
+}
+
+static void note_result(struct job *j, struct plan *p, const struct delivery *dl, struct smtp_where *where)
+{
+	p->where = where;
+	p->no_dsn = dl->txn.no_dsn;
+	if (p->rcpt.result == RCPT_SENT)
+		p->rcpt.text = str_c(dl->txn.text);
+	if (is_connector_fault(p)) {
+		log_error(&j->log, "connector.refused", kv_str("connector", hop_send(p->hop)->name),
+			  kv_c("host", where->host), kv_str("reply", p->rcpt.text));
+		p->rcpt.result = RCPT_DEFERRED;
+		p->cause = "the other side does not accept this gateway";
+		p->fixer = "administrator of the other side";
+	}
+	hop_count(p->hop, p->rcpt.result);
+	log_attempt(j, p);
+}
+
+/* Recipients that the server wanted in another transaction go into one.  False when there are none. */
+static bool send_rest(struct delivery *dl)
+{
+	struct smtp_rcpts rest = STAILQ_HEAD_INITIALIZER(rest);
+	struct smtp_rcpt *r, *next;
+	struct hop *hop = NULL;
+
+	dl->txn.rcpt_n = 0;
+	for (r = STAILQ_FIRST(&dl->txn.rcpts); r != NULL; r = next) {
+		next = STAILQ_NEXT(r, next);
+		if (r->result != RCPT_AGAIN)
+			continue;
+		r->result = RCPT_PENDING;
+		r->accepted = false;
+		hop = container_of(r, struct plan, rcpt)->hop;
+		STAILQ_INSERT_TAIL(&rest, r, next);
+		dl->txn.rcpt_n++;
+	}
+	STAILQ_INIT(&dl->txn.rcpts);
+	STAILQ_CONCAT(&dl->txn.rcpts, &rest);
+	if (hop == NULL)
+		return false;
+	pool_add(hop, &dl->txn);
+	return true;
+}
+
+static void on_over(struct smtp_txn *t)
+{
+	struct delivery *dl = container_of(t, struct delivery, txn);
+	struct job *j = dl->job;
+	struct smtp_where *where = arena_alloc(&j->arena, sizeof *where);
+	struct smtp_rcpt *r;
+	static struct smtp_where nowhere;
+
+	if (where != NULL)
+		*where = t->where;
+	STAILQ_FOREACH (r, &t->rcpts, next)
+		if (r->result != RCPT_AGAIN)
+			note_result(j, container_of(r, struct plan, rcpt), dl, where != NULL ? where : &nowhere);
+	if (send_rest(dl))
+		return;
+	lease_read_fini(&dl->read);
+	must(j->open_n > 0);
+	if (--j->open_n == 0)
+		job_end(j);
+}
+
+/* Which organisation we say the mail is from, where the other side offers XOORG (spec 4.2 H4). */
+static struct str xoorg_for(const struct envelope *env, const struct conf_send *s)
+{
+	if (!s->peer && s->xoorg.n == 0)
+		return STR_NONE;
+	if (env->origin == ENV_PEER)
+		return env->org == ENV_ORG_OK ? env->xorg : STR_NONE;
+	return env->origin == ENV_LOCAL || env->origin == ENV_APP || env->origin == ENV_SELF ? s->xoorg : STR_NONE;
+}
+
+static struct delivery *delivery_new(struct job *j, const struct plan *p)
+{
+	struct delivery *dl = arena_alloc(&j->arena, sizeof *dl);
+
+	if (dl == NULL)
+		return NULL;
+	dl->job = j;
+	dl->form = p->form;
+	dl->txn.env = j->lease->env;
+	dl->txn.env.rcpts = NULL;
+	dl->txn.env.rcpt_n = 0;
+	dl->txn.env.xorg = xoorg_for(&j->lease->env, hop_send(p->hop));
+	dl->txn.size = j->lease->size;
+	dl->txn.content = j->lease->content;
+	dl->txn.header_8bit = j->header_8bit;
+	dl->txn.arena = &j->arena;
+	dl->txn.fetch = on_fetch;
+	dl->txn.over = on_over;
+	dl->txn.hop = p->hop;
+	STAILQ_INIT(&dl->txn.rcpts);
+	dl->next = j->deliveries;
+	j->deliveries = dl;
+	return dl;
+}
+
+/* The transaction of this job that the recipient may join (spec 1.5, last paragraph). */
+static struct delivery *delivery_for(struct job *j, const struct plan *p)
+{
+	unsigned most = (unsigned)hop_send(p->hop)->recipients_per_message;
+
+	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
+		if (dl->txn.hop == p->hop && dl->form == p->form && (most == 0 || dl->txn.rcpt_n < most))
+			return dl;
+	return delivery_new(j, p);
+}
+
+static void send_all(struct job *j)
+{
+	for (size_t i = 0; i < j->plan_n; i++) {
+		struct plan *p = &j->plans[i];
+		struct delivery *dl = p->rcpt.result == RCPT_PENDING ? delivery_for(j, p) : NULL;
+		if (dl != NULL) {
+			STAILQ_INSERT_TAIL(&dl->txn.rcpts, &p->rcpt, next);
+			dl->txn.rcpt_n++;
+			continue;
+		}
+		if (p->rcpt.result == RCPT_PENDING)
+			plan_settle(p, &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 1, ""), S("too many ways at once"));
+		log_attempt(j, p);
+	}
+	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
+		j->open_n++;
+	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
+		pool_add(dl->txn.hop, &dl->txn);
+	if (j->open_n == 0)
+		job_end(j);
+}
+
+static void plan_and_send(struct job *j)
+{
+	const struct planner planner = { .routing = j->d->o.routing,
+					 .outbound = j->d->outbound,
+					 .pool = j->d->pool,
+					 .arena = &j->arena,
+					 .env = &j->lease->env,
+					 .size = j->lease->size };
+
+	plan_recipients(&planner, j->plans, j->plan_n);
+	send_all(j);
+}
+
+static void look_at_header(struct job *j, struct str head)
+{
+	ssize_t end = str_find(head, S("\r\n\r\n"));
+
+	if (end >= 0)
+		head = str_head(head, (size_t)end);
+	for (size_t i = 0; i < head.n && !j->header_8bit; i++)
+		j->header_8bit = chr_is_8bit(head.p[i]);
+	plan_and_send(j);
+}
+
+/* ---- the end ---- */
+
+static void job_free(struct job *j)
+{
+	TAILQ_REMOVE(&j->d->jobs, j, link);
+	j->d->job_n--;
+	arena_fini(&j->arena);
+	free(j);
+}
+
+static void settle(struct job *j)
+{
+	lease_read_fini(&j->head_read);
+	lease_settle(&j->lease, j->outcomes, j->plan_n);
+	job_free(j);
+}
+
+/* "4.7.5": the class follows what we make of it. */
+static struct str status_of(const struct job *j, const struct plan *p)
+{
+	const struct reply *r = &p->rcpt.reply;
+	char text[24];
+	struct str out = STR_NONE;
+	char class = p->rcpt.result == RCPT_FAILED ? '5' : p->rcpt.result == RCPT_SENT ? '2' : '4';
+	int n = snprintf(text, sizeof text, "%c.%d.%d", class, r->class != 0 ? r->subject : 0,
+			 r->class != 0 ? r->detail : 0);
+
+	arena_dup((struct arena *)(uintptr_t)&j->arena, (struct str){ text, (size_t)n }, &out);
+	return out;
+}
+
+static struct str reason_of(struct job *j, const struct plan *p)
+{
+	char text[400];
+	struct str out = STR_NONE;
+	int n;
+
+	if (p->cause == NULL || p->rcpt.result == RCPT_SENT)
+		return STR_NONE;
+	n = snprintf(text, sizeof text, "%s%s%s%s (%s %s)", p->cause,
+		     p->fixer != NULL ? "; it can be mended by the " : "", p->fixer != NULL ? p->fixer : "", "",
+		     p->reason, p->rule);
+	arena_dup(&j->arena, (struct str){ text, n < (int)sizeof text ? (size_t)n : sizeof text - 1 }, &out);
+	return out;
+}
+
+static void add_report(struct job *j, const struct plan *p, enum dsn_action action, int64_t now_ms)
+{
+	const struct envelope *env = &j->lease->env;
+	int64_t until_ms = env->arrived_ms + conf_of(j)->expire_ms;
+
+	if (!bounce_is_wanted(env, p->rcpt.env.notify, action))
+		return;
+	j->reports[j->report_n++] =
+		(struct dsn_rcpt){ .addr = p->rcpt.env.addr,
+				   .orcpt = env->rcpts[p->index].orcpt,
+				   .action = action,
+				   .status = status_of(j, p),
+				   .remote_mta = p->where != NULL ? str_c(p->where->host) : STR_NONE,
+				   .diagnostic = p->rcpt.text,
+				   .reason = reason_of(j, p),
+				   .last_attempt_ms = now_ms,
+				   .retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
+}
+
+static void expire(struct job *j, struct plan *p)
+{
+	bool exchange = outbound_config(j->d->outbound)->status_codes == CODES_EXCHANGE;
+	char text[400];
+
+	snprintf(text, sizeof text, "message expired; the last attempt: %.300s",
+		 p->rcpt.text.n > 0 ? p->rcpt.text.p : "-");
+	plan_settle(p, &j->arena, RCPT_FAILED, exchange ? REPLY(550, 5, 4, 300, "") : REPLY(550, 5, 4, 7, ""),
+		    str_c(text));
+	log_warn(&j->log, "delivery.expired", kv_str("to", p->rcpt.env.addr), kv_c("why", text));
+}
+
+/* "4.4.1 mx.example[192.0.2.1]: connection refused" for queue lists. */
+static struct str waiting_text(struct job *j, const struct plan *p)
+{
+	char text[440];
+	struct str status = status_of(j, p), out = STR_NONE;
+	int n = snprintf(text, sizeof text, STR_FMT " %.400s", STR_ARG(status),
+			 p->rcpt.text.n > 0 ? p->rcpt.text.p : "");
+
+	arena_dup(&j->arena, (struct str){ text, n < 400 ? (size_t)n : 400 }, &out);
+	return out;
+}
+
+static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_ms)
+{
+	const struct conf_queue *conf = conf_of(j);
+	const struct envelope *env = &j->lease->env;
+	struct outcome o = { .index = p->index, .kind = OUTCOME_DELIVERED };
+
+	if (p->rcpt.result == RCPT_DEFERRED && sched_expired(conf, env->arrived_ms, now_ms))
+		expire(j, p);
+	if (p->rcpt.result == RCPT_FAILED) {
+		o.kind = OUTCOME_FAILED;
+		add_report(j, p, DSN_FAILED, now_ms);
+	} else if (p->rcpt.result == RCPT_DEFERRED) {
+		o.kind = OUTCOME_DEFERRED;
+		o.due_ms = now_ms + sched_delay_ms(conf, p->attempts + 1, j->lease->id + p->index);
+		o.text = waiting_text(j, p);
+		o.delay_told = p->delay_told || now_ms - env->arrived_ms >= conf->delay_report_ms;
+		if (o.delay_told && !p->delay_told)
+			add_report(j, p, DSN_DELAYED, now_ms);
+	} else if (p->no_dsn && p->next != NEXT_PEER) {
+		add_report(j, p, DSN_RELAYED, now_ms);
+	}
+	return o;
+}
+
+/* The report is not stored, so the failure may not be settled: all its recipients wait and are tried again. */
+static void defer_reported(struct job *j, const struct err *e)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	log_error(&j->log, "report.failed", kv_c("why", e->text));
+	for (size_t i = 0; i < j->plan_n; i++)
+		if (j->outcomes[i].kind == OUTCOME_FAILED) {
+			j->outcomes[i].kind = OUTCOME_DEFERRED;
+			j->outcomes[i].due_ms =
+				now_ms + sched_delay_ms(conf_of(j), j->plans[i].attempts + 1, j->lease->id);
+			j->outcomes[i].delay_told = j->plans[i].delay_told;
+			j->outcomes[i].text = waiting_text(j, &j->plans[i]);
+		}
+}
+
+static void on_bounce(struct bounce *b, const struct err *e)
+{
+	struct job *j = container_of(b, struct job, bounce);
+
+	if (e != NULL)
+		defer_reported(j, e);
+	settle(j);
+}
+
+static void report(struct job *j, struct str head)
+{
+	struct err e = { 0 };
+	const struct bounce_order order = { .port = *j->d->o.port,
+					    .config = outbound_config(j->d->outbound),
+					    .env = &j->lease->env,
+					    .head = head,
+					    .rcpts = j->reports,
+					    .rcpt_n = j->report_n };
+
+	if (bounce_start(&j->bounce, &order, on_bounce, &e) == 0) {
+		log_info(&j->log, "report.spooled", kv_str("to", j->lease->env.from),
+			 kv_int("recipients", (int64_t)j->report_n));
+		return;
+	}
+	defer_reported(j, &e);
+	settle(j);
+}
+
+static void job_end(struct job *j)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	for (size_t i = 0; i < j->plan_n; i++)
+		j->outcomes[i] = decide_outcome(j, &j->plans[i], now_ms);
+	if (j->report_n > 0 && conf_of(j)->bounce)
+		fetch_head(j, report);
+	else
+		settle(j);
+}
+
+/* ---- leases ---- */
+
+static struct job *job_new(struct deliver *d, struct lease *l)
+{
+	struct job *j = calloc(1, sizeof *j);
+
+	must(j != NULL && l->rcpt_n > 0);
+	j->d = d;
+	j->lease = l;
+	j->log.id = l->env.trace_id;
+	j->plan_n = l->rcpt_n;
+	/* a plan and its texts take about 2 KiB; a lease has at most limits.recipients of them */
+	arena_init(&j->arena, 256 * 1024 + l->rcpt_n * 16 * 1024);
+	j->plans = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->plans);
+	j->outcomes = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->outcomes);
+	j->reports = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->reports);
+	must(j->plans != NULL && j->outcomes != NULL && j->reports != NULL);
+	for (size_t i = 0; i < l->rcpt_n; i++) {
+		j->plans[i].index = l->rcpts[i].index;
+		j->plans[i].attempts = l->rcpts[i].attempts;
+		j->plans[i].delay_told = l->rcpts[i].delay_told;
+	}
+	TAILQ_INSERT_TAIL(&d->jobs, j, link);
+	d->job_n++;
+	return j;
+}
+
+void deliver_lease(struct deliver *d, struct lease *l)
+{
+	struct job *j = job_new(d, l);
+
+	if (l->env.smtputf8)
+		fetch_head(j, look_at_header);
+	else
+		plan_and_send(j);
+}
+
+size_t deliver_busy(const struct deliver *d)
+{
+	return d->job_n;
+}
+
+struct deliver *deliver_new(const struct deliver_options *o)
+{
+	struct deliver *d = calloc(1, sizeof *d);
+
+	must(d != NULL);
+	d->o = *o;
+	d->outbound = outbound_ref(o->outbound);
+	TAILQ_INIT(&d->jobs);
+	d->pool = pool_new(&(struct pool_options){ .loop = o->loop,
+						   .dns = o->dns,
+						   .own = o->own,
+						   .own_n = o->own_n,
+						   .shares = o->shares > 0 ? o->shares : 1 });
+	return d;
+}
+
+void deliver_free(struct deliver **dp)
+{
+	struct deliver *d = *dp;
+
+	if (d == NULL)
+		return;
+	pool_free(&d->pool);
+	while (!TAILQ_EMPTY(&d->jobs)) {
+		struct job *j = TAILQ_FIRST(&d->jobs);
+		lease_read_fini(&j->head_read);
+		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
+			lease_read_fini(&dl->read);
+		bounce_cancel(&j->bounce);
+		job_free(j);
+	}
+	outbound_unref(&d->outbound);
+	free(d);
+	*dp = NULL;
+}
+
+void deliver_reconfigure(struct deliver *d, struct outbound *o)
+{
+	struct outbound *old = d->outbound;
+
+	d->outbound = outbound_ref(o);
+	pool_retire(d->pool, o);
+	outbound_unref(&old);
+}
+
+size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max)
+{
+	return pool_stats(d->pool, rows, max);
+}

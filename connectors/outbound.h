@@ -1,0 +1,11 @@
+/* connectors/outbound.h: one configuration with the TLS contexts of its send connectors; this room's view of what
+ * connectors.h names struct outbound. */
+#ifndef CONNECTORS_OUTBOUND_H
+#define CONNECTORS_OUTBOUND_H
+
+#include "connectors/connectors.h"
+
+const struct config *outbound_config(const struct outbound *o);
+struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s); /* NULL: level none */
+
+#endif

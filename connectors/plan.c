@@ -1,0 +1,165 @@
+/* connectors/plan.c: recipient -> verdict -> connector -> hop.
+ *
+ * The same calls as at RCPT and in `route explain`; here a refusal becomes a report and a wait a deferral.  A mode that
+ * changed since the message was accepted does not make its sender a straggler afterwards. */
+#include "connectors/plan.h"
+
+#include "base/must.h"
+
+#include <stdio.h>
+
+void plan_settle(struct plan *plan, struct arena *arena, enum rcpt_result result, struct reply r, struct str text)
+{
+	if (!arena_dup(arena, text, &plan->rcpt.text))
+		plan->rcpt.text = S("no memory for the reason");
+	plan->rcpt.result = result;
+	plan->rcpt.reply = r;
+	plan->rcpt.reply.text = plan->rcpt.text;
+}
+
+static void defer_locally(const struct planner *p, struct plan *plan, const char *why)
+{
+	plan_settle(plan, p->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 0, ""), str_c(why));
+}
+
+/* ---- the verdict ---- */
+
+static const struct conf_inbound *inbound_of(const struct config *c, struct str name)
+{
+	for (size_t i = 0; i < c->inbound_n && name.n > 0; i++)
+		if (str_eq(c->inbounds[i].name, name))
+			return &c->inbounds[i];
+	return NULL;
+}
+
+static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a, struct route *out,
+			struct err *e)
+{
+	const struct conf_inbound *in = inbound_of(outbound_config(p->outbound), p->env->inbound);
+	struct route_query q = { .rcpt = a,
+				 .origin = p->env->origin,
+				 .class = p->env->class,
+				 .org = p->env->org,
+				 .return_internal = in != NULL && in->return_internal,
+				 .peer_relay = in != NULL && in->peer_relay };
+	struct mode at_acceptance;
+
+	if (!routing_route(v, &q, p->arena, out, NULL, e))
+		return false;
+	if (out->verdict.action != ROUTE_RELAY && out->verdict.action != ROUTE_DELIVER &&
+	    str_eq(str_c(out->verdict.reason), S("STRAGGLER"))) {
+		at_acceptance = v->mode;
+		at_acceptance.since_ms = v->now_ms; /* its grace has not passed */
+		q.mode = &at_acceptance;
+		return routing_route(v, &q, p->arena, out, NULL, e);
+	}
+	return true;
+}
+
+static void settle_by_verdict(const struct planner *p, struct plan *plan, const struct verdict *v)
+{
+	plan_settle(plan, p->arena, v->action == ROUTE_REJECT ? RCPT_FAILED : RCPT_DEFERRED, v->reply, v->reply.text);
+}
+
+/* ---- the way out ---- */
+
+static void settle_by_selection(const struct planner *p, struct plan *plan, const struct selection *sel,
+				const struct route *rt)
+{
+	char text[400];
+
+	snprintf(text, sizeof text, STR_FMT " (%s " STR_FMT "%s" STR_FMT ")", STR_ARG(sel->reply.text),
+		 route_next_name(rt->verdict.next), STR_ARG(rt->hop_domain), sel->send != NULL ? ", connector " : "",
+		 STR_ARG(sel->send != NULL ? sel->send->name : STR_NONE));
+	plan->cause = sel->result == SELECT_REJECT ? "the message is too big for the way it must take"
+						   : "the way this message must take is closed";
+	plan->fixer = "administrator";
+	plan_settle(plan, p->arena, sel->result == SELECT_REJECT ? RCPT_FAILED : RCPT_DEFERRED, sel->reply,
+		    str_c(text));
+}
+
+/* The original address travels along when it was rewritten (spec 2.5.4). */
+static void add_orcpt(const struct planner *p, struct plan *plan, struct str original)
+{
+	char room[1024];
+	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
+
+	if (plan->rcpt.env.orcpt.n > 0 || str_ieq(original, plan->rcpt.addr) || str_chr(original, '@') < 0)
+		return;
+	for (size_t i = 0; i < original.n; i++)
+		if (chr_is_8bit(original.p[i]))
+			return; /* an rfc822 address type is ASCII */
+	buf_add(&b, S("rfc822;"));
+	addr_xtext_encode(original, &b);
+	if (!b.full)
+		arena_dup(p->arena, buf_str(&b), &plan->rcpt.env.orcpt);
+}
+
+static void choose_hop(const struct planner *p, struct plan *plan, const struct route *rt)
+{
+	const struct select_query q = { .domain = rt->hop_domain, .size = p->size, .next = rt->verdict.next };
+	struct selection sel;
+	enum hop_kind kind;
+	struct str target;
+
+	select_send(outbound_config(p->outbound), &q, &sel);
+	if (sel.result != SELECT_OK) {
+		settle_by_selection(p, plan, &sel, rt);
+		return;
+	}
+	kind = rt->hop_host.n > 0 ? HOP_HOST : sel.send->smarthosts.n > 0 ? HOP_SMARTHOSTS : HOP_DOMAIN;
+	target = kind == HOP_HOST ? rt->hop_host : kind == HOP_DOMAIN ? rt->hop_domain : STR_NONE;
+	plan->rcpt.addr = rt->rcpt;
+	add_orcpt(p, plan, p->env->rcpts[plan->index].addr);
+	plan->hop = pool_hop(p->pool, p->outbound, sel.send, kind, target);
+}
+
+static void plan_one(const struct planner *p, struct routing_view *v, struct plan *plan)
+{
+	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true, .allow_bare_local = true };
+	struct route rt;
+	struct addr a;
+	struct err e = { 0 };
+
+	plan->rcpt.env = p->env->rcpts[plan->index];
+	plan->rcpt.addr = plan->rcpt.env.addr;
+	plan->rule = plan->reason = "-";
+	if (addr_parse(plan->rcpt.addr, &rules, &a) != ADDR_OK) {
+		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));
+		return;
+	}
+	if (!ask_routing(p, v, &a, &rt, &e)) {
+		defer_locally(p, plan, e.text);
+		return;
+	}
+	plan->rule = rt.verdict.rule;
+	plan->reason = rt.verdict.reason;
+	plan->cause = rt.verdict.cause;
+	plan->fixer = rt.verdict.fixer;
+	plan->form = rt.verdict.form;
+	plan->next = rt.verdict.next;
+	plan->copy_to = rt.copy_to;
+	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
+		choose_hop(p, plan, &rt);
+	else
+		settle_by_verdict(p, plan, &rt.verdict);
+}
+
+void plan_recipients(const struct planner *p, struct plan *plans, size_t n)
+{
+	struct routing_view v;
+	struct err e = { 0 };
+
+	if (routing_begin(p->routing, &v, &e) != 0) {
+		for (size_t i = 0; i < n; i++) {
+			plans[i].rule = plans[i].reason = "-";
+			plans[i].rcpt.env = p->env->rcpts[plans[i].index];
+			plans[i].rcpt.addr = plans[i].rcpt.env.addr;
+			defer_locally(p, &plans[i], e.text);
+		}
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		plan_one(p, &v, &plans[i]);
+	routing_end(&v);
+}

@@ -1,0 +1,679 @@
+/* routing/dns.c: THE libunbound file: mail exchangers and addresses, asked from any loop.
+ *
+ *   asking loop: dns_lookup_x -> request --post--> home loop: begin -> ask -> on_answer* -> finish --post--> asking
+ *   loop: deliver -> op done
+ *
+ * libunbound resolves on a thread of its own; its descriptor wakes the home loop, where all callbacks run.  A request
+ * is owned by the loop that holds it: between the two posts only the home loop touches it, but for `held`, which only
+ * the asking loop reads and writes.  After delivery it is the lookup's `state`, and its arrays are the answer.
+ *
+ * Validation: a resolver that strips signatures makes every answer look forged.  So the keys of the root are asked for
+ * first; when they do not come through, names are resolved without validation, and that is logged. */
+#include "routing/hosts.h"
+#include "routing/routing.h"
+
+#include "base/log.h"
+#include "base/must.h"
+#include "base/time.h"
+
+#include <stdatomic.h>
+#include <unbound.h>
+#include <unistd.h>
+
+enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, TYPE_DNSKEY = 48, CLASS_IN = 1 };
+enum { NAME_ROOM = 256, MX_READ_MAX = 100, QUESTIONS_MAX = 1 + 2 * DNS_HOSTS_MAX };
+enum { PROBE_WAIT_MS = 3000, PROBE_AGAIN_MS = 60000 };
+static const char root_key_file[] = "/usr/share/dns/root.key";
+
+/* Names that have no chain of signatures to the root: private resolvers answer them, unsigned. */
+static const char *const private_zones[] = {
+	"test.", "example.", "local.", "internal.", "lan.", "home.", "corp.", "mail.", "intranet.", "private.",
+};
+
+struct request;
+
+struct question {
+	struct request *request;
+	struct ub_ctx *ctx;
+	int id;
+	bool open;
+	int type;
+	size_t host; /* whose address */
+};
+
+struct request {
+	struct loop_task task; /* its way to the home loop and back */
+	struct dns *dns;
+	struct loop *asker;
+	struct op *held;               /* the asking op; NULL once cancelled */
+	struct request *next, **place; /* in dns->requests, on the home loop */
+	struct loop_timer deadline;
+	bool wants_mx, waiting;
+	uint16_t port;
+	char name[NAME_ROOM];
+
+	enum dns_status status;
+	bool null_mx, has_mx, secure, failed; /* failed: some question had no answer */
+	char text[160];
+	struct mx_host hosts[DNS_HOSTS_MAX];
+	char names[DNS_HOSTS_MAX][NAME_ROOM];
+	size_t host_n;
+	struct net_addr found[DNS_ADDRS_MAX], addrs[DNS_ADDRS_MAX]; /* as they came / by host */
+	size_t found_of[DNS_ADDRS_MAX], found_n;
+	struct question questions[QUESTIONS_MAX];
+	size_t question_n, open_n;
+};
+
+struct resolver {
+	struct dns *dns;
+	struct ub_ctx *ctx;
+	struct loop_io io;
+};
+
+struct dns {
+	_Atomic unsigned refs; /* one of the owner, one of each request: some may still be on their way at the close */
+	bool closed;           /* home loop only */
+	struct loop *home;
+	struct hosts hosts;
+	struct resolver strict, plain; /* with and without validation */
+	struct resolver *use;
+	bool probing, decided;
+	int64_t probed_ms;
+	int probe_id;
+	struct loop_timer probe_timer;
+	struct request *requests;
+	uint64_t seed;
+};
+
+static void begin(struct request *r);
+static void finish(struct request *r);
+
+/* ---- libunbound ---- */
+
+static void on_readable(struct loop_io *io, unsigned events)
+{
+	struct resolver *rs = container_of(io, struct resolver, io);
+
+	(void)events;
+	ub_process(rs->ctx);
+}
+
+static int forward(struct ub_ctx *ctx, const struct conf_list *resolvers, struct err *e)
+{
+	struct net_addr a;
+	struct buf text;
+	int rc = 0;
+
+	if (resolvers == NULL || resolvers->n == 0) {
+		ub_ctx_resolvconf(ctx, NULL); /* none there: full recursion from the root */
+		return 0;
+	}
+	buf_init(&text, 128);
+	for (size_t i = 0; i < resolvers->n && rc == 0; i++) {
+		buf_reset(&text);
+		if (!net_parse_addr(resolvers->v[i], 53, &a)) {
+			rc = err_set(e, ERR_SYNTAX, "dns.open", "not a resolver's address: " STR_FMT,
+				     STR_ARG(resolvers->v[i]));
+			break;
+		}
+		net_put_ip(&text, &a);
+		buf_addf(&text, "@%u", net_port(&a));
+		if (ub_ctx_set_fwd(ctx, buf_cstr(&text)) != 0)
+			rc = err_set(e, ERR_NET, "dns.open", "resolver %s refused by libunbound", buf_cstr(&text));
+	}
+	buf_fini(&text);
+	return rc;
+}
+
+static void set_options(struct ub_ctx *ctx, bool validate)
+{
+	ub_ctx_set_option(ctx, "do-not-query-localhost:", "no");
+	ub_ctx_set_option(ctx, "infra-keep-probing:", "yes"); /* a resolver that was down is noticed when it is back */
+	ub_ctx_set_option(ctx, "cache-max-negative-ttl:", "300");
+	if (validate) {
+		for (size_t i = 0; i < sizeof private_zones / sizeof *private_zones; i++)
+			ub_ctx_set_option(ctx, "domain-insecure:", private_zones[i]);
+		ub_ctx_add_ta_file(ctx, root_key_file);
+	}
+}
+
+static int resolver_open(struct dns *d, struct resolver *rs, bool validate, const struct conf_list *resolvers,
+			 struct err *e)
+{
+	rs->dns = d;
+	rs->ctx = ub_ctx_create();
+	if (rs->ctx == NULL)
+		return err_set(e, ERR_SYSTEM, "dns.open", "cannot make a libunbound context");
+	set_options(rs->ctx, validate);
+	if (ub_ctx_async(rs->ctx, 1) != 0)
+		return err_set(e, ERR_SYSTEM, "dns.open", "cannot start libunbound's thread");
+	if (forward(rs->ctx, resolvers, e) != 0)
+		return -1;
+	ub_ctx_zone_remove(rs->ctx, "test."); /* built-in NXDOMAIN; this call ends configuration: last */
+	int fd = ub_fd(rs->ctx);
+	if (fd < 0)
+		return err_set(e, ERR_SYSTEM, "dns.open", "libunbound has no descriptor");
+	loop_io_start(d->home, &rs->io, fd, LOOP_READ, on_readable);
+	return 0;
+}
+
+static void resolver_close(struct resolver *rs)
+{
+	if (rs->io.loop != NULL)
+		loop_io_stop(&rs->io);
+	if (rs->ctx != NULL)
+		ub_ctx_delete(rs->ctx);
+	rs->ctx = NULL;
+}
+
+/* ---- does validation work here? ---- */
+
+static void probe_over(struct dns *d)
+{
+	struct request *next;
+
+	d->probing = false;
+	loop_timer_stop(&d->probe_timer);
+	for (struct request *r = d->requests; r != NULL; r = next) {
+		next = r->next;
+		if (r->waiting)
+			begin(r);
+	}
+}
+
+static void on_probed(void *arg, int failed, struct ub_result *res)
+{
+	static const struct log nobody;
+	struct dns *d = arg;
+	bool answered = failed == 0 && res != NULL && (res->bogus || res->rcode == 0);
+
+	d->probe_id = 0;
+	if (answered) {
+		d->decided = true;
+		if (!res->secure) {
+			d->use = &d->plain;
+			log_warn(&nobody, "dns.unvalidated", kv_c("why", "the resolver does not pass on signatures"));
+		}
+	}
+	ub_resolve_free(res);
+	if (d->probing)
+		probe_over(d);
+}
+
+static void on_probe_wait(struct loop_timer *t)
+{
+	probe_over(container_of(t, struct dns, probe_timer));
+}
+
+static void probe(struct dns *d)
+{
+	static char root[] = ".";
+
+	if (d->decided || d->probe_id != 0)
+		return;
+	d->probed_ms = loop_now_ms(d->home);
+	if (ub_resolve_async(d->strict.ctx, root, TYPE_DNSKEY, CLASS_IN, d, on_probed, &d->probe_id) != 0)
+		d->probe_id = 0;
+}
+
+/* ---- open, close ---- */
+
+struct dns *dns_open(struct loop *home, const struct conf_list *resolvers, struct str hosts, struct err *e)
+{
+	struct dns *d = calloc(1, sizeof *d);
+	bool validate = access(root_key_file, R_OK) == 0;
+
+	must(d != NULL);
+	atomic_init(&d->refs, 1);
+	d->home = home;
+	loop_timer_init(home, &d->probe_timer, on_probe_wait);
+	d->seed = (uint64_t)clock_wall_ms() ^ (uint64_t)(uintptr_t)d;
+	d->use = validate ? &d->strict : &d->plain;
+	d->decided = !validate;
+	if ((hosts.n > 0 && hosts_read(&d->hosts, hosts.p, e) != 0) ||
+	    resolver_open(d, &d->plain, false, resolvers, e) != 0 ||
+	    (validate && resolver_open(d, &d->strict, true, resolvers, e) != 0)) {
+		dns_close(&d);
+		return NULL;
+	}
+	if (validate) {
+		probe(d);
+		d->probing = d->probe_id != 0;
+		loop_timer_set(&d->probe_timer, PROBE_WAIT_MS);
+	}
+	return d;
+}
+
+static void unref(struct dns *d)
+{
+	if (atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) == 1)
+		free(d);
+}
+
+static void free_request(struct request *r)
+{
+	unref(r->dns);
+	free(r);
+}
+
+static void unlink_request(struct request *r)
+{
+	if (r->next != NULL)
+		r->next->place = r->place;
+	*r->place = r->next;
+	loop_timer_stop(&r->deadline);
+}
+
+void dns_close(struct dns **dp)
+{
+	struct dns *d = *dp;
+
+	if (d == NULL)
+		return;
+	while (d->requests != NULL) {
+		struct request *r = d->requests;
+		must(r->held == NULL);
+		unlink_request(r);
+		free_request(r);
+	}
+	loop_timer_stop(&d->probe_timer);
+	resolver_close(&d->strict);
+	resolver_close(&d->plain);
+	hosts_fini(&d->hosts);
+	d->closed = true;
+	unref(d);
+	*dp = NULL;
+}
+
+/* ---- answers ---- */
+
+/* A name in wire form as text: letters, digits, hyphens, underscores; anything else is no host to talk to. */
+static bool read_name(const unsigned char *p, size_t n, char out[NAME_ROOM])
+{
+	size_t len = 0;
+
+	for (size_t at = 0; at < n && p[at] != 0; at += 1U + p[at]) {
+		if (p[at] > 63 || at + 1 + p[at] >= n || len + p[at] + 2 > NAME_ROOM)
+			return false;
+		if (len > 0)
+			out[len++] = '.';
+		for (size_t i = 1; i <= p[at]; i++) {
+			char c = chr_lower((char)p[at + i]);
+			if (!chr_is_alnum(c) && c != '-' && c != '_')
+				return false;
+			out[len++] = c;
+		}
+	}
+	out[len] = '\0';
+	return true;
+}
+
+/* Each host has its share of the room: one with hundreds of addresses must not crowd out the better ones. */
+static void add_address(struct request *r, size_t host, int type, const void *bytes)
+{
+	struct net_addr a = { 0 };
+	size_t has = 0;
+
+	for (size_t i = 0; i < r->found_n; i++)
+		has += r->found_of[i] == host;
+	if (has >= DNS_ADDRS_MAX / r->host_n)
+		return;
+	if (type == TYPE_A) {
+		a.v4.sin_family = AF_INET;
+		memcpy(&a.v4.sin_addr, bytes, 4);
+	} else {
+		a.v6.sin6_family = AF_INET6;
+		memcpy(&a.v6.sin6_addr, bytes, 16);
+	}
+	net_set_port(&a, r->port);
+	must(r->found_n < DNS_ADDRS_MAX);
+	r->found_of[r->found_n] = host;
+	r->found[r->found_n++] = a;
+}
+
+static void add_host(struct request *r, unsigned preference, const char *name)
+{
+	if (r->host_n == DNS_HOSTS_MAX)
+		return;
+	char *room = r->names[r->host_n];
+	size_t n = strnlen(name, NAME_ROOM - 1);
+	memcpy(room, name, n);
+	room[n] = '\0';
+	r->hosts[r->host_n++] = (struct mx_host){ .name = str_n(room, n), .preference = preference };
+}
+
+static void fail(struct request *r, const char *what, const char *why)
+{
+	r->failed = true;
+	snprintf(r->text, sizeof r->text, "%.80s: %.76s", what, why);
+}
+
+static void on_answer(void *arg, int failed, struct ub_result *res);
+
+static void ask(struct request *r, const char *name, int type, size_t host)
+{
+	struct question *q = &r->questions[r->question_n];
+	struct ub_ctx *ctx = r->dns->use->ctx;
+
+	must(r->question_n < QUESTIONS_MAX);
+	*q = (struct question){ .request = r, .ctx = ctx, .type = type, .host = host };
+	if (ub_resolve_async(ctx, name, type, CLASS_IN, q, on_answer, &q->id) != 0) {
+		fail(r, name, "libunbound took no question");
+		return;
+	}
+	q->open = true;
+	r->question_n++;
+	r->open_n++;
+}
+
+static void ask_addresses(struct request *r)
+{
+	size_t n;
+
+	for (size_t i = 0; i < r->host_n; i++) {
+		const struct host_row *row = hosts_find(&r->dns->hosts, r->hosts[i].name, false, &n);
+		for (; n > 0; n--, row++)
+			if (row->addr.sa.sa_family == AF_INET)
+				add_address(r, i, TYPE_A, &row->addr.v4.sin_addr);
+			else
+				add_address(r, i, TYPE_AAAA, &row->addr.v6.sin6_addr);
+		if (row != NULL) {
+			r->secure = false;
+			continue;
+		}
+		ask(r, r->hosts[i].name.p, TYPE_A, i);
+		ask(r, r->hosts[i].name.p, TYPE_AAAA, i);
+	}
+}
+
+/* No MX at all: the domain itself is its host (RFC 5321 5.1). */
+static void ask_implicit(struct request *r)
+{
+	add_host(r, 0, r->name);
+	ask_addresses(r);
+}
+
+static void take_mx(struct request *r, const struct ub_result *res)
+{
+	struct mx_host all[MX_READ_MAX];
+	char names[MX_READ_MAX][NAME_ROOM];
+	size_t n = 0;
+
+	for (size_t i = 0; res->data[i] != NULL && n < MX_READ_MAX; i++) {
+		const unsigned char *p = (const unsigned char *)res->data[i];
+		if (res->len[i] < 3 || !read_name(p + 2, (size_t)res->len[i] - 2, names[n]))
+			continue;
+		all[n] = (struct mx_host){ .name = str_c(names[n]), .preference = (unsigned)p[0] << 8 | p[1] };
+		n++;
+	}
+	r->has_mx = true;
+	r->null_mx = n == 1 && all[0].name.n == 0;
+	mx_order(all, n, r->dns->seed++);
+	for (size_t i = 0; i < n; i++)
+		if (all[i].name.n > 0)
+			add_host(r, all[i].preference, all[i].name.p);
+	if (r->host_n == 0 && !r->null_mx)
+		fail(r, r->name, "no usable name in its MX records");
+	ask_addresses(r);
+}
+
+static void take_addresses(struct request *r, const struct question *q, const struct ub_result *res)
+{
+	int size = q->type == TYPE_A ? 4 : 16;
+
+	for (size_t i = 0; res->data[i] != NULL; i++)
+		if (res->len[i] == size)
+			add_address(r, q->host, q->type, res->data[i]);
+}
+
+static void take_answer(struct request *r, const struct question *q, int failed, const struct ub_result *res)
+{
+	if (failed != 0 || res == NULL) {
+		fail(r, r->name, ub_strerror(failed));
+		return;
+	}
+	r->secure = r->secure && res->secure;
+	if (res->bogus)
+		fail(r, res->qname, res->why_bogus != NULL ? res->why_bogus : "signatures do not check");
+	else if (res->havedata && q->type == TYPE_MX)
+		take_mx(r, res);
+	else if (res->havedata)
+		take_addresses(r, q, res);
+	else if (res->rcode != 0 && !res->nxdomain)
+		fail(r, res->qname, "the resolver failed");
+	else if (q->type == TYPE_MX && res->nxdomain)
+		r->status = DNS_NXDOMAIN;
+	else if (q->type == TYPE_MX)
+		ask_implicit(r);
+	else if (res->nxdomain && !r->has_mx)
+		r->status = DNS_NXDOMAIN;
+}
+
+static void on_answer(void *arg, int failed, struct ub_result *res)
+{
+	struct question *q = arg;
+	struct request *r = q->request;
+
+	must(q->open && r->open_n > 0);
+	q->open = false;
+	r->open_n--;
+	take_answer(r, q, failed, res);
+	ub_resolve_free(res);
+	if (r->open_n == 0)
+		finish(r);
+}
+
+/* ---- a request on the home loop ---- */
+
+static bool take_static_mx(struct request *r)
+{
+	size_t n;
+	const struct host_row *row = hosts_find(&r->dns->hosts, str_c(r->name), true, &n);
+
+	if (row == NULL)
+		return false;
+	r->has_mx = true;
+	r->null_mx = n == 1 && str_eq(row->exchanger, S("."));
+	for (; n > 0 && !r->null_mx; n--, row++)
+		add_host(r, row->preference, row->exchanger.p);
+	mx_order(r->hosts, r->host_n, r->dns->seed++);
+	ask_addresses(r);
+	return true;
+}
+
+static bool take_literal(struct request *r)
+{
+	struct str name = str_c(r->name);
+	struct net_addr a;
+
+	if (str_starts(name, S("[")) && str_ends(name, S("]")))
+		name = str_head(str_skip(name, 1), name.n - 2);
+	if (str_istarts(name, S("IPv6:")))
+		name = str_skip(name, 5);
+	if (!net_parse_ip(name, r->port, &a))
+		return false;
+	add_host(r, 0, r->name);
+	add_address(r, 0, a.sa.sa_family == AF_INET ? TYPE_A : TYPE_AAAA,
+		    a.sa.sa_family == AF_INET ? (const void *)&a.v4.sin_addr : &a.v6.sin6_addr);
+	return true;
+}
+
+static bool to_a_labels(struct request *r)
+{
+	struct buf name;
+	struct str s = str_c(r->name);
+
+	buf_init(&name, NAME_ROOM - 1);
+	bool good = addr_normalize_domain(s, &name);
+	if (good)
+		memcpy(r->name, name.p, name.n), r->name[name.n] = '\0';
+	buf_fini(&name);
+	return good || (addr_is_helo(s) && r->name[0] != '['); /* underscores and such: ask as it is */
+}
+
+static void begin(struct request *r)
+{
+	struct dns *d = r->dns;
+	size_t n;
+
+	r->waiting = false;
+	if (take_literal(r)) {
+		finish(r);
+		return;
+	}
+	if (!to_a_labels(r)) {
+		r->status = DNS_NXDOMAIN;
+		snprintf(r->text, sizeof r->text, "not a domain name");
+		finish(r);
+		return;
+	}
+	bool fixed = hosts_find(&d->hosts, str_c(r->name), true, &n) != NULL ||
+		     hosts_find(&d->hosts, str_c(r->name), false, &n) != NULL;
+	if (!fixed && d->probing) {
+		r->waiting = true;
+		return;
+	}
+	if (!d->decided && loop_now_ms(d->home) - d->probed_ms > PROBE_AGAIN_MS)
+		probe(d);
+	if (r->wants_mx && !fixed)
+		ask(r, r->name, TYPE_MX, 0);
+	else if (!r->wants_mx || !take_static_mx(r))
+		ask_implicit(r);
+	if (r->open_n == 0)
+		finish(r);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+	struct request *r = container_of(t, struct request, deadline);
+
+	for (size_t i = 0; i < r->question_n; i++)
+		if (r->questions[i].open)
+			ub_cancel(r->questions[i].ctx, r->questions[i].id);
+	r->open_n = 0;
+	fail(r, r->name, "no answer from the resolver in time");
+	finish(r);
+}
+
+static void arrive(struct loop_task *task)
+{
+	struct request *r = container_of(task, struct request, task);
+	struct dns *d = r->dns;
+
+	if (d->closed) {
+		must(r->held == NULL);
+		free_request(r);
+		return;
+	}
+	r->place = &d->requests;
+	r->next = d->requests;
+	if (r->next != NULL)
+		r->next->place = &r->next;
+	d->requests = r;
+	loop_timer_init(d->home, &r->deadline, on_deadline);
+	loop_timer_set(&r->deadline, DNS_DEADLINE_MS);
+	begin(r);
+}
+
+/* ---- back on the asking loop ---- */
+
+static void deliver(struct loop_task *task)
+{
+	struct request *r = container_of(task, struct request, task);
+
+	if (r->held == NULL) {
+		free_request(r);
+		return;
+	}
+	struct dns_lookup *q = container_of(r->held, struct dns_lookup, op);
+	q->status = r->status;
+	q->null_mx = r->null_mx;
+	q->has_mx = r->has_mx;
+	q->secure = r->secure;
+	q->hosts = r->hosts;
+	q->host_n = r->host_n;
+	memcpy(q->text, r->text, sizeof q->text);
+	q->state = r;
+	unref(r->dns);
+	op_finish(&r->held); /* may free the lookup and with it r */
+}
+
+static void hand_over(struct request *r, struct loop *from, struct loop *to, void (*fn)(struct loop_task *))
+{
+	r->task.fn = fn;
+	if (from == to)
+		loop_defer(to, &r->task);
+	else
+		loop_post(to, &r->task);
+}
+
+/* Gives each host its addresses; hosts without any go. */
+static void share_addresses(struct request *r)
+{
+	size_t used = 0, hosts = 0;
+
+	for (size_t i = 0; i < r->host_n; i++) {
+		struct mx_host h = r->hosts[i];
+		h.addrs = &r->addrs[used];
+		for (size_t j = 0; j < r->found_n; j++)
+			if (r->found_of[j] == i)
+				r->addrs[used++] = r->found[j];
+		h.addr_n = (size_t)(&r->addrs[used] - h.addrs);
+		if (h.addr_n > 0)
+			r->hosts[hosts++] = h;
+	}
+	r->host_n = hosts;
+}
+
+static void finish(struct request *r)
+{
+	unlink_request(r);
+	share_addresses(r);
+	if (r->host_n > 0 || r->null_mx)
+		r->status = DNS_OK;
+	else if (r->failed)
+		r->status = DNS_FAILED;
+	else if (r->status != DNS_NXDOMAIN)
+		r->status = DNS_NODATA;
+	hand_over(r, r->dns->home, r->asker, deliver);
+}
+
+static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t port, bool mx, struct dns_lookup *q,
+		   void (*done)(struct op *))
+{
+	struct request *r = calloc(1, sizeof *r);
+
+	must(r != NULL && !op_is_open(&q->op));
+	dns_lookup_fini(q);
+	r->dns = d;
+	atomic_fetch_add_explicit(&d->refs, 1, memory_order_relaxed);
+	r->asker = loop;
+	r->port = port;
+	r->wants_mx = mx;
+	r->secure = true;
+	if (name.n < NAME_ROOM - 1) /* too long stays empty: no domain name */
+		memcpy(r->name, name.p, name.n);
+	op_start(&q->op, done, &r->held);
+	hand_over(r, loop, d->home, arrive);
+}
+
+void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t port, struct dns_lookup *q,
+		   void (*done)(struct op *))
+{
+	lookup(d, loop, domain, port, true, q, done);
+}
+
+void dns_lookup_host(struct dns *d, struct loop *loop, struct str name, uint16_t port, struct dns_lookup *q,
+		     void (*done)(struct op *))
+{
+	lookup(d, loop, name, port, false, q, done);
+}
+
+void dns_lookup_fini(struct dns_lookup *q)
+{
+	if (op_is_open(&q->op))
+		op_cancel(&q->op); /* the request frees itself when it comes back */
+	else
+		free(q->state);
+	*q = (struct dns_lookup){ 0 };
+}

@@ -1,0 +1,94 @@
+#!/bin/sh
+# tests/certs.sh DIR [ONPREM [CLOUD]]: makes a demo CA and certificates of both sides into DIR (EC keys, PEM).
+#
+#   ca.pem other-ca.pem           two roots; everything below is signed by the first unless said otherwise
+#   crl.pem                       revokes revoked.pem, nothing else
+#   server client                 SAN mail.ONPREM, localhost, 127.0.0.1, ::1; EKU both / clientAuth
+#   cloud                         SAN mail.CLOUD, *.mail.CLOUD; EKU both: server and client of the cloud side
+#   wildcard wrongname cnonly     SAN *.ONPREM / mail.wrong.example / none (CN mail.ONPREM only)
+#   expired notyet selfsigned     as server, but over, not begun, its own issuer
+#   serveronly clientonly emailonly  as server, with one EKU
+#   stranger                      as client, signed by other-ca
+#   chained                       as server, signed by an intermediate CA that stands in the file too
+#   revoked mismatch.key locked.key  a revoked one; a key of nobody; server's key under a password
+# Each NAME is NAME.pem (chain, leaf first) and NAME.key.
+set -eu
+dir=${1:?usage: certs.sh DIR [ONPREM [CLOUD]]}
+onprem=${2:-contoso.com}
+cloud=${3:-contoso.mail.cloud.example}
+umask 077
+mkdir -p "$dir" && cd "$dir"
+rm -rf making && mkdir making # state of the CAs, gone at the end
+
+ca() { # NAME "COMMON NAME": a root
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1.key" -out "$1.pem" -days 3650 \
+		-subj "/O=Tombolo Demo/CN=$2" -addext 'keyUsage=critical,keyCertSign,cRLSign' 2>/dev/null
+	mkdir "making/$1" && : >"making/$1/index" && echo 1000 >"making/$1/crlnumber"
+	cat >"making/$1.cnf" <<-EOF
+		[ca]
+		default_ca = it
+		[it]
+		database = making/$1/index
+		rand_serial = yes
+		crlnumber = making/$1/crlnumber
+		new_certs_dir = making/$1
+		certificate = $1.pem
+		private_key = $1.key
+		default_md = sha256
+		default_days = 825
+		default_crl_days = 825
+		policy = any
+		unique_subject = no
+		[any]
+		organizationName = optional
+		commonName = optional
+	EOF
+}
+
+leaf() { # NAME CA "EKU or empty" "SAN or empty" [option of openssl ca]...: signs one
+	name=$1 by=$2 eku=$3 san=$4
+	shift 4
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$name.key" -out "$name.csr" \
+		-subj "/O=Tombolo Demo/CN=${cn:-mail.$onprem}" 2>/dev/null
+	{
+		echo "basicConstraints = ${basic:-CA:FALSE}"
+		echo 'subjectKeyIdentifier = hash'
+		echo 'authorityKeyIdentifier = keyid'
+		[ -z "$eku" ] || echo "extendedKeyUsage = $eku"
+		[ -z "$san" ] || echo "subjectAltName = $san"
+	} >"$name.ext"
+	openssl ca -batch -notext -config "making/$by.cnf" -extfile "$name.ext" -in "$name.csr" -out "$name.pem" "$@" 2>/dev/null
+	rm -f "$name.csr" "$name.ext"
+}
+
+ca ca 'Tombolo Demo CA'
+ca other-ca 'Another Demo CA'
+
+both=serverAuth,clientAuth
+here="DNS:mail.$onprem,DNS:localhost,IP:127.0.0.1,IP:::1"
+leaf server ca $both "$here"
+leaf client ca clientAuth "$here"
+cn="mail.$cloud" leaf cloud ca $both "DNS:mail.$cloud,DNS:*.mail.$cloud"
+leaf wildcard ca $both "DNS:*.$onprem"
+cn=mail.wrong.example leaf wrongname ca $both DNS:mail.wrong.example
+leaf cnonly ca $both ''
+leaf expired ca $both "$here" -startdate 20200101000000Z -enddate 20210101000000Z
+leaf notyet ca $both "$here" -startdate 20900101000000Z -enddate 20910101000000Z
+leaf serveronly ca serverAuth "$here"
+leaf clientonly ca clientAuth "$here"
+leaf emailonly ca emailProtection "$here"
+leaf stranger other-ca $both "$here"
+leaf revoked ca $both "$here"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout selfsigned.key -out selfsigned.pem -days 825 \
+	-subj "/O=Tombolo Demo/CN=mail.$onprem" -addext "subjectAltName=$here" 2>/dev/null
+
+cn='Tombolo Demo Issuing CA' basic=critical,CA:TRUE leaf issuing ca '' ''
+sed 's/certificate = ca.pem/certificate = issuing.pem/; s/private_key = ca.key/private_key = issuing.key/' making/ca.cnf >making/issuing.cnf
+leaf chained issuing $both "$here"
+cat issuing.pem >>chained.pem
+
+openssl ca -config making/ca.cnf -revoke revoked.pem 2>/dev/null
+openssl ca -config making/ca.cnf -gencrl -out crl.pem 2>/dev/null
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out mismatch.key 2>/dev/null
+openssl pkey -in server.key -aes256 -passout pass:secret -out locked.key
+rm -rf making

@@ -1,0 +1,369 @@
+/* tests/play/client.c: one client of the gateway: says its steps, in one write where they are piped, and compares each
+ * answer.  Bytes leave as written; `split N` cuts what is said into pieces of N bytes, one a loop turn, and `split
+ * each` plays the whole client once for each place where a `raw` can be cut in two. */
+#include "tests/play/play.h"
+
+#include "base/must.h"
+#include "base/op.h"
+#include "wire/body.h"
+#include "wire/reply.h"
+
+enum { SAID_MAX = 64 << 20, HEARD_MAX = 64 * 1024, PIECE_MS = 2 };
+
+struct client {
+	struct play *play;
+	const struct item *item;
+	struct stream stream;
+	struct loop_timer piece;
+	struct buf said; /* waits to be sent; [0 .. said_at) are gone */
+	size_t said_at;
+	size_t cut;         /* bytes of a piece, 0 = all at once */
+	size_t raw_cut;     /* a raw is cut here once */
+	size_t at, said_to; /* step under way; steps before said_to have been said */
+	bool secured, ended, over;
+	struct tls_ctx *tls;
+};
+
+static void run(struct client *c);
+
+static void finish(struct client *c)
+{
+	c->over = true;
+	loop_timer_stop(&c->piece);
+	stream_close(&c->stream);
+}
+
+static const struct step *now(const struct client *c)
+{
+	return &c->item->steps.v[c->at];
+}
+
+int client_line(const struct client *c)
+{
+	return c->at < c->item->steps.n ? now(c)->line : c->item->line;
+}
+
+static void send_piece(struct client *c)
+{
+	size_t left = c->said.n - c->said_at, n = c->cut > 0 && c->cut < left ? c->cut : left;
+
+	if (n > 0 && !stream_write(&c->stream, str_n(c->said.p + c->said_at, n)) && !c->ended)
+		play_fail(c->play, client_line(c), "cannot write: the connection is closed");
+	c->said_at += n;
+	if (c->said_at == c->said.n) {
+		buf_reset(&c->said);
+		c->said_at = 0;
+	} else {
+		loop_timer_set(&c->piece, PIECE_MS);
+	}
+}
+
+static void on_piece(struct loop_timer *t)
+{
+	struct client *c = container_of(t, struct client, piece);
+
+	send_piece(c);
+	if (c->said.n == 0)
+		run(c);
+}
+
+static void say(struct client *c, struct str bytes)
+{
+	bool fits = buf_add(&c->said, bytes);
+
+	must(fits);
+}
+
+static bool unescape(struct client *c, const struct step *step, struct str *text, bool lines, struct str *out)
+{
+	struct str inside;
+
+	if (script_quoted(text, &inside) && script_unescape(&c->play->script, inside, lines, out))
+		return true;
+	play_fail(c->play, step->line,
+		  "expected \"...\" with \\r \\n \\t \\0 \\xNN for the bytes that cannot be written");
+	return false;
+}
+
+/* `body "text"` or `body size N`: content as DATA wants it, final dot included. */
+static void say_body(struct client *c, const struct step *step)
+{
+	struct str text = step->text, content;
+	struct body_out encoder;
+	uint64_t size;
+
+	body_out_init(&encoder);
+	if (str_starts(text, S("size "))) {
+		if (!str_u64(str_trim(str_skip(text, 5)), SAID_MAX / 2, &size)) {
+			play_fail(c->play, step->line, "expected: body size N");
+			return;
+		}
+		body_out_add(&encoder, S("Subject: filler\r\n\r\n"), &c->said);
+		for (uint64_t n = 19; n < size; n += 64)
+			say(c, S("This line has sixty-four bytes, the two at its end counted, too.\r\n"));
+	} else if (unescape(c, step, &text, true, &content)) {
+		body_out_add(&encoder, content, &c->said);
+	}
+	body_out_finish(&encoder, &c->said);
+}
+
+/* `bdat "bytes" [last]` */
+static void say_bdat(struct client *c, const struct step *step)
+{
+	struct str text = step->text, content;
+
+	if (!unescape(c, step, &text, false, &content))
+		return;
+	buf_addf(&c->said, "BDAT %zu%s\r\n", content.n, str_eq(str_trim(text), S("last")) ? " LAST" : "");
+	say(c, content);
+}
+
+/* `connect [inet | hub | PORT] [from IP]` */
+static void connect_to(struct client *c, const struct step *step)
+{
+	struct str rest = step->text, word = str_word(&rest);
+	struct net_addr to, from;
+	struct err e;
+	uint64_t port = str_eq(word, S("hub")) ? c->play->hub_port : c->play->inet_port;
+	bool has_from = false;
+
+	if (word.n > 0 && chr_is_digit(word.p[0]) && !str_u64(word, 65535, &port))
+		play_fail(c->play, step->line, "no such port");
+	if (str_eq(word, S("from")) || str_eq(str_word(&rest), S("from")))
+		has_from = net_parse_ip(str_trim(rest), 0, &from);
+	stream_close(&c->stream);
+	c->secured = c->ended = false;
+	if (!net_parse_ip(S("127.0.0.1"), (uint16_t)port, &to) ||
+	    stream_connect(&c->stream, &to, has_from ? &from : NULL, &e) != 0)
+		play_fail(c->play, step->line, "connect: %s", e.text);
+}
+
+/* `starttls [cert NAME]`: the handshake; the STARTTLS command is a line of its own before it. */
+static void secure(struct client *c, const struct step *step)
+{
+	struct str rest = step->text, word = str_word(&rest);
+	struct err e;
+
+	tls_ctx_unref(&c->tls);
+	c->tls = play_client_tls(c->play, str_eq(word, S("cert")) ? str_word(&rest) : STR_NONE, &e);
+	if (c->tls == NULL) {
+		play_fail(c->play, step->line, "%s", e.text);
+		return;
+	}
+	stream_discard(&c->stream);
+	tls_connect(&c->stream, c->tls, S("mail.contoso.com"), STR_NONE);
+}
+
+static void say_raw(struct client *c, const struct step *step)
+{
+	struct str text = step->text, bytes;
+
+	if (!unescape(c, step, &text, false, &bytes))
+		return;
+	if (c->raw_cut > 0 && c->raw_cut < bytes.n) {
+		stream_write(&c->stream, str_head(bytes, c->raw_cut));
+		say(c, str_skip(bytes, c->raw_cut));
+		loop_timer_set(&c->piece, PIECE_MS);
+	} else {
+		say(c, bytes);
+	}
+}
+
+static const struct order {
+	struct str word;
+	void (*say)(struct client *c, const struct step *step);
+} orders[] = {
+	{ STR_LIT("connect"), connect_to }, { STR_LIT("starttls"), secure }, { STR_LIT("body"), say_body },
+	{ STR_LIT("bdat"), say_bdat },      { STR_LIT("raw"), say_raw },
+};
+
+static void say_step(struct client *c, const struct step *step)
+{
+	if (step->order.n == 0) {
+		struct buf line;
+		buf_init(&line, SAID_MAX);
+		play_expand(c->play, step->text, &line);
+		say(c, buf_str(&line));
+		say(c, S("\r\n"));
+		buf_fini(&line);
+		return;
+	}
+	for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++)
+		if (str_eq(step->order, orders[i].word)) {
+			orders[i].say(c, step);
+			return;
+		}
+	uint64_t cut;
+	if (str_eq(step->order, S("split")) && str_u64(step->text, SAID_MAX, &cut))
+		c->cut = cut;
+	else if (str_eq(step->order, S("close")))
+		stream_finish(&c->stream);
+	else if (!str_eq(step->order, S("read")) && !str_eq(step->order, S("expect")))
+		play_fail(c->play, step->line, "a client has no order `" STR_FMT "`", STR_ARG(step->order));
+}
+
+/* Says the step under way and, in a pipeline, all that are piped with it. */
+static void say_steps(struct client *c)
+{
+	const struct steps *steps = &c->item->steps;
+	bool piped = steps->v[c->said_to].piped;
+
+	do
+		say_step(c, &steps->v[c->said_to++]);
+	while (piped && c->said_to < steps->n && steps->v[c->said_to].piped);
+	if (c->said.n > 0 && !loop_timer_is_set(&c->piece))
+		send_piece(c);
+}
+
+/* "250-a\r\n250 b" as "250 a / b". */
+static void flatten(const struct reply *r, struct buf *out)
+{
+	struct str rest = r->text, line;
+	const char *between = " ";
+
+	buf_addf(out, "%d", r->code);
+	while (reply_lines(&rest, &line)) {
+		buf_addf(out, "%s" STR_FMT, between, STR_ARG(line));
+		between = " / ";
+	}
+}
+
+static bool reply_met(const struct want *w, struct str got, struct str *why)
+{
+	if (w->pattern.n == 3 && str_starts(got, w->pattern)) { /* a code alone: any text */
+		struct want parts = *w;
+		parts.pattern = STR_NONE;
+		return want_met(&parts, got, why);
+	}
+	return want_met(w, got, why);
+}
+
+/* True when the answer has come and is as wanted. */
+static bool heard(struct client *c, const struct step *step)
+{
+	struct reply r;
+	struct buf got;
+	struct str why;
+	int n = reply_next(stream_in(&c->stream), false, &r);
+
+	if (n == REPLY_MORE) {
+		if (c->ended)
+			play_mismatch(c->play, step->line, "client", step->right, S("the connection was closed"));
+		return false;
+	}
+	buf_init(&got, HEARD_MAX);
+	if (n < 0)
+		buf_addf(&got, "no SMTP reply (error %d): " STR_FMT, n, STR_ARG(stream_in(&c->stream)));
+	else
+		flatten(&r, &got);
+	bool ok = n > 0 && reply_met(&step->want, buf_str(&got), &why);
+	if (ok)
+		stream_consume(&c->stream, (size_t)n);
+	else
+		play_mismatch(c->play, step->line, "client", step->right, buf_str(&got));
+	buf_fini(&got);
+	return ok;
+}
+
+/* Has what the step waits for happened? */
+static bool step_done(struct client *c, const struct step *step)
+{
+	if (str_eq(step->order, S("starttls"))) {
+		if (c->ended)
+			play_fail(c->play, step->line, "the handshake failed: %s", c->stream.err.text);
+		return c->secured;
+	}
+	if (str_eq(step->order, S("expect"))) { /* expect closed */
+		if (stream_in(&c->stream).n > 0)
+			play_mismatch(c->play, step->line, "client", S("the connection closed"), stream_in(&c->stream));
+		return c->ended;
+	}
+	return !step->answered || heard(c, step);
+}
+
+static void run(struct client *c)
+{
+	while (!c->over && !c->play->over) {
+		if (c->at == c->item->steps.n) {
+			finish(c);
+			return;
+		}
+		if (c->said_to == c->at)
+			say_steps(c);
+		if (c->said.n > 0 || c->play->over || !step_done(c, now(c)))
+			return;
+		c->at++;
+	}
+}
+
+static void on_event(struct stream *s, enum stream_event event)
+{
+	struct client *c = container_of(s, struct client, stream);
+
+	if (event == STREAM_SECURED)
+		c->secured = true;
+	if (event == STREAM_EOF || event == STREAM_FAILED)
+		c->ended = true;
+	run(c);
+}
+
+static size_t longest_raw(struct play *p, const struct item *item)
+{
+	size_t longest = 0;
+
+	for (size_t i = 0; i < item->steps.n; i++) {
+		struct str text = item->steps.v[i].text, inside, bytes;
+		if (str_eq(item->steps.v[i].order, S("raw")) && script_quoted(&text, &inside) &&
+		    script_unescape(&p->script, inside, false, &bytes) && bytes.n > longest)
+			longest = bytes.n;
+	}
+	return longest;
+}
+
+unsigned client_rounds(struct play *p, const struct item *item)
+{
+	size_t longest = str_eq(item->options, S("split each")) ? longest_raw(p, item) : 0;
+
+	return longest > 2 ? (unsigned)longest - 1 : 1;
+}
+
+static void on_first(struct loop_timer *t)
+{
+	struct client *c = container_of(t, struct client, piece);
+
+	t->fn = on_piece;
+	run(c);
+}
+
+struct client *client_new(struct play *p, const struct item *item, unsigned round)
+{
+	struct client *c = calloc(1, sizeof *c);
+
+	must(c != NULL);
+	c->play = p;
+	c->item = item;
+	c->raw_cut = str_eq(item->options, S("split each")) ? round + 1 : 0;
+	buf_init(&c->said, SAID_MAX);
+	stream_init(&c->stream, p->loop, on_event);
+	loop_timer_init(p->loop, &c->piece, on_first);
+	loop_timer_set(&c->piece, 0);
+	return c;
+}
+
+bool client_is_done(const struct client *c)
+{
+	return c->over;
+}
+
+void client_free(struct client **cp)
+{
+	struct client *c = *cp;
+
+	if (c == NULL)
+		return;
+	finish(c);
+	tls_ctx_unref(&c->tls);
+	buf_fini(&c->said);
+	loop_free_later(c->play->loop, c);
+	*cp = NULL;
+}

@@ -1,0 +1,561 @@
+/* tests/play/play.c: the list of items: what is done next, and when it is done.
+ *
+ * An item is begun once and asked on every tick whether it is over; a tick also lets sinks take connections and notices
+ * a gateway that died.  Everything polled has the scenario's time limit, so an expectation that never comes true ends
+ * as a failure that names it. */
+#include "tests/play/play.h"
+
+#include "base/must.h"
+#include "base/op.h"
+#include "base/time.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LOG_TAIL = 4000, SCRIPT_MAX = 1 << 20, FAILURE_MAX = 64 * 1024, PATH_ROOM = 512, GOT_SHOWN = 1500 };
+
+/* ---- failing ---- */
+
+static void end(struct play *p)
+{
+	p->over = true;
+	loop_stop(p->loop);
+}
+
+void play_fail(struct play *p, int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->over)
+		return;
+	if (line == 0 && p->at < p->script.n)
+		line = p->script.items[p->at].line;
+	buf_addf(&p->failure, "%s:%d: ", p->file, line);
+	va_start(ap, fmt);
+	buf_vaddf(&p->failure, fmt, ap);
+	va_end(ap);
+	buf_addc(&p->failure, '\n');
+	end(p);
+}
+
+/* Bytes for a person, the first `max` of them: control bytes and 8-bit as \xNN, line ends kept. */
+static void put_visible(struct buf *b, struct str s, size_t max)
+{
+	for (size_t i = 0; i < s.n && i < max; i++) {
+		char c = s.p[i];
+		if (c == '\r')
+			buf_add(b, S("\\r"));
+		else if (c != '\n' && (chr_is_ctl(c) || chr_is_8bit(c)))
+			buf_addf(b, "\\x%02x", (unsigned char)c);
+		else
+			buf_addc(b, c);
+	}
+}
+
+void play_mismatch(struct play *p, int line, const char *who, struct str wanted, struct str got)
+{
+	struct buf text;
+
+	buf_init(&text, FAILURE_MAX);
+	put_visible(&text, got, GOT_SHOWN);
+	play_fail(p, line, "%s\n    wanted  " STR_FMT "\n    got     " STR_FMT, who, STR_ARG(wanted),
+		  STR_ARG(buf_str(&text)));
+	buf_fini(&text);
+}
+
+/* ---- files and names ---- */
+
+const char *play_path(struct play *p, const char *name)
+{
+	size_t n = strlen(p->dir) + strlen(name) + 2;
+	char *path = arena_alloc(&p->script.memory, n);
+
+	must(path != NULL);
+	snprintf(path, n, "%s/%s", p->dir, name);
+	return path;
+}
+
+static bool read_file(const char *path, struct buf *out, size_t max)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *room = fd < 0 ? NULL : buf_reserve(out, max);
+	ssize_t n = room == NULL ? -1 : read(fd, room, max);
+
+	if (fd >= 0)
+		close(fd);
+	if (n > 0)
+		buf_commit(out, (size_t)n);
+	return n >= 0;
+}
+
+bool play_write_file(struct play *p, const char *path, struct str text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	bool ok = fd >= 0 && write(fd, text.p, text.n) == (ssize_t)text.n;
+
+	if (fd >= 0)
+		close(fd);
+	if (!ok)
+		play_fail(p, 0, "cannot write %s", path);
+	return ok;
+}
+
+static uint16_t port_of(struct play *p, struct str name)
+{
+	for (size_t i = 0; i < p->sink_n; i++)
+		if (str_eq(sink_name(p->sinks[i]), name))
+			return sink_port(p->sinks[i]);
+	return p->closed_port; /* a side this scenario does not have: connection refused */
+}
+
+void play_expand(struct play *p, struct str text, struct buf *out)
+{
+	while (text.n > 0) {
+		ssize_t at = str_chr(text, '$');
+		buf_add(out, at < 0 ? text : str_head(text, (size_t)at));
+		text = at < 0 ? STR_NONE : str_skip(text, (size_t)at + 1);
+		if (at < 0)
+			return;
+		size_t n = 0;
+		while (n < text.n && (chr_is_alnum(text.p[n]) || text.p[n] == '.' || text.p[n] == '-'))
+			n++;
+		struct str name = str_head(text, n);
+		if (str_eq(name, S("PORT")))
+			buf_addu(out, p->inet_port);
+		else if (str_eq(name, S("HUB")))
+			buf_addu(out, p->hub_port);
+		else if (str_eq(name, S("DIR")))
+			buf_add(out, str_c(p->dir));
+		else if (str_eq(name, S("CERTS")))
+			buf_add(out, str_c(p->certs));
+		else if (str_starts(name, S("sink.")))
+			buf_addu(out, port_of(p, str_skip(name, 5)));
+		else {
+			buf_addc(out, '$');
+			n = 0;
+		}
+		text = str_skip(text, n);
+	}
+}
+
+static struct str cert_path(struct play *p, struct str name, const char *end_)
+{
+	struct buf b;
+	struct str path;
+
+	buf_init(&b, PATH_ROOM);
+	buf_addf(&b, "%s/" STR_FMT "%s", p->certs, STR_ARG(name), end_);
+	buf_addc(&b, '\0');
+	bool kept = arena_dup(&p->script.memory, buf_str(&b), &path);
+	must(kept);
+	buf_fini(&b);
+	path.n--;
+	return path;
+}
+
+static const struct conf_tls test_tls = { .min = { "1.2", 3 }, .crl = CRL_OFF, .client_cert_eku = EKU_ANY };
+
+struct tls_ctx *play_client_tls(struct play *p, struct str certificate, struct err *e)
+{
+	struct tls_client_options o = { .ca = cert_path(p, S("ca"), ".pem"), .tls = &test_tls, .allow_expired = true };
+
+	if (certificate.n > 0) {
+		o.certificate = cert_path(p, certificate, ".pem");
+		o.key = cert_path(p, certificate, ".key");
+	}
+	return tls_client_new(&o, e);
+}
+
+struct tls_ctx *play_server_tls(struct play *p, struct str certificate, struct err *e)
+{
+	struct tls_server_options o = { .certificate = cert_path(p, certificate, ".pem"),
+					.key = cert_path(p, certificate, ".key"),
+					.ca = cert_path(p, S("ca"), ".pem"),
+					.tls = &test_tls,
+					.id_context = S("sink"),
+					.allow_expired = true };
+
+	return tls_server_new(&o, e);
+}
+
+/* A port nobody listens on now.  Taken from the kernel, so that scenarios may run side by side. */
+static uint16_t free_port(void)
+{
+	struct net_addr a;
+	socklen_t n = sizeof a;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && net_parse_ip(S("127.0.0.1"), 0, &a) && bind(fd, &a.sa, net_len(&a)) == 0 &&
+		  getsockname(fd, &a.sa, &n) == 0;
+
+	must(ok);
+	close(fd);
+	return net_port(&a);
+}
+
+/* ---- items: each returns true when it is over ---- */
+
+static bool do_client(struct play *p, const struct item *item)
+{
+	if (p->client == NULL)
+		p->client = client_new(p, item, p->round);
+	if (!client_is_done(p->client))
+		return false;
+	client_free(&p->client);
+	if (++p->round < client_rounds(p, item))
+		return false;
+	p->round = 0;
+	return true;
+}
+
+static struct sink *sink_named(struct play *p, struct str name)
+{
+	for (size_t i = 0; i < p->sink_n; i++)
+		if (str_eq(sink_name(p->sinks[i]), name))
+			return p->sinks[i];
+	return NULL;
+}
+
+/* `expect queue = N`, `expect log ...`, `expect SINK got N`, `expect SINK [has|lacks "..."]`.  Polled: what is wanted
+ * may need a moment; what must not be is looked at when the rest has come true. */
+static bool do_expect(struct play *p, const struct item *item)
+{
+	struct str rest = item->text, word = str_word(&rest), why;
+	struct sink *sink = sink_named(p, item->name);
+	uint64_t n;
+
+	if (str_eq(item->name, S("queue"))) {
+		if (!str_eq(word, S("=")) || !str_u64(str_trim(rest), 1000000, &n))
+			play_fail(p, item->line, "expected: expect queue = N");
+		return !p->over && queue_count(p) == (long)n;
+	}
+	if (str_eq(item->name, S("log"))) {
+		struct buf log;
+		buf_init(&log, 16 << 20);
+		bool met = read_file(play_path(p, "log"), &log, 8 << 20) && want_met(&item->want, buf_str(&log), &why);
+		buf_fini(&log);
+		return met;
+	}
+	if (sink == NULL) {
+		play_fail(p, item->line, "no sink " STR_FMT, STR_ARG(item->name));
+		return false;
+	}
+	if (str_eq(word, S("got"))) {
+		if (!str_u64(str_trim(rest), 1000000, &n))
+			play_fail(p, item->line, "expected: expect SINK got N");
+		return sink_messages(sink) == n;
+	}
+	return want_met(&item->want, sink_log(sink), &why);
+}
+
+static bool do_clock(struct play *p, const struct item *item)
+{
+	int64_t ms;
+
+	if (!str_starts(item->text, S("+")) || !time_parse_span(str_skip(item->text, 1), &ms))
+		play_fail(p, item->line, "expected: clock +61s");
+	else
+		*p->clock_ms += ms;
+	return true;
+}
+
+static bool do_tombolo(struct play *p, const struct item *item)
+{
+	struct buf output;
+	struct str wanted = item->right, why;
+	struct want want = item->want;
+	uint64_t code = 0;
+	int status;
+
+	if (p->command == 0 && !command_start(p, item->text))
+		return false;
+	buf_init(&output, 4 << 20);
+	bool done = command_done(p, &status, &output);
+	if (done && want.pattern.p != NULL && str_starts(want.pattern, S("exit "))) {
+		if (!str_u64(str_trim(str_skip(want.pattern, 5)), 255, &code))
+			play_fail(p, item->line, "expected: => exit N");
+		want.pattern = STR_NONE;
+	}
+	if (done && (!WIFEXITED(status) || WEXITSTATUS(status) != (int)code)) {
+		buf_addf(&output, "(exit %d)", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+		play_mismatch(p, item->line, "tombolo", code == 0 ? S("exit 0") : wanted, buf_str(&output));
+	} else if (done && !want_met(&want, buf_str(&output), &why)) {
+		play_mismatch(p, item->line, "tombolo", wanted, buf_str(&output));
+	}
+	buf_fini(&output);
+	return done;
+}
+
+static bool do_recipients(struct play *p, const struct item *item)
+{
+	if (p->command == 0) {
+		struct buf b;
+		char words[PATH_ROOM];
+		buf_init(&b, SCRIPT_MAX);
+		play_expand(p, item->text, &b);
+		const char *path = play_path(p, "recipients.csv");
+		/* lines stand indented in the scenario */
+		struct buf csv;
+		buf_init(&csv, SCRIPT_MAX);
+		for (struct str rest = buf_str(&b), line; rest.n > 0;) {
+			str_cut(rest, '\n', &line, &rest);
+			if (str_trim(line).n > 0)
+				buf_addf(&csv, STR_FMT "\n", STR_ARG(str_trim(line)));
+		}
+		play_write_file(p, path, buf_str(&csv));
+		buf_fini(&b);
+		buf_fini(&csv);
+		snprintf(words, sizeof words, "recipients import %s", path);
+		if (p->over || !command_start(p, str_c(words)))
+			return false;
+	}
+	struct item import = *item;
+	import.want = (struct want){ 0 };
+	import.right = STR_NONE;
+	return do_tombolo(p, &import);
+}
+
+static bool do_reload(struct play *p)
+{
+	if (!p->begun) {
+		settings_write(p, play_path(p, "tombolo.conf"));
+		p->daemon_ready = false;
+		daemon_signal(p, SIGHUP);
+	}
+	return daemon_poll(p);
+}
+
+/* restart, kill (and start again), stop, start: settled -> ending -> starting -> settled. */
+static bool do_daemon(struct play *p, const struct item *item)
+{
+	bool kills = str_eq(item->name, S("kill")), stops = str_eq(item->name, S("stop"));
+
+	if (str_eq(item->name, S("reload")))
+		return do_reload(p);
+	switch (p->daemon_phase) {
+	case DAEMON_SETTLED:
+		daemon_signal(p, kills ? SIGKILL : SIGTERM); /* harmless before `start`: there is none */
+		p->daemon_phase = DAEMON_ENDING;
+		return false;
+	case DAEMON_ENDING:
+		if (!daemon_gone(p, item->line, kills))
+			return false;
+		p->daemon_stays_down = stops;
+		p->daemon_phase = stops ? DAEMON_SETTLED : DAEMON_STARTING;
+		if (!stops)
+			daemon_start(p);
+		return stops;
+	case DAEMON_STARTING:
+		if (!daemon_poll(p))
+			return false;
+		p->daemon_phase = DAEMON_SETTLED;
+	}
+	return true;
+}
+
+static bool do_item(struct play *p, const struct item *item)
+{
+	switch (item->kind) {
+	case ITEM_CONFIG:
+		return settings_add(p, item->text, item->line);
+	case ITEM_FILE: {
+		struct buf b;
+		buf_init(&b, SCRIPT_MAX);
+		play_expand(p, item->text, &b);
+		char name[PATH_ROOM];
+		snprintf(name, sizeof name, STR_FMT, STR_ARG(item->name));
+		play_write_file(p, play_path(p, name), buf_str(&b));
+		buf_fini(&b);
+		return true;
+	}
+	case ITEM_SINK:
+		return true; /* opened before all else: the configuration needs its port */
+	case ITEM_CLIENT:
+		return do_client(p, item);
+	case ITEM_EXPECT:
+		return do_expect(p, item);
+	case ITEM_CLOCK:
+		return do_clock(p, item);
+	case ITEM_TOMBOLO:
+		return do_tombolo(p, item);
+	case ITEM_RECIPIENTS:
+		return do_recipients(p, item);
+	case ITEM_DAEMON:
+		return do_daemon(p, item);
+	}
+	return true;
+}
+
+/* Brings the gateway up before the first item that needs it. */
+static bool daemon_is_up(struct play *p, const struct item *item)
+{
+	if (item->kind == ITEM_CONFIG || item->kind == ITEM_FILE || item->kind == ITEM_SINK || p->daemon_stays_down)
+		return true;
+	if (item->kind == ITEM_DAEMON && (p->daemon_phase != DAEMON_SETTLED || p->daemon != 0))
+		return true;
+	if (p->daemon == 0 && !daemon_start(p))
+		return false;
+	return daemon_poll(p);
+}
+
+/* The last word: all scripted sinks heard everything, the gateway ends when asked to, and well. */
+static bool wind_up(struct play *p)
+{
+	for (size_t i = 0; i < p->sink_n; i++)
+		if (!sink_is_done(p->sinks[i]))
+			return false;
+	if (!p->begun)
+		daemon_signal(p, SIGTERM);
+	p->begun = true;
+	return daemon_gone(p, 0, false);
+}
+
+static void step_on(struct play *p)
+{
+	while (!p->over && p->at < p->script.n) {
+		const struct item *item = &p->script.items[p->at];
+		if (!daemon_is_up(p, item))
+			return;
+		bool done = do_item(p, item);
+		p->begun = !done;
+		if (!done)
+			return;
+		p->at++;
+	}
+	if (!p->over && wind_up(p))
+		end(p);
+}
+
+static void on_tick(struct loop_timer *t)
+{
+	struct play *p = container_of(t, struct play, tick);
+
+	for (size_t i = 0; i < p->sink_n && !p->over; i++)
+		sink_wake(p->sinks[i]);
+	if (!p->over)
+		step_on(p);
+	if (!p->over)
+		loop_timer_set(t, TICK_MS);
+}
+
+static void on_limit(struct loop_timer *t)
+{
+	struct play *p = container_of(t, struct play, limit);
+
+	if (p->client != NULL)
+		play_fail(p, client_line(p->client), "nothing happened here within %d s", SCENARIO_MS / 1000);
+	if (p->at < p->script.n) {
+		struct sink *sink = sink_named(p, p->script.items[p->at].name);
+		struct buf got;
+		buf_init(&got, FAILURE_MAX);
+		if (sink != NULL && p->script.items[p->at].kind == ITEM_EXPECT)
+			buf_addf(&got, "%zu messages:\n" STR_FMT, sink_messages(sink), STR_ARG(sink_log(sink)));
+		else if (p->script.items[p->at].kind == ITEM_EXPECT && str_eq(p->script.items[p->at].name, S("queue")))
+			buf_addf(&got, "%ld", queue_count(p));
+		play_mismatch(p, p->script.items[p->at].line, "this did not come true in time",
+			      p->script.items[p->at].text, buf_str(&got));
+	}
+	for (size_t i = 0; i < p->sink_n; i++)
+		if (!sink_is_done(p->sinks[i]))
+			play_fail(p, sink_line(p->sinks[i]), "sink " STR_FMT ": this never came",
+				  STR_ARG(sink_name(p->sinks[i])));
+	play_fail(p, 0, "the gateway did not end within %d s", SCENARIO_MS / 1000);
+}
+
+/* ---- one file ---- */
+
+static void put_tail(struct play *p, const char *name)
+{
+	struct buf b;
+
+	buf_init(&b, 16 << 20);
+	if (read_file(play_path(p, name), &b, 8 << 20) && b.n > 0) {
+		struct str all = buf_str(&b);
+		buf_addf(&p->failure, "  -- end of %s --\n", name);
+		put_visible(&p->failure, str_skip(all, all.n > LOG_TAIL ? all.n - LOG_TAIL : 0), LOG_TAIL);
+	}
+	buf_fini(&b);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static void clean_up(struct play *p)
+{
+	int status;
+
+	if (p->daemon != 0) {
+		kill(p->daemon, SIGKILL);
+		waitpid(p->daemon, &status, 0);
+	}
+	if (p->command != 0) {
+		kill(p->command, SIGKILL);
+		waitpid(p->command, &status, 0);
+	}
+	if (p->failure.n > 0) {
+		put_tail(p, "output");
+		put_tail(p, "log");
+	}
+	client_free(&p->client);
+	for (size_t i = 0; i < p->sink_n; i++)
+		sink_free(&p->sinks[i]);
+	loop_timer_stop(&p->tick);
+	loop_timer_stop(&p->limit);
+	settings_free(&p->settings);
+	if (getenv("TOMBOLO_PLAY_KEEP") == NULL)
+		nftw(p->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	loop_free(&p->loop);
+	script_fini(&p->script);
+}
+
+static void open_sinks(struct play *p)
+{
+	for (size_t i = 0; i < p->script.n && !p->over; i++)
+		if (p->script.items[i].kind == ITEM_SINK) {
+			must(p->sink_n < PLAY_SINKS_MAX);
+			p->sinks[p->sink_n++] = sink_new(p, &p->script.items[i]);
+		}
+}
+
+bool play_scenario(const char *file, const char *build, const char *certs, struct buf *failure)
+{
+	struct play p = { .file = file, .build = build, .certs = certs };
+	struct buf text;
+	struct err e;
+
+	buf_init(&p.failure, FAILURE_MAX);
+	buf_init(&text, SCRIPT_MAX + 1);
+	snprintf(p.dir, sizeof p.dir, "%s/tombolo-play.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+	bool up = mkdtemp(p.dir) != NULL && (p.loop = loop_new(&e)) != NULL;
+	must(up);
+	if (!read_file(file, &text, SCRIPT_MAX))
+		buf_addf(&p.failure, "%s: cannot be read\n", file);
+	else if (script_parse(&p.script, buf_str(&text), &e) != 0)
+		buf_addf(&p.failure, "%s:%s\n", file, e.text);
+	if (p.failure.n == 0) {
+		p.inet_port = free_port();
+		p.hub_port = free_port();
+		p.closed_port = free_port();
+		settings_new(&p);
+		play_write_file(&p, play_path(&p, "hosts"), STR_NONE);
+		open_sinks(&p);
+		loop_timer_init(p.loop, &p.tick, on_tick);
+		loop_timer_init(p.loop, &p.limit, on_limit);
+		loop_timer_set(&p.tick, 0);
+		loop_timer_set(&p.limit, SCENARIO_MS);
+		if (!p.over)
+			loop_run(p.loop);
+		clean_up(&p);
+	}
+	buf_add(failure, buf_str(&p.failure));
+	bool passed = p.failure.n == 0;
+	buf_fini(&p.failure);
+	buf_fini(&text);
+	return passed;
+}

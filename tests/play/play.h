@@ -1,0 +1,97 @@
+/* tests/play/play.h: one scenario while it runs.
+ *
+ *   play_scenario: script -> generated configuration -> gateway process -> items one after the other -> verdict
+ *
+ * All actors (the client at work, every sink, the list of items) live on one loop; each has a cursor into its steps and
+ * a run function that goes on as far as it can and is called again by the next event.  The first thing that is not as
+ * wanted ends the scenario.  Real sockets on loopback; the gateway's clock is moved by the `clock` item only. */
+#ifndef TESTS_PLAY_PLAY_H
+#define TESTS_PLAY_PLAY_H
+
+#include "tests/play/script.h"
+
+#include "base/buf.h"
+#include "base/loop.h"
+#include "base/net.h"
+#include "tls/tls.h"
+
+enum { SCENARIO_MS = 20000, TICK_MS = 4, PLAY_SINKS_MAX = 16 };
+
+struct client;
+struct sink;
+struct settings;
+
+struct play {
+	const char *file, *build, *certs;
+	struct script script;
+	struct loop *loop;
+	struct loop_timer tick, limit;
+	char dir[200];
+	uint16_t inet_port, hub_port, closed_port;
+	struct settings *settings;
+	struct sink *sinks[PLAY_SINKS_MAX];
+	size_t sink_n;
+	struct client *client; /* at work, or NULL */
+	size_t at;             /* the item under way */
+	bool begun;            /* the item has been started and is being waited for */
+	unsigned round;        /* of a client that is played again and again (split each) */
+	pid_t daemon, command; /* processes of ours, 0 = none */
+	bool daemon_ready;
+	bool daemon_stays_down; /* after `stop`, until `start` */
+	enum { DAEMON_SETTLED, DAEMON_ENDING, DAEMON_STARTING } daemon_phase;
+	int64_t *clock_ms; /* how far the gateway's clock is ahead (mapped file) */
+	struct buf failure;
+	bool over;
+};
+
+/* The verdict on one file.  `failure` receives what went wrong, several lines; true = as wanted. */
+bool play_scenario(const char *file, const char *build, const char *certs, struct buf *failure);
+
+/* Ends the scenario: "FILE:LINE: ..." ; only the first failure counts. */
+void play_fail(struct play *p, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void play_mismatch(struct play *p, int line, const char *who, struct str wanted, struct str got);
+/* $PORT, $HUB, $DIR, $CERTS and $sink.NAME in `text` replaced, appended to `out`. */
+void play_expand(struct play *p, struct str text, struct buf *out);
+/* DIR/name, in memory of the scenario. */
+const char *play_path(struct play *p, const char *name);
+/* A context of ours with certificate NAME of the demo set (empty: none); owned by the caller. */
+struct tls_ctx *play_client_tls(struct play *p, struct str certificate, struct err *e);
+struct tls_ctx *play_server_tls(struct play *p, struct str certificate, struct err *e);
+bool play_write_file(struct play *p, const char *path, struct str text);
+
+/* ---- settings.c: the gateway's configuration ---- */
+struct settings *settings_new(struct play *p);
+void settings_free(struct settings **s);
+/* Adds what a `config` block says over what is there.  False after play_fail. */
+bool settings_add(struct play *p, struct str text, int line);
+bool settings_write(struct play *p, const char *path);
+
+/* ---- daemon.c: processes ---- */
+bool daemon_start(struct play *p);
+bool daemon_poll(struct play *p); /* true when it is ready; notices that it died */
+void daemon_signal(struct play *p, int sig);
+bool daemon_gone(struct play *p, int line, bool killed); /* true once it has ended, as it should */
+bool command_start(struct play *p, struct str words);
+bool command_done(struct play *p, int *status, struct buf *output);
+long queue_count(struct play *p); /* recipients in the queue, or -1 when the daemon did not answer yet */
+
+/* ---- client.c ---- */
+struct client *client_new(struct play *p, const struct item *item, unsigned round);
+bool client_is_done(const struct client *c);
+int client_line(const struct client *c);
+unsigned client_rounds(struct play *p, const struct item *item);
+void client_free(struct client **c);
+
+/* ---- sink.c ---- */
+struct sink *sink_new(struct play *p, const struct item *item);
+struct str sink_name(const struct sink *s);
+uint16_t sink_port(const struct sink *s);
+bool sink_is_done(const struct sink *s);
+int sink_line(const struct sink *s);
+/* What an `auto` sink got: for each message "from=<> rcpts=<a>,<b> tls=TLSv1.3 cert=NAME\n" and its content. */
+struct str sink_log(const struct sink *s);
+size_t sink_messages(const struct sink *s);
+void sink_wake(struct sink *s); /* from the tick: a connection may wait in the backlog */
+void sink_free(struct sink **s);
+
+#endif
