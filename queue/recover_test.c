@@ -63,7 +63,7 @@ static void find_places(const struct rig *r, struct place *first, struct place *
 {
 	char dir[200], name[24];
 	struct segment_walk w;
-	uint64_t *seqs, prev_end;
+	uint64_t *seqs;
 	size_t n;
 	struct err e;
 
@@ -72,8 +72,6 @@ static void find_places(const struct rig *r, struct place *first, struct place *
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	must(dir_fd >= 0 && segment_list(dir_fd, &seqs, &n, &e) == 0);
 	for (size_t i = 0; i < n; i++) {
-		if (!segment_begun(dir_fd, seqs[i], &prev_end))
-			continue;
 		int fd = segment_open(dir_fd, seqs[i], &e);
 		segment_walk_init(&w, fd, seqs[i], 0, UINT64_MAX);
 		while (segment_walk_next(&w)) {
