@@ -1,13 +1,15 @@
 /* connectors/deliver.c: one lease from routing to settlement.
  *
- *   deliver_lease -> [header read] -> plan -> groups -> pool ... over, over -> [report read, spooled] -> lease_settle
+ *   deliver_lease -> [header read] -> plan -> groups -> pool ... over, over -> [copies spooled] -> [report spooled]
+ *   -> lease_settle
  *
  * A job is one lease.  Its recipients are planned with one routing view, gathered into transactions by hop and address
- * form, and sent through the pool; the job ends when no transaction is open.  Reports are durable before the lease is
- * settled; when one cannot be stored, its recipients wait instead of failing silently. */
+ * form, and sent through the pool; the job ends when no transaction is open.  Reports, and copies for the other side,
+ * are durable before the lease is settled; when one cannot be stored, its recipients wait instead. */
 #include "base/must.h"
 #include "base/time.h"
 #include "connectors/bounce.h"
+#include "connectors/copy.h"
 #include "connectors/plan.h"
 
 #include <stdio.h>
@@ -40,6 +42,9 @@ struct job {
 	struct dsn_rcpt *reports;
 	size_t report_n;
 	struct bounce bounce;
+	struct env_rcpt *copies; /* addresses on the other side of recipients that have a mailbox on both */
+	size_t copy_n;
+	struct copy copy;
 };
 
 struct deliver {
@@ -395,20 +400,24 @@ static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_
 	return o;
 }
 
-/* The report is not stored, so the failure may not be settled: all its recipients wait and are tried again. */
-static void defer_reported(struct job *j, const struct err *e)
+/* What this outcome promised is not stored, so it may not be settled: those recipients wait and are tried again. */
+static void take_back(struct job *j, enum outcome_kind kind, const char *event, const struct err *e)
 {
 	int64_t now_ms = clock_wall_ms();
 
-	log_error(&j->log, "report.failed", kv_c("why", e->text));
-	for (size_t i = 0; i < j->plan_n; i++)
-		if (j->outcomes[i].kind == OUTCOME_FAILED) {
-			j->outcomes[i].kind = OUTCOME_DEFERRED;
-			j->outcomes[i].due_ms =
-				now_ms + sched_delay_ms(conf_of(j), j->plans[i].attempts + 1, j->lease->id);
-			j->outcomes[i].delay_told = j->plans[i].delay_told;
-			j->outcomes[i].text = waiting_text(j, &j->plans[i]);
-		}
+	log_error(&j->log, event, kv_c("why", e->text));
+	for (size_t i = 0; i < j->plan_n; i++) {
+		struct plan *p = &j->plans[i];
+		if (j->outcomes[i].kind != kind || (kind == OUTCOME_DELIVERED && p->copy_to.n == 0))
+			continue;
+		p->rcpt.result = RCPT_DEFERRED;
+		j->outcomes[i] =
+			(struct outcome){ .index = p->index,
+					  .kind = OUTCOME_DEFERRED,
+					  .due_ms = now_ms + sched_delay_ms(conf_of(j), p->attempts + 1, j->lease->id),
+					  .delay_told = p->delay_told,
+					  .text = waiting_text(j, p) };
+	}
 }
 
 static void on_bounce(struct bounce *b, const struct err *e)
@@ -416,7 +425,7 @@ static void on_bounce(struct bounce *b, const struct err *e)
 	struct job *j = container_of(b, struct job, bounce);
 
 	if (e != NULL)
-		defer_reported(j, e);
+		take_back(j, OUTCOME_FAILED, "report.failed", e);
 	settle(j);
 }
 
@@ -435,20 +444,51 @@ static void report(struct job *j, struct str head)
 			 kv_int("recipients", (int64_t)j->report_n));
 		return;
 	}
-	defer_reported(j, &e);
+	take_back(j, OUTCOME_FAILED, "report.failed", &e);
 	settle(j);
+}
+
+static void report_and_settle(struct job *j)
+{
+	if (j->report_n > 0 && conf_of(j)->bounce)
+		fetch_head(j, report);
+	else
+		settle(j);
+}
+
+static void on_copied(struct copy *c, const struct err *e)
+{
+	struct job *j = container_of(c, struct job, copy);
+
+	if (e != NULL)
+		take_back(j, OUTCOME_DELIVERED, "copy.failed", e);
+	report_and_settle(j);
+}
+
+static void add_copy(struct job *j, const struct plan *p)
+{
+	if (j->copies == NULL)
+		j->copies = arena_alloc(&j->arena, j->plan_n * sizeof *j->copies);
+	must(j->copies != NULL); /* job_new left room */
+	j->copies[j->copy_n++] = (struct env_rcpt){ .addr = p->copy_to, .notify = ENV_NOTIFY_NEVER };
+	log_info(&j->log, "copy.spooled", kv_str("to", p->rcpt.env.addr), kv_str("as", p->copy_to));
 }
 
 static void job_end(struct job *j)
 {
 	int64_t now_ms = clock_wall_ms();
+	struct err e = { 0 };
 
-	for (size_t i = 0; i < j->plan_n; i++)
+	for (size_t i = 0; i < j->plan_n; i++) {
 		j->outcomes[i] = decide_outcome(j, &j->plans[i], now_ms);
-	if (j->report_n > 0 && conf_of(j)->bounce)
-		fetch_head(j, report);
-	else
-		settle(j);
+		if (j->outcomes[i].kind == OUTCOME_DELIVERED && j->plans[i].copy_to.n > 0)
+			add_copy(j, &j->plans[i]);
+	}
+	if (j->copy_n > 0 && copy_start(&j->copy, *j->d->o.port, j->lease, j->copies, j->copy_n, on_copied, &e) == 0)
+		return;
+	if (j->copy_n > 0)
+		take_back(j, OUTCOME_DELIVERED, "copy.failed", &e);
+	report_and_settle(j);
 }
 
 /* ---- leases ---- */
@@ -522,6 +562,7 @@ void deliver_free(struct deliver **dp)
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			lease_read_fini(&dl->read);
 		bounce_cancel(&j->bounce);
+		copy_cancel(&j->copy);
 		job_free(j);
 	}
 	outbound_unref(&d->outbound);
