@@ -27,6 +27,9 @@ LDFLAGS := $(filter -f%,$(F.$(V))) -pthread -pie -Wl,-z,relro,-z,now
 # libev statically and before libunbound: it also exports libevent's names, which libunbound would then call
 LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lm
 
+# one short line a file; make VERBOSE=1 shows the commands
+Q    := $(if $(VERBOSE),,@)
+
 .PHONY: all test lint check-asan check-tsan fuzz torture crash perf interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
 
@@ -37,24 +40,31 @@ build/.deps: tests/deps.sh
 
 $(B)/%.o: %.c | deps
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c $< -o $@
+	@echo "  CC $<"
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
 $(LIB): $(OBJ)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar qcs $@ $^
 $(B)/tombolod: $(B)/smtpd/main.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 # the gateway the tests drive: the same objects on a clock that the test moves
 $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(UNIT): %: %.o $(B)/libkit.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $(B)/libkit.a: $(KIT)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar qcs $@ $^
 $(TOOLS): %: %.o $(B)/libkit.a $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 tests-built: deps $(PROGS:%=$(B)/%) $(B)/tombolod-test $(UNIT) $(FUZZ) $(TOOLS)
 test:

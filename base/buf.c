@@ -56,12 +56,13 @@ void buf_commit(struct buf *b, size_t n)
 
 bool buf_add(struct buf *b, struct str s)
 {
-	char *to = buf_reserve(b, s.n);
+	char *to;
 
-	if (to == NULL)
+	if (s.n == 0)
+		return !b->full;
+	if ((to = buf_reserve(b, s.n)) == NULL)
 		return false;
-	if (s.n > 0)
-		memcpy(to, s.p, s.n);
+	memcpy(to, s.p, s.n);
 	b->n += s.n;
 	return true;
 }

@@ -11,6 +11,8 @@ static void test_grow_and_full(void **state)
 	(void)state;
 	buf_init(&b, 1000);
 	assert_null(b.p);
+	assert_true(buf_add(&b, S("")) && buf_add(&b, STR_NONE) && buf_str(&b).n == 0);
+	assert_null(b.p);
 	for (int i = 0; i < 100; i++)
 		assert_true(buf_add(&b, S("0123456789")));
 	assert_int_equal(b.n, 1000);

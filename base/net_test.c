@@ -24,7 +24,7 @@ static void test_addresses(void **state)
 		{ STR_LIT("192.0.2.1:65536"), 0, STR_LIT("") },
 		{ STR_LIT("192.0.2.1:"), 25, STR_LIT("") },
 		{ STR_LIT("192.0.2.1:+1"), 25, STR_LIT("") },
-		{ STR_LIT("[192.0.2.1]:25"), 0, STR_LIT("") },
+		{ STR_LIT("[192.0.2.1]:25"), 0, STR_LIT("192.0.2.1:25") },
 		{ STR_LIT("[::1"), 25, STR_LIT("") },
 		{ STR_LIT("::1]"), 25, STR_LIT("") },
 		{ STR_LIT("[::1]25"), 25, STR_LIT("") },

@@ -5,7 +5,9 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +16,7 @@
 struct store {
 	MDB_env *env;
 	char path[200];
+	uintptr_t map; /* where data.mdb is mapped; 0 = unknown */
 };
 
 struct store_txn {
@@ -40,6 +43,24 @@ static int lmdb_err(struct err *e, int rc, const char *where, const char *path)
 	return err_set(e, code, where, "%s: %s", path, mdb_strerror(rc));
 }
 
+/* LMDB 0.9.24 does not tell where its map is; the kernel does: "7f0123456000-7f0223456000 r--s 0 fe:00 42 FILE". */
+static void find_map(struct store *s)
+{
+	char line[PATH_MAX + 200], file[PATH_MAX], *real = realpath(s->path, NULL);
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	snprintf(file, sizeof file, "%s/data.mdb\n", real == NULL ? "?" : real);
+	while (maps != NULL && s->map == 0 && fgets(line, sizeof line, maps) != NULL) {
+		if (!str_ends(str_c(line), str_c(file)))
+			continue;
+		for (const char *c = line; *c != '-'; c++)
+			s->map = s->map << 4 | (uintptr_t)(chr_is_digit(*c) ? *c - '0' : *c - 'a' + 10);
+	}
+	if (maps != NULL)
+		fclose(maps);
+	free(real);
+}
+
 struct store *store_open(const char *path, const struct store_options *o, struct err *e)
 {
 	struct store *s = calloc(1, sizeof *s);
@@ -62,6 +83,7 @@ struct store *store_open(const char *path, const struct store_options *o, struct
 		return NULL;
 	}
 	store_check_readers(s);
+	find_map(s);
 	return s;
 }
 
@@ -123,7 +145,8 @@ void store_trim(struct store *s)
 	MDB_envinfo info;
 
 	mdb_env_info(s->env, &info);
-	madvise(info.me_mapaddr, info.me_mapsize, MADV_DONTNEED);
+	if (s->map != 0)
+		madvise((void *)s->map, info.me_mapsize, MADV_DONTNEED);
 }
 
 static struct store_txn *begin(struct store *s, bool writes, struct err *e)

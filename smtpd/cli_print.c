@@ -160,7 +160,9 @@ static void put_cell(const struct printer *p, const struct column *c, const json
 			print_age(b, p->now_ms - v);
 		return;
 	case COL_IN:
-		if (v <= p->now_ms)
+		if (str_eq(text_at(row, "state"), S("held")))
+			buf_add(b, S("-"));
+		else if (v <= p->now_ms)
 			buf_add(b, S("now"));
 		else
 			print_age(b, v - p->now_ms);
@@ -615,7 +617,7 @@ static void take_exit(struct printer *p, const json_t *line)
 		print_held(p);
 	p->ended = true;
 	p->exit = (int)int_at(line, "exit");
-	snprintf(p->error, sizeof p->error, STR_FMT, STR_ARG(text_at(line, "error")));
+	snprintf(p->error, sizeof p->error, STR_FMT, STR_ARG(text_at(line, p->exit == CALL_OK ? "note" : "error")));
 	if (p->view == PRINT_POSTFIX)
 		end_postfix(p);
 }

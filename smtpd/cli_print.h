@@ -24,7 +24,7 @@ struct printer {
 	int64_t now_ms;
 	bool ended; /* the last line of the answer has been seen */
 	int exit;
-	char error[480];
+	char error[480]; /* or, with exit 0, a note */
 };
 
 void printer_init(struct printer *p, const struct verb *v, enum print_view view, FILE *out, int64_t now_ms);

@@ -190,6 +190,10 @@ enum step run_rcpt(struct session *s, struct str args)
 		session_reply(s, &REPLY(452, 4, 5, 3, "too many recipients, send the rest in another transaction"));
 		return STEP_NEXT;
 	}
+	if (c.to.literal) {
+		session_reply(s, &REPLY(550, 5, 1, 2, "address literals are no destination here"));
+		return STEP_NEXT;
+	}
 	if (!complete_postmaster(s, &c, &room) || !ask_table(s, &c, &v)) {
 		session_reply(s, &REPLY(451, 4, 3, 0, "recipients cannot be looked up now (TABLE-STALE)"));
 		return STEP_NEXT;

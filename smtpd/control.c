@@ -140,7 +140,7 @@ static void send_exit(struct client *k, int code, const char *error)
 
 	row_int(last, "exit", code);
 	if (error[0] != '\0')
-		row_c(last, "error", error);
+		row_c(last, code == CALL_OK ? "note" : "error", error);
 	send_json(k, last);
 }
 

@@ -2,12 +2,11 @@
  *
  * One request a connection: a JSON object on one line, {"cmd": ["queue", "list"], "args": {...}}; the answer is JSON
  * lines, each {"row": {...}} or {"text": "..."} (or {"data": "..."}, a piece of a file), and last
- * {"exit": 0} or {"exit": 1, "error": "..."}.  `tombolo` prints rows as a table, or as they are with --json.
- * Peer credentials decide: root and the daemon's own user may change things, whoever else the socket's group and mode
- * let in may look.  What is not a request is not answered: the connection is closed.
- * Slow work (import, export, mode set, config load) runs on one worker thread, never on a loop.
- * Limits: 64 KiB a request, 10 s for it to arrive, 32 connections; a reader that takes nothing for 60 s is dropped.
- * Threads: lives on one loop. */
+ * {"exit": 0} or {"exit": 1, "error": "..."} (with exit 0 a "note" may stand there).  `tombolo` prints rows as a table,
+ * or as they are with --json. Peer credentials decide: root and the daemon's own user may change things, whoever else
+ * the socket's group and mode let in may look.  What is not a request is not answered: the connection is closed. Slow
+ * work (import, export, mode set, config load) runs on one worker thread, never on a loop. Limits: 64 KiB a request, 10
+ * s for it to arrive, 32 connections; a reader that takes nothing for 60 s is dropped. Threads: lives on one loop. */
 #ifndef SMTPD_CONTROL_H
 #define SMTPD_CONTROL_H
 
@@ -29,7 +28,8 @@ struct control_hooks {
 	struct queue_port *port; /* of the control's own loop */
 	/* Loads and applies a configuration; slow: called on the worker.  0, or -1 with one line an error. */
 	int (*reload)(void *arg, struct buf *problems);
-	/* Sessions of all loops, by counter name; calls back for each.  Called on the control's loop. */
+	/* Sessions of all loops, by counter name; calls back for each; what comes twice under a name is added up.
+	 * Called on the control's loop. */
 	void (*counters)(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to);
 	/* Hop statistics of all loops, gathered; at most max; returns how many it copied.  Called on the control's
 	 * loop. */

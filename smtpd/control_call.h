@@ -113,7 +113,8 @@ void call_row(struct call *c, json_t *row); /* takes the row */
 void call_text(struct call *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void call_lines(struct call *c, struct str text); /* one text line for each line of it */
 
-/* Once, last.  `fmt` may be NULL: no error text.  On the loop the call may be gone after it. */
+/* Once, last.  `fmt` may be NULL: no error text; with CALL_OK it is a note.  On the loop the call may be gone after it.
+ */
 void call_end(struct call *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void call_end_err(struct call *c, int code, const struct err *e);
 

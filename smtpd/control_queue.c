@@ -113,14 +113,10 @@ static void listing_resume(struct call *c)
 
 static void listing_end(struct listing *l, bool cut)
 {
-	struct call *c = l->call;
-
-	if (cut)
-		call_text(c, "More recipients match; --max 0 shows all.");
 	if (l->shown == 0)
-		call_end(c, CALL_NOTHING, "nothing in the queue matches");
+		call_end(l->call, CALL_NOTHING, "nothing in the queue matches");
 	else
-		call_end(c, CALL_OK, NULL);
+		call_end(l->call, CALL_OK, cut ? "more recipients match; --max 0 shows all" : NULL);
 }
 
 /* A page holds whole messages, so it may bring more than was asked for. */

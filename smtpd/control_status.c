@@ -85,9 +85,12 @@ static json_t *mode_part(struct routing *r)
 	return part;
 }
 
+/* Each loop says its own: the sum is shown. */
 static void add_counter(void *to, const char *name, uint64_t value)
 {
-	row_uint(to, name, value);
+	json_int_t sofar = json_integer_value(json_object_get(to, name));
+
+	row_uint(to, name, (uint64_t)sofar + value);
 }
 
 void run_status(struct call *c)
@@ -145,7 +148,8 @@ static void list_receive(struct call *c, const struct conf_receive *r, struct bu
 	add_list(what, "listen", &r->listen);
 	add_list(what, "from", &r->from);
 	add_list(what, "permissions", &r->permissions);
-	connector_row(c, "receive", r->name, true, r->require_tls ? "required" : r->starttls ? "offered" : "off", what);
+	bool can = r->starttls && (r->certificate.n > 0 || c->config->tls.certificate.n > 0);
+	connector_row(c, "receive", r->name, true, r->require_tls ? "required" : can ? "offered" : "off", what);
 }
 
 static void list_inbound(struct call *c, const struct conf_inbound *i, struct buf *what)

@@ -133,6 +133,6 @@ const struct verb control_verbs[] = {
 
 	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL,
 	  "receive, inbound and send connectors" },
-	{ "connector", "hops", 0, VERB_LOOP, run_connector_hops, NULL, "where we connect to, and how it goes" },
+	{ "connector", "hops", 0, VERB_WORKER, run_connector_hops, NULL, "where we connect to, and how it goes" },
 };
 const size_t control_verb_n = sizeof control_verbs / sizeof control_verbs[0];

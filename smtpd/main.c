@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control.h"
+#include "smtpd/hops.h"
 #include "smtpd/notify.h"
 #include "smtpd/server.h"
 
@@ -74,7 +75,7 @@ static int app_reload(void *arg, struct buf *problems)
 	int result = -1;
 
 	pthread_mutex_lock(&app->reload_lock);
-	struct setup *next = setup_load(app->path, problems);
+	struct setup *next = setup_load(app->path, false, problems);
 	if (next == NULL || config_restart_diff(app->setup->config, next->config, problems) > 0)
 		goto out;
 	if (routing_reconfigure(app->shared.routing, next->config, &e) != 0) {
@@ -219,7 +220,8 @@ static const struct config *app_config(void *arg)
 {
 	struct app *app = arg;
 
-	return app->setup->config;
+	return app->workers[0]
+		.server.setup->config; /* the loop's own: a reload may be freeing the application's just now */
 }
 
 static void app_counters(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to)
@@ -229,6 +231,17 @@ static void app_counters(void *arg, void (*each)(void *to, const char *name, uin
 	each(to, "connections_open", gate_count(app->shared.gate));
 	for (size_t i = 0; i < app->worker_n; i++)
 		server_counter_each(&app->workers[i].server, each, to);
+}
+
+/* On the control's worker. */
+static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
+{
+	struct app *app = arg;
+	struct server *servers[LOOPS_MAX];
+
+	for (size_t i = 0; i < app->worker_n; i++)
+		servers[i] = &app->workers[i].server;
+	return hops_gather(servers, app->worker_n, rows, max);
 }
 
 static int listen_all(struct app *app, int fds[], struct err *e)
@@ -363,6 +376,7 @@ static int open_control(struct app *app, struct err *e)
 		.port = app->workers[0].server.port,
 		.reload = app_reload,
 		.counters = app_counters,
+		.hops = app_hops,
 		.started_ms = app->started_ms,
 	};
 
@@ -500,7 +514,7 @@ int main(int argc, char **argv)
 	fault_init();
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
-	app.setup = setup_load(app.path, &problems);
+	app.setup = setup_load(app.path, !check, &problems);
 	fwrite(problems.p, 1, problems.n, stderr);
 	if (check && app.setup != NULL)
 		fprintf(stderr, "%s: ok\n", app.path);

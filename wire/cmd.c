@@ -105,6 +105,7 @@ static bool take_mail_param(size_t param, struct str value, const struct cmd_off
 	struct cmd_mail *m = out;
 	bool good = true;
 
+	must(param < MAIL_PARAM_N);
 	switch ((enum mail_param)param) {
 	case MAIL_SIZE:
 		good = take_size(value, m);
@@ -127,7 +128,7 @@ static bool take_mail_param(size_t param, struct str value, const struct cmd_off
 		good = take_xtext(value, AUTH_MAX, &m->auth);
 		break;
 	case MAIL_PARAM_N:
-		must(!"a parameter");
+		break;
 	}
 	return good || refuse(why, bad_value);
 }

@@ -6,7 +6,7 @@ seconds=${1:-60}
 [ $# -eq 0 ] || shift
 sh tests/deps.sh fuzz
 san=-fsanitize=address,undefined
-flags="-O1 -g $san -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -fno-omit-frame-pointer"
+flags="-O1 -g $san -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -fno-omit-frame-pointer -w"
 make="make -s -j2 --no-print-directory V=fuzz CC=clang"
 libs=$(sed -n 's/^LIBS *:= *//p' Makefile)
 [ $# -gt 0 ] || set -- $(ls tests/fuzz/*_fuzz.c | sed 's,.*/,,; s,_fuzz\.c$,,')
