@@ -17,6 +17,7 @@ struct row {
 	const char *scripts[HOSTS][VISITS][LINES];
 	const char *want; /* one word a message: "sent", "failed:550", "deferred:451" */
 	const char *text; /* in the last message's */
+	const char *tls;  /* default: none */
 };
 
 struct listener {
@@ -111,7 +112,7 @@ static void on_guard(struct loop_timer *t)
 	end_row("time is up");
 }
 
-static struct config *make_config(void)
+static struct config *make_config(const struct row *row)
 {
 	struct buf text, errors;
 	struct config *c;
@@ -121,8 +122,9 @@ static struct config *make_config(void)
 	buf_addf(&text,
 		 "site = onprem\nhostname = \"gw.example\"\ndomain \"contoso.com\" { type = authoritative }\n"
 		 "receive \"in\" { listen = { \"127.0.0.1:1\" } from = { \"0/0\" } permissions = { \"servers\" } }\n"
-		 "send \"out\" { space = { \"*\" } tls = none smarthosts = { \"127.0.0.1:%u\", \"127.0.0.1:%u\" } }\n",
-		 net_port(&now.listeners[0].addr), net_port(&now.listeners[1].addr));
+		 "send \"out\" { space = { \"*\" } tls = %s smarthosts = { \"127.0.0.1:%u\", \"127.0.0.1:%u\" } }\n",
+		 row->tls != NULL ? row->tls : "none", net_port(&now.listeners[0].addr),
+		 net_port(&now.listeners[1].addr));
 	c = config_parse(buf_str(&text), "test", &errors);
 	if (c == NULL)
 		fail_msg("%s", buf_cstr(&errors));
@@ -172,7 +174,7 @@ static void run_row(const struct row *row)
 	arena_init(&arena, 64 * 1024);
 	for (size_t i = 0; i < HOSTS; i++)
 		open_listener(&now.listeners[i], row->scripts[i]);
-	config = make_config();
+	config = make_config(row);
 	outbound = outbound_new(config, NULL);
 	now.pool = pool_new(&(struct pool_options){ .loop = now.loop, .shares = 1 });
 	now.hop = pool_hop(now.pool, outbound, &config->sends[0], HOP_SMARTHOSTS, STR_NONE);
@@ -205,8 +207,10 @@ static void run_row(const struct row *row)
 	arena_fini(&arena);
 }
 
-#define HELLO "> 220 mx", "< EHLO*", "> 250-mx", "> 250 PIPELINING"
-#define TAKEN "< MAIL*", "< RCPT*", "< DATA", ">> 250 ok\r\n250 ok\r\n354 go\r\n", "< x", "< .", "> 250 ok"
+#define HELLO_    "> 220 mx", "< EHLO*", "> 250-mx"
+#define HELLO     HELLO_, "> 250 PIPELINING"
+#define HELLO_TLS HELLO_, "> 250-PIPELINING", "> 250 STARTTLS"
+#define TAKEN     "< MAIL*", "< RCPT*", "< DATA", ">> 250 ok\r\n250 ok\r\n354 go\r\n", "< x", "< .", "> 250 ok"
 
 static const struct row rows[] = {
 	{ .name = "one connection, two messages", .scripts = { { { HELLO, TAKEN, TAKEN } } }, .want = "sent sent" },
@@ -249,6 +253,20 @@ static const struct row rows[] = {
 			   "!" } } },
 	  .want = "deferred:451",
 	  .text = "it may arrive twice" },
+	{ .name = "ST-O2: a handshake that fails, may: once more in clear",
+	  .scripts = { { { HELLO_TLS, "< STARTTLS", "> 220 go", "# 5", "!" }, { HELLO_TLS, TAKEN } } },
+	  .want = "sent",
+	  .tls = "may" },
+	{ .name = "ST-O2: garbage for STARTTLS, may: once more in clear",
+	  .scripts = { { { HELLO_TLS, "< STARTTLS", "> hello" }, { HELLO_TLS, TAKEN } } },
+	  .want = "sent",
+	  .tls = "may" },
+	{ .name = "ST-O2: a handshake that fails, encrypt: next host, then wait",
+	  .scripts = { { { HELLO_TLS, "< STARTTLS", "> 220 go", "# 5", "!" } },
+		       { { HELLO_TLS, "< STARTTLS", "> 220 go", ">> no TLS at all\r\n" } } },
+	  .want = "deferred:451",
+	  .text = "127.0.0.1",
+	  .tls = "encrypt" },
 	{ .name = "BD-O2: BDAT offered and not known: DATA, remembered",
 	  .scripts = { { { "> 220 mx", "< EHLO*", "> 250-mx", "> 250-PIPELINING", "> 250 CHUNKING", "< MAIL*",
 			   "< RCPT*", "< BDAT 3 LAST", "< x", ">> 250 ok\r\n250 ok\r\n502 what\r\n", "< RSET",

@@ -22,6 +22,8 @@ struct row {
 	bool windows; /* content comes through fetch, 5 bytes at a time */
 	bool stuck;   /* ... and only the first one */
 	bool no_chunking, dead;
+	bool hasty;  /* the client waits 20 ms */
+	size_t size; /* content is that many bytes */
 };
 
 struct play {
@@ -35,6 +37,7 @@ struct play {
 };
 
 static struct play play;
+static char big[700 * 1000];
 
 static void finish_play(void)
 {
@@ -112,6 +115,10 @@ static const struct conf_send conf = { .name = STR_LIT("out"),
 				       .final_ms = 1000,
 				       .idle_ms = 1000 };
 
+static const struct conf_send hasty_conf = {
+	.name = STR_LIT("out"), .connect_ms = 20, .command_ms = 20, .data_ms = 20, .final_ms = 20, .idle_ms = 20
+};
+
 static void describe(const struct smtp_txn *t, struct buf *b)
 {
 	static const char *const results[] = { "pending", "sent", "deferred", "failed", "again" };
@@ -130,7 +137,7 @@ static void describe(const struct smtp_txn *t, struct buf *b)
 static void play_row(const struct row *row)
 {
 	struct smtp_client *client = calloc(1, sizeof *client);
-	struct smtp_target target = { .send = &conf,
+	struct smtp_target target = { .send = row->hasty ? &hasty_conf : &conf,
 				      .level = row->level,
 				      .host = S("mx.example"),
 				      .helo = S("gw.example"),
@@ -155,6 +162,11 @@ static void play_row(const struct row *row)
 	if (row->env.from.p == NULL)
 		txn.env.from = S("a@b.example");
 	txn.content = str_c(row->content != NULL ? row->content : "x\r\n");
+	if (row->size > 0) {
+		memset(big, 'x', row->size);
+		memcpy(big + row->size - 2, "\r\n", 2);
+		txn.content = str_n(big, row->size);
+	}
 	txn.size = txn.content.n;
 	if (row->windows)
 		txn.content = STR_NONE;
@@ -338,6 +350,30 @@ static const struct row rows[] = {
 	  .want = "failed:552 | lost",
 	  .dead = true },
 
+	/* time (each command has its own, absolute) */
+	{ .name = "no greeting",
+	  .hasty = true,
+	  .script = { NULL },
+	  .dead = true,
+	  .text = "no answer in time to the connection" },
+	{ .name = "half an answer does not help",
+	  .hasty = true,
+	  .script = { HELLO, ">> 250-mx\r\n250-PIPE" },
+	  .dead = true,
+	  .text = "no answer in time to EHLO" },
+	{ .name = "no answer to RCPT",
+	  .hasty = true,
+	  .script = { PIPE, ENVELOPE, "< DATA", "> 250 ok" },
+	  .want = "pending | lost",
+	  .dead = true,
+	  .text = "no answer in time to RCPT TO" },
+	{ .name = "no answer to the dot",
+	  .hasty = true,
+	  .script = { PIPE, ENVELOPE, "< DATA", "> 250 ok", "> 250 ok", "> 354 go", "< x", "< ." },
+	  .want = "deferred:451 | unknown",
+	  .dead = true,
+	  .text = "it may arrive twice" },
+
 	/* STARTTLS (ST-O) */
 	{ .name = "ST-O1: more behind the answer to STARTTLS",
 	  .level = TLS_MAY,
@@ -394,6 +430,22 @@ static const struct row rows[] = {
 	  .script = { CHUNK, ENVELOPE, "< BDAT 3 LAST", "< x", "> 250 ok", "> 250 ok", "> 421 4.3.2 bye" },
 	  .want = "pending | lost",
 	  .dead = true },
+	{ .name = "BD-O1: three chunks, each waited for without PIPELINING",
+	  .size = 600000,
+	  .script = { HELLO, "> 250-mx", "> 250 CHUNKING", "< MAIL*", "> 250 ok", "< RCPT*", "> 250 ok",
+		      "< BDAT 262144", "# 262144", "> 250 ok", "< BDAT 262144", "# 262144", "> 250 ok",
+		      "< BDAT 75712 LAST", "# 75712", "> 250 ok" },
+	  .want = "sent | ended" },
+	{ .name = "BD-O1: pipelined, answered at the end",
+	  .size = 600000,
+	  .script = { CHUNK, ENVELOPE, "< BDAT 262144", "# 262144", "< BDAT 262144", "# 262144", "< BDAT 75712 LAST",
+		      "# 75712", "> 250 ok", "> 250 ok", "> 250 ok", "> 250 ok", "> 250 ok" },
+	  .want = "sent | ended" },
+	{ .name = "BD-O1: a chunk in the middle refused: no more content",
+	  .size = 600000,
+	  .script = { HELLO, "> 250-mx", "> 250 CHUNKING", "< MAIL*", "> 250 ok", "< RCPT*", "> 250 ok",
+		      "< BDAT 262144", "# 262144", "> 452 4.3.1 full" },
+	  .want = "deferred:452 | ended" },
 	{ .name = "BD-O2: offered and not known",
 	  .script = { CHUNK, ENVELOPE, "< BDAT 3 LAST", "< x", "> 250 ok", "> 250 ok", "> 502 what" },
 	  .want = "pending | no-bdat" },

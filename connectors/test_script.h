@@ -13,6 +13,7 @@ struct script {
 	const char *const *at;           /* next line; *at == NULL: all done */
 	const char *broken;              /* the line that was not met */
 	char heard[200];                 /* instead */
+	uint64_t left;                   /* of the "#" line in progress */
 	void (*moved)(struct script *s); /* after each step forward, and when broken */
 };
 
@@ -46,15 +47,18 @@ static inline bool script_hear(struct script *s, struct str want)
 	return true;
 }
 
+/* One "#" line; the count may be more than a stream holds at once. */
 static inline bool script_take(struct script *s, struct str count)
 {
-	uint64_t n = 0;
+	size_t have = stream_in(&s->stream).n;
 
-	must(str_u64(count, 1 << 20, &n));
-	if (stream_in(&s->stream).n < n)
-		return false;
-	stream_consume(&s->stream, n);
-	return true;
+	if (s->left == 0)
+		must(str_u64(count, 1 << 30, &s->left));
+	if (have > s->left)
+		have = (size_t)s->left;
+	stream_consume(&s->stream, have);
+	s->left -= have;
+	return s->left == 0;
 }
 
 static inline void script_run(struct script *s)
@@ -93,6 +97,7 @@ static inline void script_start(struct script *s, struct loop *l, int fd, const 
 {
 	s->at = lines;
 	s->broken = NULL;
+	s->left = 0;
 	s->moved = moved;
 	stream_init(&s->stream, l, script_on_event);
 	stream_attach(&s->stream, fd, peer);
