@@ -523,6 +523,18 @@ static void open_sinks(struct play *p)
 		}
 }
 
+/* What a scenario begins with stands in any order: its configuration holds from the start. */
+static void load_first_settings(struct play *p)
+{
+	for (size_t i = 0; i < p->script.n && !p->over; i++) {
+		const struct item *item = &p->script.items[i];
+		if (item->kind == ITEM_CONFIG)
+			settings_add(p, item->text, item->line);
+		else if (item->kind != ITEM_RECIPIENTS && item->kind != ITEM_SINK && item->kind != ITEM_FILE)
+			return;
+	}
+}
+
 bool play_scenario(const char *file, const char *build, const char *certs, struct buf *failure)
 {
 	struct play p = { .file = file, .build = build, .certs = certs };
@@ -545,6 +557,7 @@ bool play_scenario(const char *file, const char *build, const char *certs, struc
 		settings_new(&p);
 		play_write_file(&p, play_path(&p, "hosts"), STR_NONE);
 		open_sinks(&p);
+		load_first_settings(&p);
 		loop_timer_init(p.loop, &p.tick, on_tick);
 		loop_timer_init(p.loop, &p.limit, on_limit);
 		loop_timer_set(&p.tick, 0);
