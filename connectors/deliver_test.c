@@ -165,7 +165,7 @@ static struct config *make_config(const char *sends)
 		 "site = onprem\nhostname = \"gw.contoso.com\"\n"
 		 "domain \"contoso.com\" { type = authoritative routing_domain = \"contoso.mail.cloud.example\" }\n"
 		 "recipients { path = \"%s/recipients\" }\n"
-		 "queue { path = \"%s/queue\" segment_size = 1M segment_message_max = 64K }\n"
+		 "queue { path = \"%s/queue\" segment_size = 1M segment_message_max = 64K settle_window = 1ms }\n"
 		 "tls { ca = \"%s/certs/ca.pem\" }\n"
 		 "receive \"in\" { listen = { \"127.0.0.1:1\" } from = { \"0/0\" } permissions = { \"servers\" } }\n",
 		 site.dir, site.dir, root);
