@@ -281,12 +281,23 @@ static bool make_room(struct pool *p)
 	return false;
 }
 
+/* A connection that ended in this turn stays in the list until its report has run. */
+static struct smtp_client *first_idle(struct hop *h)
+{
+	struct smtp_client *c;
+
+	TAILQ_FOREACH (c, &h->idle, link)
+		if (c->phase == CLIENT_IDLE)
+			return c;
+	return NULL;
+}
+
 static void give_work(struct hop *h)
 {
 	struct smtp_client *c;
 	struct smtp_txn *t;
 
-	while ((c = TAILQ_FIRST(&h->idle)) != NULL && (t = TAILQ_FIRST(&h->waiting)) != NULL) {
+	while ((c = first_idle(h)) != NULL && (t = TAILQ_FIRST(&h->waiting)) != NULL) {
 		TAILQ_REMOVE(&h->idle, c, link);
 		h->idle_n--;
 		c->is_idle = false;
