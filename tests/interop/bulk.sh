@@ -11,7 +11,7 @@ SEED=${3:-$(date +%s)}
 PEOPLE=6000
 HERE=$(cd "$(dirname "$0")" && pwd)
 . "$HERE/lib.sh"
-trap 'stop_all; rm -rf "$W"' EXIT
+trap 'stop_all; [ -n "${KEEP:-}" ] || rm -rf "$W"' EXIT
 trap 'exit 130' INT TERM
 certs
 
