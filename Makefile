@@ -43,7 +43,7 @@ $(B)/%.o: %.c | deps
 	@echo "  CC $<"
 	$(Q)$(CC) $(CFLAGS) -c $< -o $@
 $(LIB): $(OBJ)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar qcs $@ $^
 $(B)/tombolod: $(B)/smtpd/main.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -54,11 +54,11 @@ $(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
 $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
-$(UNIT): %: %.o $(LIB)
+$(UNIT): %: %.o $(B)/libkit.a $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 $(B)/libkit.a: $(KIT)
-	@rm -f $@ && ar rcs $@ $^
+	@rm -f $@ && ar qcs $@ $^
 $(TOOLS): %: %.o $(B)/libkit.a $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -35,6 +35,7 @@ void fault_init(void)
 	str_cut(rest, ':', &at, &armed.action);
 	if (!str_u64(at, UINT64_MAX, &armed.at))
 		armed.at = 1;
+	armed.passes = 0;
 	fault_armed = armed.list_fd >= 0 || armed.point.n > 0;
 }
 

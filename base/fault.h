@@ -18,6 +18,6 @@ static inline bool fault(const char *point)
 	return fault_armed && fault_pass(point);
 }
 
-void fault_init(void); /* reads the environment; call once from main */
+void fault_init(void); /* reads the environment; from main, or from a test that changed it */
 
 #endif

@@ -430,7 +430,7 @@ void stream_deadline(struct stream *s, int64_t in_ms)
 
 void stream_secure(struct stream *s, const struct stream_ops *ops, void *under, bool we_start)
 {
-	must(s->fd >= 0 && s->in_n == 0 && stream_unsent(s) == 0 && !s->eof && ops->handshake != NULL);
+	must(s->fd >= 0 && s->in_n == 0 && stream_unsent(s) == 0 && ops->handshake != NULL);
 	s->ops = ops;
 	s->under = under;
 	s->handshaking = true;

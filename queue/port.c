@@ -23,7 +23,7 @@ struct parcel *parcel_new(struct queue *q)
 	must(p != NULL);
 	p->queue = q;
 	p->spool.big_fd = -1;
-	buf_init(&p->bytes, q->segment_bytes);
+	buf_init(&p->bytes, q->segment_bytes + 2 * RECORD_BLOCK); /* a record, or blocks of a big file */
 	buf_init(&p->outcomes, q->segment_bytes);
 	buf_init(&p->texts, q->segment_bytes);
 	buf_reserve(&p->bytes, PARCEL_FIRST);

@@ -454,7 +454,7 @@ bool segment_walk_next(struct segment_walk *w)
 	if (w->at + RECORD_HEAD + payload_n > (uint64_t)st.st_size)
 		return false;
 	buf_reset(&w->bytes);
-	char *to = buf_reserve(&w->bytes, payload_n);
+	char *to = buf_reserve(&w->bytes, payload_n + 1); /* + 1: never nothing */
 	must(to != NULL);
 	w->sound = read_exact(w->fd, to, payload_n, w->at + RECORD_HEAD);
 	buf_commit(&w->bytes, payload_n);

@@ -16,6 +16,7 @@
 #include "base/must.h"
 #include "base/time.h"
 
+#include <stdatomic.h>
 #include <unbound.h>
 #include <unistd.h>
 
@@ -70,6 +71,8 @@ struct resolver {
 };
 
 struct dns {
+	_Atomic unsigned refs; /* one of the owner, one of each request: some may still be on their way at the close */
+	bool closed;           /* home loop only */
 	struct loop *home;
 	struct hosts hosts;
 	struct resolver strict, plain; /* with and without validation */
@@ -221,6 +224,7 @@ struct dns *dns_open(struct loop *home, const struct conf_list *resolvers, struc
 	bool validate = access(root_key_file, R_OK) == 0;
 
 	must(d != NULL);
+	atomic_init(&d->refs, 1);
 	d->home = home;
 	loop_timer_init(home, &d->probe_timer, on_probe_wait);
 	d->seed = (uint64_t)clock_wall_ms() ^ (uint64_t)(uintptr_t)d;
@@ -238,6 +242,18 @@ struct dns *dns_open(struct loop *home, const struct conf_list *resolvers, struc
 		loop_timer_set(&d->probe_timer, PROBE_WAIT_MS);
 	}
 	return d;
+}
+
+static void unref(struct dns *d)
+{
+	if (atomic_fetch_sub_explicit(&d->refs, 1, memory_order_acq_rel) == 1)
+		free(d);
+}
+
+static void free_request(struct request *r)
+{
+	unref(r->dns);
+	free(r);
 }
 
 static void unlink_request(struct request *r)
@@ -258,13 +274,14 @@ void dns_close(struct dns **dp)
 		struct request *r = d->requests;
 		must(r->held == NULL);
 		unlink_request(r);
-		free(r);
+		free_request(r);
 	}
 	loop_timer_stop(&d->probe_timer);
 	resolver_close(&d->strict);
 	resolver_close(&d->plain);
 	hosts_fini(&d->hosts);
-	free(d);
+	d->closed = true;
+	unref(d);
 	*dp = NULL;
 }
 
@@ -291,11 +308,15 @@ static bool read_name(const unsigned char *p, size_t n, char out[NAME_ROOM])
 	return true;
 }
 
+/* Each host has its share of the room: one with hundreds of addresses must not crowd out the better ones. */
 static void add_address(struct request *r, size_t host, int type, const void *bytes)
 {
 	struct net_addr a = { 0 };
+	size_t has = 0;
 
-	if (r->found_n == DNS_ADDRS_MAX)
+	for (size_t i = 0; i < r->found_n; i++)
+		has += r->found_of[i] == host;
+	if (has >= DNS_ADDRS_MAX / r->host_n)
 		return;
 	if (type == TYPE_A) {
 		a.v4.sin_family = AF_INET;
@@ -305,6 +326,7 @@ static void add_address(struct request *r, size_t host, int type, const void *by
 		memcpy(&a.v6.sin6_addr, bytes, 16);
 	}
 	net_set_port(&a, r->port);
+	must(r->found_n < DNS_ADDRS_MAX);
 	r->found_of[r->found_n] = host;
 	r->found[r->found_n++] = a;
 }
@@ -464,8 +486,10 @@ static bool take_literal(struct request *r)
 	struct str name = str_c(r->name);
 	struct net_addr a;
 
-	if (str_istarts(name, S("[IPv6:")) && name.p[name.n - 1] == ']')
-		name = str_head(str_skip(name, 6), name.n - 7);
+	if (str_starts(name, S("[")) && str_ends(name, S("]")))
+		name = str_head(str_skip(name, 1), name.n - 2);
+	if (str_istarts(name, S("IPv6:")))
+		name = str_skip(name, 5);
 	if (!net_parse_ip(name, r->port, &a))
 		return false;
 	add_host(r, 0, r->name);
@@ -536,6 +560,11 @@ static void arrive(struct loop_task *task)
 	struct request *r = container_of(task, struct request, task);
 	struct dns *d = r->dns;
 
+	if (d->closed) {
+		must(r->held == NULL);
+		free_request(r);
+		return;
+	}
 	r->place = &d->requests;
 	r->next = d->requests;
 	if (r->next != NULL)
@@ -553,7 +582,7 @@ static void deliver(struct loop_task *task)
 	struct request *r = container_of(task, struct request, task);
 
 	if (r->held == NULL) {
-		free(r);
+		free_request(r);
 		return;
 	}
 	struct dns_lookup *q = container_of(r->held, struct dns_lookup, op);
@@ -565,6 +594,7 @@ static void deliver(struct loop_task *task)
 	q->host_n = r->host_n;
 	memcpy(q->text, r->text, sizeof q->text);
 	q->state = r;
+	unref(r->dns);
 	op_finish(&r->held); /* may free the lookup and with it r */
 }
 
@@ -616,6 +646,7 @@ static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t p
 	must(r != NULL && !op_is_open(&q->op));
 	dns_lookup_fini(q);
 	r->dns = d;
+	atomic_fetch_add_explicit(&d->refs, 1, memory_order_relaxed);
 	r->asker = loop;
 	r->port = port;
 	r->wants_mx = mx;

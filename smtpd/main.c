@@ -75,7 +75,7 @@ static int app_reload(void *arg, struct buf *problems)
 	int result = -1;
 
 	pthread_mutex_lock(&app->reload_lock);
-	struct setup *next = setup_load(app->path, problems);
+	struct setup *next = setup_load(app->path, false, problems);
 	if (next == NULL || config_restart_diff(app->setup->config, next->config, problems) > 0)
 		goto out;
 	if (routing_reconfigure(app->shared.routing, next->config, &e) != 0) {
@@ -514,7 +514,7 @@ int main(int argc, char **argv)
 	fault_init();
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
-	app.setup = setup_load(app.path, &problems);
+	app.setup = setup_load(app.path, !check, &problems);
 	fwrite(problems.p, 1, problems.n, stderr);
 	if (check && app.setup != NULL)
 		fprintf(stderr, "%s: ok\n", app.path);

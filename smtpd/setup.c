@@ -2,6 +2,7 @@
 #include "smtpd/setup.h"
 
 #include "base/must.h"
+#include "base/time.h"
 
 #include <stdlib.h>
 
@@ -10,7 +11,27 @@ static struct str first_of(struct str a, struct str b)
 	return a.n > 0 ? a : b;
 }
 
-static int load_tls(struct setup *s, size_t i, struct err *e)
+enum { EXPIRY_WARN_DAYS = 30 };
+static const int64_t day_ms = 86400000;
+
+/* The first alarm of spec 3.5.7: a renewal that was forgotten is the most frequent end of a hybrid link. */
+static void warn_of_expiry(const struct setup *s, size_t i, const char *path, struct buf *problems)
+{
+	const struct conf_receive *r = &s->config->receives[i];
+	int64_t left_ms;
+
+	if (s->server_tls[i] == NULL)
+		return;
+	left_ms = tls_ctx_not_after_ms(s->server_tls[i]) - clock_wall_ms();
+	if (left_ms < 0)
+		buf_addf(problems, "%s:%d: warning: receive \"" STR_FMT "\": the certificate is over\n", path, r->line,
+			 STR_ARG(r->name));
+	else if (left_ms < EXPIRY_WARN_DAYS * day_ms)
+		buf_addf(problems, "%s:%d: warning: receive \"" STR_FMT "\": the certificate ends in %lld days\n", path,
+			 r->line, STR_ARG(r->name), (long long)(left_ms / day_ms));
+}
+
+static int load_tls(struct setup *s, size_t i, bool at_start, struct err *e)
 {
 	const struct config *c = s->config;
 	const struct conf_receive *r = &c->receives[i];
@@ -20,6 +41,7 @@ static int load_tls(struct setup *s, size_t i, struct err *e)
 		.ca = c->tls.ca,
 		.tls = &c->tls,
 		.id_context = r->name,
+		.allow_expired = at_start,
 	};
 
 	if (!r->starttls || o.certificate.n == 0)
@@ -28,7 +50,7 @@ static int load_tls(struct setup *s, size_t i, struct err *e)
 	return s->server_tls[i] == NULL ? -1 : 0;
 }
 
-struct setup *setup_load(const char *path, struct buf *problems)
+struct setup *setup_load(const char *path, bool at_start, struct buf *problems)
 {
 	struct setup *s = calloc(1, sizeof *s);
 	struct err e = { 0 };
@@ -44,7 +66,9 @@ struct setup *setup_load(const char *path, struct buf *problems)
 	s->server_tls = calloc(s->config->receive_n, sizeof *s->server_tls);
 	must(s->server_tls != NULL);
 	for (size_t i = 0; i < s->config->receive_n; i++)
-		if (load_tls(s, i, &e) != 0) {
+		if (load_tls(s, i, at_start, &e) == 0) {
+			warn_of_expiry(s, i, path, problems);
+		} else {
 			const struct conf_receive *r = &s->config->receives[i];
 			buf_addf(problems, "%s:%d: receive \"" STR_FMT "\": %s\n", path, r->line, STR_ARG(r->name),
 				 e.text);

@@ -14,8 +14,10 @@ struct setup {
 	int refs;
 };
 
-/* Loads and checks `path`; every problem is one line in `problems`.  NULL when there was any error. */
-struct setup *setup_load(const char *path, struct buf *problems);
+/* Loads and checks `path`; every problem is one line in `problems`.  NULL when there was any error.  `at_start`: a
+ * server certificate that is over is only a warning, since STARTTLS with it is better than none (spec 3.5.5); at a
+ * reload or a check it is an error, and what was in use before stays. */
+struct setup *setup_load(const char *path, bool at_start, struct buf *problems);
 struct setup *setup_ref(struct setup *s); /* any thread */
 void setup_unref(struct setup **s);
 

@@ -96,11 +96,11 @@ static int refuse_password(char *to, int size, int rwflag, void *arg)
 	return -1; /* a daemon must not ask on a terminal */
 }
 
-static int check_validity(SSL_CTX *ssl, const char *path, struct err *e)
+static int check_validity(SSL_CTX *ssl, const char *path, bool allow_expired, struct err *e)
 {
 	X509 *x = SSL_CTX_get0_certificate(ssl);
 
-	if (X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
+	if (!allow_expired && X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
 		return err_set(e, ERR_TLS, "tls.certificate", "the certificate in %s has expired", path);
 	if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
 		return err_set(e, ERR_TLS, "tls.certificate", "the certificate in %s is not valid yet", path);
@@ -108,7 +108,7 @@ static int check_validity(SSL_CTX *ssl, const char *path, struct err *e)
 }
 
 /* `certificate` and `key` are NUL-terminated option values; an empty key means it stands in the same file. */
-static int load_certificate(SSL_CTX *ssl, struct str certificate, struct str key, struct err *e)
+static int load_certificate(SSL_CTX *ssl, struct str certificate, struct str key, bool allow_expired, struct err *e)
 {
 	const char *file = certificate.p, *key_file = key.n > 0 ? key.p : certificate.p;
 
@@ -127,7 +127,7 @@ static int load_certificate(SSL_CTX *ssl, struct str certificate, struct str key
 	if (SSL_CTX_check_private_key(ssl) != 1)
 		return openssl_err(e, ERR_TLS, "tls.certificate",
 				   "the key in %s does not belong to the certificate in %s", key_file, file);
-	return check_validity(ssl, file, e);
+	return check_validity(ssl, file, allow_expired, e);
 }
 
 /* ---- what both roles have ---- */
@@ -231,7 +231,7 @@ struct tls_ctx *tls_server_new(const struct tls_server_options *o, struct err *e
 	SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	/* no list of acceptable CAs is sent: some clients show no certificate when theirs is not on it */
 	set_server_sessions(c->ssl, o->id_context);
-	if (load_certificate(c->ssl, o->certificate, o->key, e) != 0)
+	if (load_certificate(c->ssl, o->certificate, o->key, o->allow_expired, e) != 0)
 		tls_ctx_unref(&c);
 	return c;
 }
@@ -258,7 +258,7 @@ struct tls_ctx *tls_client_new(const struct tls_client_options *o, struct err *e
 	c->sessions = sessions_new();
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c->ssl, on_session);
-	if (o->certificate.n > 0 && load_certificate(c->ssl, o->certificate, o->key, e) != 0)
+	if (o->certificate.n > 0 && load_certificate(c->ssl, o->certificate, o->key, o->allow_expired, e) != 0)
 		tls_ctx_unref(&c);
 	return c;
 }

@@ -19,7 +19,7 @@ static struct tls_ctx *server_new(const char *name, const struct conf_tls *tls, 
 
 	snprintf(file, sizeof file, "%s.pem", name);
 	snprintf(key, sizeof key, "%s.key", name);
-	struct tls_server_options o = { cert(file), cert(key), cert("ca.pem"), tls, str_c(listener) };
+	struct tls_server_options o = { cert(file), cert(key), cert("ca.pem"), tls, str_c(listener), false };
 	struct tls_ctx *c = tls_server_new(&o, &e);
 	if (c == NULL)
 		fail_msg("%s: %s", name, e.text);
@@ -34,7 +34,7 @@ static struct tls_ctx *client_new(const char *name, const char *ca, const struct
 	snprintf(file, sizeof file, "%s.pem", name == NULL ? "" : name);
 	snprintf(key, sizeof key, "%s.key", name == NULL ? "" : name);
 	struct tls_client_options o = { name == NULL ? STR_NONE : cert(file), name == NULL ? STR_NONE : cert(key),
-					cert(ca), tls };
+					cert(ca), tls, false };
 	struct tls_ctx *c = tls_client_new(&o, &e);
 	if (c == NULL)
 		fail_msg("%s: %s", name, e.text);
@@ -345,8 +345,9 @@ static void test_bad_files(void **state)
 
 	for (size_t i = 0; i < ALL(table); i++) {
 		struct conf_tls tls = { .min = S("1.2"), .crl = table[i].crl, .crl_file = cert(table[i].crl_file) };
-		struct tls_server_options o = { cert(table[i].certificate), cert(table[i].key), cert(table[i].ca), &tls,
-						S("in") };
+		struct tls_server_options o = {
+			cert(table[i].certificate), cert(table[i].key), cert(table[i].ca), &tls, S("in"), false
+		};
 		struct err e = { 0 };
 		struct tls_ctx *c = tls_server_new(&o, &e);
 		if ((c != NULL) != (table[i].why == NULL) || (c == NULL && strstr(e.text, table[i].why) == NULL))
@@ -355,6 +356,25 @@ static void test_bad_files(void **state)
 			assert_int_equal(e.code, ERR_TLS);
 		tls_ctx_unref(&c);
 	}
+}
+
+static void test_expired_by_choice(void **state)
+{
+	struct tls_server_options o = {
+		cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, S("in"), true
+	};
+	struct tls_client_options co = { cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, true };
+	struct tls_ctx *server = tls_server_new(&o, NULL), *client = tls_client_new(&co, NULL);
+	struct pair p;
+	(void)state;
+
+	assert_true(tls_ctx_not_after_ms(server) > 0 && tls_ctx_not_after_ms(server) < INT64_C(1700000000000));
+	run_hello(&p, server, client, "");
+	assert_true(str_eq(tls_peer(&p.client.s)->chain_error, S("certificate has expired")));
+	assert_true(str_eq(tls_peer(&p.server.s)->chain_error, S("certificate has expired")));
+	pair_close(&p);
+	tls_ctx_unref(&server);
+	tls_ctx_unref(&client);
 }
 
 static void test_trust_is_shared(void **state)
@@ -403,6 +423,7 @@ int main(void)
 					    cmocka_unit_test(test_resumption),
 					    cmocka_unit_test(test_renegotiation),
 					    cmocka_unit_test(test_bad_files),
+					    cmocka_unit_test(test_expired_by_choice),
 					    cmocka_unit_test(test_trust_is_shared),
 					    cmocka_unit_test(test_sessions_are_bounded) };
 

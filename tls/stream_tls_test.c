@@ -20,7 +20,9 @@ static int make_contexts(void **state)
 
 	if (certs_make(state) != 0)
 		return -1;
-	struct tls_server_options so = { cert("server.pem"), cert("server.key"), cert("ca.pem"), &tls_conf, S("in") };
+	struct tls_server_options so = {
+		cert("server.pem"), cert("server.key"), cert("ca.pem"), &tls_conf, S("in"), false
+	};
 	struct tls_client_options co = { .ca = cert("ca.pem"), .tls = &tls_conf };
 	server_ctx = tls_server_new(&so, &e);
 	client_ctx = tls_client_new(&co, &e);
@@ -337,6 +339,30 @@ static void test_leftovers(void **state)
 	pair_close(&p);
 }
 
+/* A client that asks for TLS and ends its side in the same breath gets a failed handshake, not a dead server. */
+static void step_half_closed(struct pair *p, struct end *from, enum stream_event e)
+{
+	if (from == &p->server && e == STREAM_EOF)
+		tls_accept(&from->s, p->server.ctx);
+	if (from == &p->server && e == STREAM_FAILED)
+		pair_done(p);
+}
+
+static void test_half_closed(void **state)
+{
+	struct pair p;
+	(void)state;
+
+	pair_open(&p, 0);
+	p.server.ctx = server_ctx;
+	p.step = step_half_closed;
+	shutdown(p.client.s.fd, SHUT_WR);
+	pair_run(&p);
+	assert_false(p.timed_out);
+	assert_int_equal(p.server.s.err.code, ERR_TLS);
+	pair_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_both_ways),
@@ -345,7 +371,8 @@ int main(void)
 					    cmocka_unit_test(test_endings),
 					    cmocka_unit_test(test_close_inside_handlers),
 					    cmocka_unit_test(test_use_again),
-					    cmocka_unit_test(test_leftovers) };
+					    cmocka_unit_test(test_leftovers),
+					    cmocka_unit_test(test_half_closed) };
 
 	return cmocka_run_group_tests_name("tls/stream", tests, make_contexts, free_contexts);
 }

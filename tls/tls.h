@@ -23,15 +23,18 @@ struct tls_server_options {
 	struct str ca;               /* trusted for client certificates; empty = tls->ca, or the system's */
 	const struct conf_tls *tls;
 	struct str id_context; /* listener name: sessions resume only where they were made */
+	bool allow_expired;    /* show a certificate that is over (better than no TLS); see tls_ctx_not_after_ms */
 };
 
 struct tls_client_options {
 	struct str certificate, key; /* our client certificate; empty = none */
 	struct str ca;               /* as above, for server certificates */
 	const struct conf_tls *tls;
+	bool allow_expired;
 };
 
-/* NULL with err when a file cannot be read, is no PEM, is encrypted, has expired, or key and certificate differ. */
+/* NULL with err when a file cannot be read, is no PEM, is encrypted, is not valid now, or key and certificate
+ * differ. */
 struct tls_ctx *tls_server_new(const struct tls_server_options *o, struct err *e);
 struct tls_ctx *tls_client_new(const struct tls_client_options *o, struct err *e);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);

@@ -42,10 +42,10 @@ void play_fail(struct play *p, int line, const char *fmt, ...)
 	end(p);
 }
 
-/* Bytes for a person: control bytes and 8-bit as \xNN, line ends kept. */
-static void put_visible(struct buf *b, struct str s)
+/* Bytes for a person, the first `max` of them: control bytes and 8-bit as \xNN, line ends kept. */
+static void put_visible(struct buf *b, struct str s, size_t max)
 {
-	for (size_t i = 0; i < s.n && i < GOT_SHOWN; i++) {
+	for (size_t i = 0; i < s.n && i < max; i++) {
 		char c = s.p[i];
 		if (c == '\r')
 			buf_add(b, S("\\r"));
@@ -61,7 +61,7 @@ void play_mismatch(struct play *p, int line, const char *who, struct str wanted,
 	struct buf text;
 
 	buf_init(&text, FAILURE_MAX);
-	put_visible(&text, got);
+	put_visible(&text, got, GOT_SHOWN);
 	play_fail(p, line, "%s\n    wanted  " STR_FMT "\n    got     " STR_FMT, who, STR_ARG(wanted),
 		  STR_ARG(buf_str(&text)));
 	buf_fini(&text);
@@ -161,7 +161,7 @@ static const struct conf_tls test_tls = { .min = { "1.2", 3 }, .crl = CRL_OFF, .
 
 struct tls_ctx *play_client_tls(struct play *p, struct str certificate, struct err *e)
 {
-	struct tls_client_options o = { .ca = cert_path(p, S("ca"), ".pem"), .tls = &test_tls };
+	struct tls_client_options o = { .ca = cert_path(p, S("ca"), ".pem"), .tls = &test_tls, .allow_expired = true };
 
 	if (certificate.n > 0) {
 		o.certificate = cert_path(p, certificate, ".pem");
@@ -176,7 +176,8 @@ struct tls_ctx *play_server_tls(struct play *p, struct str certificate, struct e
 					.key = cert_path(p, certificate, ".key"),
 					.ca = cert_path(p, S("ca"), ".pem"),
 					.tls = &test_tls,
-					.id_context = S("sink") };
+					.id_context = S("sink"),
+					.allow_expired = true };
 
 	return tls_server_new(&o, e);
 }
@@ -474,7 +475,7 @@ static void put_tail(struct play *p, const char *name)
 	if (read_file(play_path(p, name), &b, 8 << 20) && b.n > 0) {
 		struct str all = buf_str(&b);
 		buf_addf(&p->failure, "  -- end of %s --\n", name);
-		put_visible(&p->failure, str_skip(all, all.n > LOG_TAIL ? all.n - LOG_TAIL : 0));
+		put_visible(&p->failure, str_skip(all, all.n > LOG_TAIL ? all.n - LOG_TAIL : 0), LOG_TAIL);
 	}
 	buf_fini(&b);
 }

@@ -1,0 +1,300 @@
+/* queue/record_test.c: every layout there and back, cut at each byte, and with each bit of a head turned over. */
+#include "queue/record.h"
+#include "tests/unit.h"
+
+#include <string.h>
+
+static const struct env_rcpt rcpts[] = {
+	{ .addr = STR_LIT("u@contoso.com"), .orcpt = STR_LIT("rfc822;u+40contoso.com"), .notify = ENV_NOTIFY_FAILURE },
+	{ .addr = STR_LIT("v@contoso.com") },
+	{ .addr = STR_LIT("w\0x@contoso.com") },
+};
+static const struct envelope sample = {
+	.from = STR_LIT("s@src.example"),
+	.envid = STR_LIT("QQ314159"),
+	.ret = ENV_RET_HDRS,
+	.body = ENV_BODY_8BITMIME,
+	.smtputf8 = true,
+	.xorg = STR_LIT("contoso.com"),
+	.origin = ENV_PEER,
+	.class = ENV_CLASS_EXT,
+	.org = ENV_ORG_OK,
+	.receive = STR_LIT("from-cloud"),
+	.inbound = STR_LIT("cloud"),
+	.client = STR_LIT("192.0.2.1"),
+	.helo = STR_LIT("mail.contoso.com"),
+	.tls = STR_LIT("TLSv1.3 TLS_AES_256_GCM_SHA384 mail.contoso.com"),
+	.trace_id = STR_LIT("0f8fad5b-d9cb-469f-a165-70867728950e"),
+	.epoch = 7,
+	.serial = UINT64_MAX,
+	.arrived_ms = 1795300000000,
+	.hops = 3,
+	.rcpts = rcpts,
+	.rcpt_n = COUNT(rcpts),
+};
+
+static struct buf encoded(const struct envelope *env)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	assert_true(record_put_envelope(&b, env));
+	return b;
+}
+
+static void test_envelope(void **state)
+{
+	struct buf b = encoded(&sample);
+	struct env_rcpt got_rcpts[COUNT(rcpts)];
+	struct envelope got;
+
+	(void)state;
+	assert_int_equal(record_rcpt_n(buf_str(&b)), COUNT(rcpts));
+	assert_true(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	check_str(got.from, sample.from, "from");
+	check_str(got.xorg, sample.xorg, "xorg");
+	check_str(got.tls, sample.tls, "tls");
+	check_str(got.trace_id, sample.trace_id, "trace");
+	check_str(got.inbound, sample.inbound, "inbound");
+	assert_int_equal(got.ret, sample.ret);
+	assert_int_equal(got.origin, sample.origin);
+	assert_int_equal(got.class, sample.class);
+	assert_true(got.smtputf8 && got.serial == UINT64_MAX && got.epoch == 7 && got.hops == 3);
+	assert_true(got.arrived_ms == sample.arrived_ms);
+	for (size_t i = 0; i < COUNT(rcpts); i++) {
+		check_str(got.rcpts[i].addr, rcpts[i].addr, "addr");
+		check_str(got.rcpts[i].orcpt, rcpts[i].orcpt, "orcpt");
+		assert_int_equal(got.rcpts[i].notify, rcpts[i].notify);
+	}
+	buf_fini(&b);
+}
+
+/* Copies to memory of just that size, so that a read past the end is seen by the sanitizer. */
+static void test_envelope_cut_anywhere(void **state)
+{
+	struct buf b = encoded(&sample);
+	struct envelope got;
+
+	(void)state;
+	for (size_t n = 0; n < b.n; n++) {
+		char *copy = malloc(n + 1);
+		memcpy(copy, b.p, n);
+		size_t want = record_rcpt_n(str_n(copy, n));
+		struct env_rcpt *room = calloc(want + 1, sizeof *room);
+		assert_false(record_get_envelope(str_n(copy, n), &got, room));
+		free(room);
+		free(copy);
+	}
+	buf_fini(&b);
+}
+
+static void test_envelope_claims(void **state)
+{
+	static const char huge[] = "\xff\xff\xff\xff aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+	(void)state;
+	assert_int_equal(record_rcpt_n(str_n(huge, sizeof huge)), 0);
+	assert_int_equal(record_rcpt_n(STR_NONE), 0);
+}
+
+static void test_envelope_too_long(void **state)
+{
+	static char long_text[70000];
+	struct envelope env = sample;
+	struct buf b;
+
+	(void)state;
+	memset(long_text, 'x', sizeof long_text);
+	env.helo = str_n(long_text, sizeof long_text);
+	buf_init(&b, 1 << 20);
+	assert_false(record_put_envelope(&b, &env));
+	buf_fini(&b);
+}
+
+static const struct record head = { .kind = RECORD_MESSAGE,
+				    .segment = 0x123456789,
+				    .id = UINT64_MAX - 1,
+				    .size = 1000,
+				    .body_n = 1000,
+				    .meta_n = 93,
+				    .body_check = 1,
+				    .meta_check = 2 };
+
+static void test_head(void **state)
+{
+	char raw[RECORD_HEAD];
+	struct record got;
+
+	(void)state;
+	record_put_head(raw, &head);
+	assert_true(record_get_head(raw, head.segment, &got));
+	assert_true(got.kind == head.kind && got.segment == head.segment && got.id == head.id && got.size == head.size);
+	assert_true(got.body_n == head.body_n && got.meta_n == head.meta_n);
+	assert_true(got.body_check == head.body_check && got.meta_check == head.meta_check);
+	assert_int_equal(record_length(&head), (RECORD_HEAD + 1093 + 7) / 8 * 8);
+	assert_false(record_get_head(raw, head.segment + 1, &got)); /* an earlier life of the file */
+}
+
+static void test_head_any_bit(void **state)
+{
+	char raw[RECORD_HEAD];
+	struct record got;
+
+	(void)state;
+	record_put_head(raw, &head);
+	for (size_t i = 0; i < sizeof raw * 8; i++) {
+		raw[i / 8] = (char)(raw[i / 8] ^ 1 << i % 8);
+		assert_false(record_get_head(raw, head.segment, &got));
+		raw[i / 8] = (char)(raw[i / 8] ^ 1 << i % 8);
+	}
+}
+
+static void test_sound(void **state)
+{
+	char payload[] = "bodymeta";
+	struct record r = { .kind = RECORD_MESSAGE, .body_n = 4, .meta_n = 4 };
+
+	(void)state;
+	r.body_check = record_sum(S("body"));
+	r.meta_check = record_sum(S("meta"));
+	assert_true(record_is_sound(&r, str_n(payload, 8)));
+	assert_false(record_is_sound(&r, str_n(payload, 7)));
+	for (size_t i = 0; i < 8; i++) {
+		payload[i] ^= 1;
+		assert_false(record_is_sound(&r, str_n(payload, 8)));
+		payload[i] ^= 1;
+	}
+}
+
+static void test_outcomes(void **state)
+{
+	struct record_outcome one = { .rcpt = 3, .kind = 1, .attempts = 9, .due_ms = 12345, .text = STR_LIT("451 no") };
+	struct record_outcome two = { .rcpt = 4, .delay_told = true }, got;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 4096);
+	record_put_outcome(&b, &one);
+	record_put_outcome(&b, &two);
+	struct str rest = buf_str(&b);
+	assert_true(record_get_outcome(&rest, &got));
+	assert_true(got.rcpt == 3 && got.kind == 1 && got.attempts == 9 && got.due_ms == 12345 && !got.delay_told);
+	check_str(got.text, one.text, "text");
+	assert_true(record_get_outcome(&rest, &got));
+	assert_true(got.rcpt == 4 && got.delay_told && got.text.n == 0);
+	assert_false(record_get_outcome(&rest, &got));
+	assert_int_equal(rest.n, 0);
+	rest = str_head(buf_str(&b), b.n - 1);
+	assert_true(record_get_outcome(&rest, &got));
+	assert_false(record_get_outcome(&rest, &got));
+	assert_true(rest.n > 0);
+	buf_fini(&b);
+}
+
+static void test_order(void **state)
+{
+	static const uint32_t numbers[] = { 0, 7, UINT32_MAX };
+	struct record_order o;
+	struct buf b;
+	uint32_t got;
+
+	(void)state;
+	buf_init(&b, 4096);
+	record_put_order(&b, 2, 99, numbers, COUNT(numbers));
+	assert_true(record_get_order(buf_str(&b), &o));
+	assert_true(o.verb == 2 && o.at_ms == 99);
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		assert_true(record_order_next(&o, &got));
+		assert_true(got == numbers[i]);
+	}
+	assert_false(record_order_next(&o, &got));
+	assert_false(record_get_order(str_head(buf_str(&b), b.n - 1), &o));
+	assert_false(record_get_order(S("abc"), &o));
+	buf_fini(&b);
+}
+
+static void test_rows(void **state)
+{
+	struct row_message m = { .segment = 5,
+				 .size = 6,
+				 .offset = 7,
+				 .length = 8,
+				 .arrived_ms = -9,
+				 .due_ms = DUE_NEVER,
+				 .rcpt_n = 3,
+				 .left = 2,
+				 .deferred = 1,
+				 .big = true,
+				 .from = STR_LIT("a@b"),
+				 .trace_id = STR_LIT("t") };
+	struct row_rcpt r = { .state = RCPT_HELD,
+			      .delay_told = true,
+			      .attempts = 77,
+			      .due_ms = 5,
+			      .addr = STR_LIT("x@y"),
+			      .text = STR_LIT("why") };
+	struct row_checkpoint c = { 1, 2, 3 }, c2;
+	struct row_message m2;
+	struct row_rcpt r2;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 4096);
+	row_put_message(&b, &m);
+	assert_true(row_get_message(buf_str(&b), &m2));
+	assert_true(m2.segment == 5 && m2.length == 8 && m2.arrived_ms == -9 && m2.due_ms == DUE_NEVER && m2.big);
+	check_str(m2.from, m.from, "from");
+	for (size_t n = 0; n < b.n; n++)
+		assert_false(row_get_message(str_head(buf_str(&b), n), &m2));
+	buf_reset(&b);
+	row_put_rcpt(&b, &r);
+	assert_true(row_get_rcpt(buf_str(&b), &r2));
+	assert_true(r2.state == RCPT_HELD && r2.delay_told && r2.attempts == 77 && r2.due_ms == 5);
+	check_str(r2.text, r.text, "text");
+	for (size_t n = 0; n < b.n; n++)
+		assert_false(row_get_rcpt(str_head(buf_str(&b), n), &r2));
+	buf_reset(&b);
+	row_put_checkpoint(&b, &c);
+	assert_true(row_get_checkpoint(buf_str(&b), &c2));
+	assert_true(c2.segment == 1 && c2.offset == 2 && c2.next_id == 3);
+	b.p[0]++; /* another version */
+	assert_false(row_get_checkpoint(buf_str(&b), &c2));
+	buf_fini(&b);
+}
+
+static void test_row_is_small(void **state)
+{
+	static char text[5000];
+	struct row_rcpt r = { .addr = { text, sizeof text }, .text = { text, sizeof text } };
+	struct row_message m = { .from = { text, sizeof text }, .trace_id = { text, sizeof text } };
+	struct buf b;
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	buf_init(&b, 4096);
+	row_put_rcpt(&b, &r);
+	assert_true(!b.full && b.n < 2048);
+	buf_reset(&b);
+	row_put_message(&b, &m);
+	assert_true(!b.full && b.n < 2048);
+	buf_fini(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_envelope),
+		cmocka_unit_test(test_envelope_cut_anywhere),
+		cmocka_unit_test(test_envelope_claims),
+		cmocka_unit_test(test_envelope_too_long),
+		cmocka_unit_test(test_head),
+		cmocka_unit_test(test_head_any_bit),
+		cmocka_unit_test(test_sound),
+		cmocka_unit_test(test_outcomes),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_row_is_small),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

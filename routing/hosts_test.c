@@ -1,0 +1,75 @@
+/* routing/hosts_test.c: the file of static names. */
+#include "routing/hosts.h"
+#include "tests/unit.h"
+
+#include <string.h>
+
+static const char text[] = "# closed network\n"
+			   "192.0.2.1 Mx1.Example. www.example # two names\r\n"
+			   "2001:db8::1\tmx1.example\n"
+			   "\n"
+			   "MX 20 example mx2.example\n"
+			   "MX 10 example mx1.example\n"
+			   "MX zone.example 5 mx1.example\n"
+			   "MX 0 silent.example .\n"
+			   "192.0.2.2 mx2.example";
+
+static void test_find(void **state)
+{
+	const struct host_row *row;
+	struct hosts h;
+	struct err e;
+	size_t n;
+
+	(void)state;
+	check(hosts_parse(&h, str_c(text), "hosts", &e) == 0, "parses");
+	row = hosts_find(&h, S("mx1.example"), false, &n);
+	check(n == 2 && row[0].addr.sa.sa_family == AF_INET && row[1].addr.sa.sa_family == AF_INET6, "file order");
+	row = hosts_find(&h, S("example"), true, &n);
+	check(n == 2 && row[0].preference == 20 && row[1].preference == 10, "exchangers");
+	check_str(row[1].exchanger, S("mx1.example"), "exchanger");
+	row = hosts_find(&h, S("zone.example"), true, &n);
+	check(n == 1 && row->preference == 5, "domain first");
+	row = hosts_find(&h, S("silent.example"), true, &n);
+	check(n == 1, "null MX");
+	check_str(row->exchanger, S("."), "null MX");
+	check(hosts_find(&h, S("example"), false, &n) == NULL && n == 0, "no address");
+	check(hosts_find(&h, S("mx1.example"), true, &n) == NULL, "no exchanger");
+	check(hosts_find(&h, S("zzz"), true, &n) == NULL && hosts_find(&h, S(""), false, &n) == NULL, "absent");
+	hosts_fini(&h);
+	check(hosts_find(&h, S("mx1.example"), false, &n) == NULL, "empty");
+}
+
+static void test_errors(void **state)
+{
+	static const struct {
+		struct str text;
+		const char *where;
+	} rows[] = {
+		{ STR_LIT("\n192.0.2 name\n"), "f:2: not an address" },
+		{ STR_LIT("192.0.2.1 -bad-\n"), "f:1: not a name" },
+		{ STR_LIT("MX x example mx\n"), "f:1: not a preference" },
+		{ STR_LIT("MX 70000 example mx\n"), "f:1: not a preference" },
+		{ STR_LIT("MX 10 example\n"), "f:1: MX PREFERENCE" },
+		{ STR_LIT("MX 10 example mx junk\n"), "f:1: MX PREFERENCE" },
+	};
+	struct hosts h;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		check(hosts_parse(&h, rows[i].text, "f", &e) == -1, rows[i].where);
+		check(strncmp(e.text, rows[i].where, strlen(rows[i].where)) == 0, e.text);
+	}
+	check(hosts_read(&h, "/nonexistent/hosts", &e) == -1, "no file");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_errors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
