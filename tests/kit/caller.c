@@ -43,7 +43,9 @@ static struct cmd_offer offer_of(const struct caller *c)
 {
 	unsigned caps = c->peer.caps;
 
-	return (struct cmd_offer){ .size = caps & EHLO_SIZE, .eightbitmime = caps & EHLO_8BITMIME };
+	return (struct cmd_offer){ .size = caps & EHLO_SIZE,
+				   .eightbitmime = caps & EHLO_8BITMIME,
+				   .xoorg = caps & EHLO_XOORG };
 }
 
 static void put_next_rcpt(struct caller *c)
