@@ -486,7 +486,7 @@ static int print_doc(void)
 
 	buf_init(&doc, 1024 * 1024);
 	config_doc(&doc);
-	fwrite(doc.p, 1, doc.n, stdout);
+	fputs(buf_cstr(&doc), stdout);
 	buf_fini(&doc);
 	return 0;
 }
@@ -515,7 +515,7 @@ int main(int argc, char **argv)
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
 	app.setup = setup_load(app.path, !check, &problems);
-	fwrite(problems.p, 1, problems.n, stderr);
+	fputs(buf_cstr(&problems), stderr);
 	if (check && app.setup != NULL)
 		fprintf(stderr, "%s: ok\n", app.path);
 	buf_fini(&problems);
