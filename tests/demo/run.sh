@@ -160,8 +160,8 @@ letter() {
 		case $line in
 		*delivery.sent*) row $n "$from" "$rcpt" "$(echo "$line" | value host)" "$(echo "$line" | value tls | sed 's/^$/clear/')" \
 			"$(echo "$line" | value rule) $(echo "$line" | value reason)" ;;
-		*delivery.deferred*) row $n "$from" "$rcpt" "waits in the queue" "none good enough" \
-			"$(echo "$line" | value rule) $(echo "$line" | value reply | sed 's/^[^:]*: //' | cut -c1-90)" ;;
+		*delivery.deferred*) row $n "$from" "$rcpt" "waits in the queue" "refused by us" \
+			"$(echo "$line" | value rule) $(echo "$line" | value reply | sed 's/^[^:]*: //' | cut -c1-72)" ;;
 		*) row $n "$from" "$rcpt" "${line:-nothing happened}" "?" "?" ;;
 		esac
 	done

@@ -95,7 +95,7 @@ static void put_data(struct caller *c)
 void caller_send(struct caller *c, const struct caller_message *m)
 {
 	struct cmd_offer offer = offer_of(c);
-	struct envelope env = { .from = m->from, .body = m->kind };
+	struct envelope env = { .from = m->from, .xorg = m->xorg, .body = m->kind };
 
 	must(c->step == CALLER_READY && m->rcpt_n > 0);
 	c->message = *m;

@@ -33,6 +33,7 @@ static void print(struct letter *l, struct str who, const struct reply *r)
 	struct str first, rest;
 
 	str_cut(r->text, '\r', &first, &rest);
+	first = str_trim(first);
 	printf(STR_FMT "\t%d " STR_FMT "\n", STR_ARG(who), r->code, STR_ARG(first));
 	if (!reply_is_ok(r))
 		l->status = 1;
