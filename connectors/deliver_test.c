@@ -521,6 +521,25 @@ static void test_several_transactions(void **state)
 	site_end();
 }
 
+/* One connection in all and two hops: the idle one makes room, nobody starves. */
+static void test_limit(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_host(1, "B", FULL, NULL);
+	site_start(INTERNET "send \"b\" { space = { \"b.example\" } smarthosts = { \"$B\" } tls = none }\n"
+			    "limits { outbound_connections = 1 }\n",
+		   NULL, 0);
+	for (int i = 0; i < 10; i++) {
+		post("s@far.example", "x@far.example");
+		post("s@far.example", "x@b.example");
+		post("s@far.example", "x@far.example", "y@b.example");
+	}
+	site_run(30, 0);
+	site_end();
+}
+
 static void test_big(void **state)
 {
 	(void)state;
@@ -820,6 +839,7 @@ int main(void)
 		cmocka_unit_test(test_later),
 		cmocka_unit_test(test_old),
 		cmocka_unit_test(test_several_transactions),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_failover),
 		cmocka_unit_test(test_dead_hop),
