@@ -79,8 +79,9 @@ static void on_content(struct visit *v, struct str run)
 	v->owner = (char *)v->owner + run.n; /* only counted */
 	if (str_find(run, S("Content-Type: multipart/report")) >= 0)
 		buf_add(&site.seen, S("report\n"));
-	if (str_find(run, S("Status: 5.1.1")) >= 0)
-		buf_add(&site.seen, S("status 5.1.1\n"));
+	ssize_t status = str_find(run, S("Status: "));
+	if (status >= 0)
+		buf_addf(&site.seen, "status %.5s\n", run.p + status + 8);
 }
 
 static struct reply on_message(struct visit *v)
@@ -273,6 +274,8 @@ static void site_run(uint64_t accepted, uint64_t left)
 
 static struct commit commits[64];
 static size_t commit_n;
+static int64_t post_age_ms; /* of the messages to come */
+static unsigned post_notify;
 
 static void on_commit(struct op *op)
 {
@@ -287,7 +290,7 @@ static void post_sized(const char *from, const char *const *rcpts, size_t n, siz
 				.trace_id = S("5f0c9a57-0000-4000-8000-000000000001"),
 				.receive = S("in"),
 				.client = S("10.0.0.1"),
-				.arrived_ms = clock_wall_ms(),
+				.arrived_ms = clock_wall_ms() - post_age_ms,
 				.rcpts = list,
 				.rcpt_n = n };
 	struct err e = { 0 };
@@ -295,7 +298,7 @@ static void post_sized(const char *from, const char *const *rcpts, size_t n, siz
 	char block[1000];
 
 	for (size_t i = 0; i < n; i++)
-		list[i].addr = str_c(rcpts[i]);
+		list[i] = (struct env_rcpt){ .addr = str_c(rcpts[i]), .notify = post_notify };
 	if (s == NULL)
 		fail_msg("%s", e.text);
 	memset(block, 'x', sizeof block);
@@ -364,6 +367,23 @@ static void test_both_ways(void **state)
 	site_end();
 }
 
+/* A mailbox on both sides: delivered here, and a copy there. */
+static void test_copy(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_host(1, "B", FULL, NULL);
+	site_start("send \"out\" { space = { \"@local\", \"*\" } smarthosts = { \"$A\" } tls = none }\n"
+		   "send \"cloud\" { space = { \"@peer\" } smarthosts = { \"$B\" } tls = none }\n",
+		   NULL, 0);
+	add_recipient("b@contoso.com", LOC_BOTH, "b@contoso.mail.cloud.example");
+	post_sized("s@far.example", (const char *const[]){ "b@contoso.com" }, 1, 300 * 1000);
+	site_run(2, 0);
+	check_seen("A <s@far.example> b@contoso.com 300000\nB <s@far.example> b@contoso.mail.cloud.example 300000\n");
+	site_end();
+}
+
 static void test_reuse(void **state)
 {
 	(void)state;
@@ -418,6 +438,36 @@ static void test_later(void **state)
 	assert_int_equal(deliver_stats(site.deliver, rows, 4), 1);
 	assert_int_equal(rows[0].sent, 1);
 	assert_int_equal(rows[0].deferred, 1);
+	site_end();
+}
+
+static const int64_t hour_ms = 3600 * 1000;
+
+static void test_old(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL & ~(unsigned)EHLO_DSN, NULL);
+	site_start(INTERNET, NULL, 0);
+	post_age_ms = 5 * hour_ms;
+	post("s@far.example", "later@far.example");
+	site_run(2, 1); /* waits, and its sender is told */
+	check_seen("report\nstatus 4.2.1\nA <> s@far.example\n");
+	post_notify = ENV_NOTIFY_NEVER;
+	post("s@far.example", "later@far.example", "no@far.example");
+	site_run(3, 2);
+	check_seen("");
+	post_notify = 0;
+	post_age_ms = 30 * 24 * hour_ms;
+	post("s@far.example", "later@far.example");
+	site_run(5, 2);
+	check_seen("report\nstatus 5.4.7\nA <> s@far.example\n");
+	post_age_ms = 0;
+	post_notify = ENV_NOTIFY_SUCCESS;
+	post("s@far.example", "x@far.example"); /* the host does not do DSN: relayed */
+	site_run(7, 2);
+	check_seen("A <s@far.example> x@far.example 1000\nreport\nstatus 2.0.0\nA <> s@far.example\n");
+	post_notify = 0;
 	site_end();
 }
 
@@ -496,7 +546,7 @@ static void test_loop_to_self(void **state)
 		   &own, 1);
 	post("s@back.example", "x@far.example");
 	site_run(2, 0);
-	check_seen("report\nA <> s@back.example\n");
+	check_seen("report\nstatus 5.4.6\nA <> s@back.example\n");
 	site_end();
 }
 
@@ -531,7 +581,7 @@ static void test_hold(void **state)
 	check_waiting("owns this address space is disabled");
 	post_sized("s@far.example", (const char *const[]){ "x@small.example" }, 1, 5000);
 	site_run(3, 1);
-	check_seen("report\nA <> s@far.example\n");
+	check_seen("report\nstatus 5.3.4\nA <> s@far.example\n");
 	site_end();
 }
 
@@ -607,6 +657,29 @@ static void test_tls(void **state)
 		run_tls_row(&tls_rows[i]);
 }
 
+/* A resumed session is judged like a full handshake. */
+static void test_tls_resumption(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, "server");
+	site_start(
+		"send \"out\" { space = { \"*\" } smarthosts = { \"$A\" } tls = domain tls_domain = \"mail.contoso.com\"\n"
+		"  messages_per_connection = 1 }\n"
+		"send \"other\" { space = { \"b.example\" } smarthosts = { \"$A\" } tls = domain\n"
+		"  tls_domain = \"other.contoso.com\" messages_per_connection = 1 }\n",
+		NULL, 0);
+	for (uint64_t i = 1; i <= 3; i++) {
+		post("s@far.example", "x@far.example");
+		site_run(i, 0);
+	}
+	assert_int_equal(site.visits, 3);
+	post("s@far.example", "x@b.example");
+	site_run(4, 1);
+	check_waiting("wanted other.contoso.com, presented mail.contoso.com");
+	site_end();
+}
+
 static void test_tls_reuse(void **state)
 {
 	(void)state;
@@ -645,9 +718,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_reuse),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_later),
+		cmocka_unit_test(test_old),
 		cmocka_unit_test(test_several_transactions),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_failover),
@@ -658,6 +733,7 @@ int main(void)
 		cmocka_unit_test(test_end_in_the_middle),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_tls_reuse),
+		cmocka_unit_test(test_tls_resumption),
 	};
 	log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
 	return cmocka_run_group_tests(tests, make_root, remove_root);

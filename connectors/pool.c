@@ -281,12 +281,23 @@ static bool make_room(struct pool *p)
 	return false;
 }
 
+/* The server may have ended an idle connection in this very turn; its death is reported after us. */
+static struct smtp_client *usable_client(const struct hop *h)
+{
+	struct smtp_client *c;
+
+	TAILQ_FOREACH (c, &h->idle, link)
+		if (c->phase == CLIENT_IDLE)
+			return c;
+	return NULL;
+}
+
 static void give_work(struct hop *h)
 {
 	struct smtp_client *c;
 	struct smtp_txn *t;
 
-	while ((c = TAILQ_FIRST(&h->idle)) != NULL && (t = TAILQ_FIRST(&h->waiting)) != NULL) {
+	while ((t = TAILQ_FIRST(&h->waiting)) != NULL && (c = usable_client(h)) != NULL) {
 		TAILQ_REMOVE(&h->idle, c, link);
 		h->idle_n--;
 		c->is_idle = false;
