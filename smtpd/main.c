@@ -329,29 +329,16 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static struct str read_hosts(const struct config *c, char *room, size_t size)
-{
-	int fd;
-	ssize_t n;
-
-	if (c->hosts.n == 0 || (fd = open(c->hosts.p, O_RDONLY | O_CLOEXEC)) < 0)
-		return STR_NONE;
-	n = read(fd, room, size);
-	close(fd);
-	return n > 0 ? str_n(room, (size_t)n) : STR_NONE;
-}
-
 static int open_shared(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
 	struct queue_recovery found = { 0 };
-	static char hosts[64 * 1024];
 
 	app->shared.gate = gate_new();
 	app->shared.routing = routing_open(c, e);
 	if (app->shared.routing == NULL)
 		return -1;
-	app->shared.dns = dns_open(app->workers[0].loop, &c->resolvers, read_hosts(c, hosts, sizeof hosts), e);
+	app->shared.dns = dns_open(app->workers[0].loop, &c->resolvers, c->hosts, e);
 	if (app->shared.dns == NULL)
 		return -1;
 	app->shared.queue = queue_open(&c->queue, &found, e);
@@ -486,7 +473,7 @@ static int print_doc(void)
 
 	buf_init(&doc, 1024 * 1024);
 	config_doc(&doc);
-	fwrite(doc.p, 1, doc.n, stdout);
+	fputs(buf_cstr(&doc), stdout);
 	buf_fini(&doc);
 	return 0;
 }
@@ -515,7 +502,7 @@ int main(int argc, char **argv)
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
 	app.setup = setup_load(app.path, !check, &problems);
-	fwrite(problems.p, 1, problems.n, stderr);
+	fputs(buf_cstr(&problems), stderr);
 	if (check && app.setup != NULL)
 		fprintf(stderr, "%s: ok\n", app.path);
 	buf_fini(&problems);
