@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000, DRAIN_QUICK_MS = 200 };
+enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000 };
 
 struct worker { /* one loop and its thread */
 	struct app *app;
@@ -181,8 +181,8 @@ static void on_signal(struct loop_io *io, unsigned events)
 		}
 		for (size_t i = 0; i < app->worker_n; i++)
 			loop_post(app->workers[i].loop, &app->workers[i].drain_task);
-		/* sessions in mid-message get time; what is queued is safe anyway */
-		loop_timer_set(&app->drain_timer, gate_count(app->shared.gate) > 0 ? DRAIN_MS : DRAIN_QUICK_MS);
+		/* sessions and deliveries in mid-message get time; what is queued is safe anyway */
+		loop_timer_set(&app->drain_timer, DRAIN_MS);
 	}
 }
 
@@ -284,7 +284,8 @@ static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
 	w->drain_task.fn = on_drain;
 	w->stop_task.fn = on_stop;
 	w->setup_task.fn = on_setup;
-	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n, e) != 0)
+	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n,
+			app->worker_n, e) != 0)
 		return -1;
 	w->server.session_id = (uint64_t)i << 56; /* ids of different loops differ */
 	w->server.on_drained = on_drained;
