@@ -77,7 +77,7 @@ check() {
 }
 
 certs() {
-	CERTS=$B/certs
+	CERTS=$(pwd)/$B/certs
 	[ -f "$CERTS/ca.pem" ] || sh "$HERE/../certs.sh" "$CERTS" >/dev/null
 }
 
