@@ -83,7 +83,7 @@ certs() {
 
 # gateway_up NAME: starts tombolod on $W/NAME.conf
 gateway_up() {
-	"$B/tombolod" -c "$W/$1.conf" >"$W/$1.out" 2>&1 &
+	"$B/tombolod" -c "$W/$1.conf" >>"$W/$1.out" 2>&1 &
 	GATEWAY=$!
 	keep $GATEWAY
 	export TOMBOLO_CONTROL=$W/control
