@@ -295,7 +295,9 @@ static enum step step_proxy(struct session *s)
 	}
 	stream_consume(&s->stream, (size_t)n);
 	if (!p.local)
-		set_client(s, &p.client); /* the connector stays that of the socket: p.server is the balancer's own address */
+		set_client(
+			s,
+			&p.client); /* the connector stays that of the socket: p.server is the balancer's own address */
 	session_enter(s, &state_greeting);
 	return STEP_NEXT;
 }

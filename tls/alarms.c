@@ -52,9 +52,23 @@ int64_t cert_days_left(const struct cert_facts *f, int64_t now_ms)
 	return days_until(f->not_after_ms, now_ms);
 }
 
-void cert_alarms(const struct cert_facts *f, struct str fqdn, int64_t now_ms, struct tls_alarms *out)
+void cert_alarm_name(const struct cert_facts *f, struct str fqdn, struct tls_alarms *out)
 {
 	const struct tls_match_rules rules = { .mode = MATCH_STRICT, .direction = TLS_VERIFY, .cn_fallback = true };
+	char *why = out->why[TLS_ALARM_NAME_NOT_COVERED];
+
+	if (fqdn.n == 0 || tls_name_match(fqdn, &f->ids, &rules, NULL))
+		return;
+	if (!out->is[TLS_ALARM_NAME_NOT_COVERED]) {
+		tls_alarm_raise(out, TLS_ALARM_NAME_NOT_COVERED, true, "it does not name " STR_FMT, STR_ARG(fqdn));
+	} else if (str_find(str_c(why), fqdn) < 0) {
+		size_t n = str_c(why).n;
+		snprintf(why + n, sizeof out->why[0] - n, ", " STR_FMT, STR_ARG(fqdn));
+	}
+}
+
+void cert_alarms(const struct cert_facts *f, int64_t now_ms, struct tls_alarms *out)
+{
 	long long days = cert_days_left(f, now_ms);
 
 	*out = (struct tls_alarms){ 0 };
@@ -70,8 +84,6 @@ void cert_alarms(const struct cert_facts *f, struct str fqdn, int64_t now_ms, st
 				STR_ARG(f->missing));
 	if (f->chain == CERT_SELF_SIGNED)
 		tls_alarm_raise(out, TLS_ALARM_SELF_SIGNED, true, "no authority vouches for it");
-	if (fqdn.n > 0 && !tls_name_match(fqdn, &f->ids, &rules, NULL))
-		tls_alarm_raise(out, TLS_ALARM_NAME_NOT_COVERED, true, "it does not name " STR_FMT, STR_ARG(fqdn));
 	if (f->weak.n > 0)
 		tls_alarm_raise(out, TLS_ALARM_KEY_WEAK, true, STR_FMT, STR_ARG(f->weak));
 }

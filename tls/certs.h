@@ -88,8 +88,10 @@ struct tls_alarms {
 };
 
 const char *tls_alarm_name(enum tls_alarm a); /* "CERT-EXPIRED" */
-/* Of one certificate shown under `fqdn` (empty = no name to cover).  Replaces *out. */
-void cert_alarms(const struct cert_facts *f, struct str fqdn, int64_t now_ms, struct tls_alarms *out);
+/* Of one certificate, whoever shows it.  Replaces *out. */
+void cert_alarms(const struct cert_facts *f, int64_t now_ms, struct tls_alarms *out);
+/* Adds that it is shown under a name it does not carry. */
+void cert_alarm_name(const struct cert_facts *f, struct str fqdn, struct tls_alarms *out);
 void crl_alarms(enum conf_crl mode, const struct tls_crls *crls, int64_t now_ms, struct tls_alarms *out);
 void tls_alarm_raise(struct tls_alarms *a, enum tls_alarm which, bool warn, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
