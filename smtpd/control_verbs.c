@@ -132,9 +132,9 @@ const struct verb control_verbs[] = {
 	  "load the file again, all of it or nothing" },
 
 	{ "tls", "show", VERB_OFFLINE, VERB_WORKER, run_tls_show, NULL,
-	  "our certificates, who shows them, and what is wrong with them" },
+	  "our certificates, who shows them, what is wrong" },
 	{ "tls", "reload", VERB_OPERATOR, VERB_WORKER, run_tls_reload, NULL,
-	  "read certificates and revocation lists again, all of it or nothing" },
+	  "read certificates and revocation lists again" },
 
 	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL,
 	  "receive, inbound and send connectors" },

@@ -104,18 +104,40 @@ static int read_certificates(const char *path, STACK_OF(X509) * to, struct err *
 	return 0;
 }
 
+/* Is there a block of a private key, of whatever kind?  OpenSSL's reader does not tell "none" from "broken". */
+static bool has_key(BIO *in)
+{
+	char *name, *header;
+	unsigned char *data;
+	long n;
+	bool found = false;
+
+	while (!found && PEM_read_bio(in, &name, &header, &data, &n) == 1) {
+		found = str_ends(str_c(name), S("PRIVATE KEY"));
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_clear_free(data, (size_t)n);
+	}
+	ERR_clear_error();
+	must(BIO_seek(in, 0) >= 0);
+	return found;
+}
+
 /* 1 with *key, 0 when there is none, -1 when it is broken or under a password. */
 static int read_key(const char *path, EVP_PKEY **key, struct err *e)
 {
 	BIO *in = open_file(path, "private key", e);
+	bool found;
 
 	if (in == NULL)
 		return -1;
-	*key = PEM_read_bio_PrivateKey(in, NULL, refuse_password, NULL);
+	found = has_key(in);
+	if (found)
+		*key = PEM_read_bio_PrivateKey(in, NULL, refuse_password, NULL);
 	BIO_free(in);
-	if (*key != NULL)
-		return 1;
-	return ended() ? 0 : openssl_err(e, ERR_TLS, "tls.certificate", "cannot use the private key in %s", path);
+	if (found && *key == NULL)
+		return openssl_err(e, ERR_TLS, "tls.certificate", "cannot use the private key in %s", path);
+	return found;
 }
 
 /* NAME.pem -> NAME.key; false when that is not there. */
