@@ -34,9 +34,11 @@ void commit_push(struct queue *q, struct requests *list)
 		return;
 	pthread_mutex_lock(&q->lock);
 	requests_move(&q->inbox, list);
-	if (q->commit_sleeps)
-		pthread_cond_signal(&q->wake_commit);
+	bool wake = q->commit_sleeps;
+	q->commit_sleeps = false; /* one wake-up is enough */
 	pthread_mutex_unlock(&q->lock);
+	if (wake)
+		pthread_cond_signal(&q->wake_commit); /* behind the unlock: else it wakes up to wait for us */
 }
 
 void commit_push_one(struct queue *q, struct request *r)
@@ -487,6 +489,9 @@ static void sort_request(struct queue *q, struct request *r, int64_t now_ms)
 		segments_prepared(q, container_of(r, struct segment_job, request));
 		return;
 	case REQ_ASK:
+		/* outcomes that wait are older than the order: "retry" must find the message deferred, not leased */
+		if (q->settles.first != NULL)
+			bring_forward(&q->settle_deadline_ms, now_ms);
 		*q->asks_end = container_of(r, struct ask, request);
 		q->asks_end = &(*q->asks_end)->next;
 		return;
@@ -548,6 +553,7 @@ static void finish(struct queue *q)
 
 	q->settle_deadline_ms = INT64_MIN;
 	write_groups(q);
+	finish_settles(q, &q->settles); /* no room in the log for them: the index can still remember */
 	if (commit_checkpoint(q, &e) != 0)
 		log_error(NULL, "queue.checkpoint", kv_c("error", e.text));
 	send_answers(q);

@@ -17,6 +17,9 @@
 #include "base/time.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unbound.h>
 #include <unistd.h>
 

@@ -251,10 +251,13 @@ static bool do_expect(struct play *p, const struct item *item)
 	return want_met(&item->want, sink_log(sink), &why);
 }
 
+/* The jump would count as time-outs against conversations under way: they get a moment to end. */
 static bool do_clock(struct play *p, const struct item *item)
 {
 	int64_t ms;
 
+	if (!queue_is_idle(p) && loop_now_ms(p->loop) - p->begun_ms < SETTLE_MS)
+		return false;
 	if (!str_starts(item->text, S("+")) || !time_parse_span(str_skip(item->text, 1), &ms))
 		play_fail(p, item->line, "expected: clock +61s");
 	else
@@ -364,7 +367,8 @@ static bool do_item(struct play *p, const struct item *item)
 	case ITEM_FILE: {
 		struct buf b;
 		buf_init(&b, SCRIPT_MAX);
-		play_expand(p, item->text, &b);
+		play_expand(p, str_skip(item->text, str_starts(item->text, S("\n"))),
+			    &b); /* begins behind the "{" line */
 		char name[PATH_ROOM];
 		snprintf(name, sizeof name, STR_FMT, STR_ARG(item->name));
 		play_write_file(p, play_path(p, name), buf_str(&b));
@@ -419,6 +423,8 @@ static void step_on(struct play *p)
 		const struct item *item = &p->script.items[p->at];
 		if (!daemon_is_up(p, item))
 			return;
+		if (!p->begun)
+			p->begun_ms = loop_now_ms(p->loop);
 		bool done = do_item(p, item);
 		p->begun = !done;
 		if (!done)
@@ -523,6 +529,18 @@ static void open_sinks(struct play *p)
 		}
 }
 
+/* What a scenario begins with stands in any order: its configuration holds from the start. */
+static void load_first_settings(struct play *p)
+{
+	for (size_t i = 0; i < p->script.n && !p->over; i++) {
+		const struct item *item = &p->script.items[i];
+		if (item->kind == ITEM_CONFIG)
+			settings_add(p, item->text, item->line);
+		else if (item->kind != ITEM_RECIPIENTS && item->kind != ITEM_SINK && item->kind != ITEM_FILE)
+			return;
+	}
+}
+
 bool play_scenario(const char *file, const char *build, const char *certs, struct buf *failure)
 {
 	struct play p = { .file = file, .build = build, .certs = certs };
@@ -545,6 +563,7 @@ bool play_scenario(const char *file, const char *build, const char *certs, struc
 		settings_new(&p);
 		play_write_file(&p, play_path(&p, "hosts"), STR_NONE);
 		open_sinks(&p);
+		load_first_settings(&p);
 		loop_timer_init(p.loop, &p.tick, on_tick);
 		loop_timer_init(p.loop, &p.limit, on_limit);
 		loop_timer_set(&p.tick, 0);
