@@ -109,6 +109,10 @@ static void check_peer(struct check *k, size_t i, const char *where)
 		report_error(k->r, check_line(k, "inbound", i, "sender_domains"),
 			     "%s: sender_domains is for partners: a peer is never known by the sender's address",
 			     where);
+	if (in->sender_ip.n > 0 && !in->org_required)
+		report_warning(k->r, check_line(k, "inbound", i, "org_required"),
+			       "%s: org_required = no with sender_ip: whoever has one of these addresses may relay",
+			       where);
 	check_ip_trust(k, i, where);
 	if (in->own_tenant_only != OWN_TENANT_NO && !in->org_required)
 		report_error(k->r, check_line(k, "inbound", i, "own_tenant_only"),

@@ -131,15 +131,16 @@ static const struct {
 	  "f:3: inbound \"i\": ip_trust_until: 'soon' is not a date like 2027-01-31\n" },
 	{ BY_IP "ip_trust_until = 2027-01-31 }", "f:3: inbound \"i\": ip_trust_until is for ip_trust = full\n" },
 	{ TLS "inbound i { type = peer sender_certificate = a.example\nip_trust = full ip_trust_until = 2027-01-31 }",
-	  "f:3: inbound \"i\": ip_trust = full without sender_ip\n" },
+	  "f:4: inbound \"i\": ip_trust = full without sender_ip\n" },
 	{ BY_IP "own_tenant_only = report }", "" },
 	{ BY_IP "own_tenant_only = yes org_required = no }",
+	  "f:3: warning: inbound \"i\": org_required = no with sender_ip: whoever has one of these addresses may relay\n"
 	  "f:3: inbound \"i\": own_tenant_only looks at the claim, which org_required = no does not ask for\n" },
 	{ BY_IP "own_tenant_only = maybe }",
 	  "f:3: inbound \"i\": own_tenant_only: 'maybe' is not one of no, report, yes\n" },
 	{ TLS "inbound i { sender_certificate = a.example\nip_trust = full\nown_tenant_only = yes }",
-	  "f:3: inbound \"i\": ip_trust is for type = peer\n"
-	  "f:4: inbound \"i\": own_tenant_only is for type = peer\n" },
+	  "f:4: inbound \"i\": ip_trust is for type = peer\n"
+	  "f:5: inbound \"i\": own_tenant_only is for type = peer\n" },
 	{ TLS "inbound i { type = peer }",
 	  "f:3: inbound \"i\": a peer needs sender_certificate or, with less trust, sender_ip\n" },
 	{ TLS "inbound i { type = peer\nsender_ip = 10/8 }",

@@ -30,6 +30,9 @@ struct caller { /* facts of one connection */
 	struct str from;             /* MAIL FROM address, for partner connectors by P1; empty before MAIL and for <> */
 	bool at_mail;                /* MAIL has been seen */
 	struct str claim;            /* XOORG or X-OriginatorOrg, empty = none */
+	struct str auth_as;          /* X-MS-Exchange-CrossPremises-AuthAs, once the header has been read */
+	bool header_seen;            /* no claim can come any more */
+	int64_t now_ms;              /* wall clock: trust in addresses has an end */
 };
 
 struct attribution {
@@ -39,12 +42,29 @@ struct attribution {
 	enum env_org org;
 	struct str how;                  /* "cert:mail.contoso.com", "ip:10.0.0.0/8", "p1:..."; in `text` */
 	const struct conf_inbound *also; /* ambiguous: the other connector that matched as well, NULL = none */
-	bool trusted;                    /* header trust of T2 (certificate + cloud_mail + org ok) */
+	bool trusted;                    /* header trust of T2: proved to be the peer, cloud_mail, claim ok */
+	bool claim_open;                 /* a peer that has not claimed yet: X-OriginatorOrg may still say it */
+	bool foreign;                    /* own_tenant_only: this is not our organisation's mail (report or refuse) */
 	struct reply refused;            /* code != 0: answer this (530 TLS needed, 550 5.7.51 partner restriction) */
 	char text[300];
 };
 
 void attribute(const struct config *c, const struct caller *k, struct attribution *out);
+
+/* Somebody who looks like a configured peer or partner and was not recognised by certificate: the first sign of a
+ * renewal gone wrong, or of an impostor (spec 3.5.1). */
+enum miss_kind { MISS_CHAIN, MISS_NAME, MISS_NO_CERTIFICATE, MISS_IP_TRUST_OVER };
+
+struct attribution_miss {
+	const struct conf_inbound *inbound; /* the one it looks like */
+	enum miss_kind kind;
+	char text[300]; /* why it was not recognised */
+};
+
+/* From MAIL on, when TLS has had its chance.  False: nothing suspicious. */
+bool attribute_miss(const struct config *c, const struct caller *k, const struct attribution *a,
+		    struct attribution_miss *out);
+const char *miss_kind_name(enum miss_kind k); /* "chain" */
 
 /* ---- selection (spec 3.6) ---- */
 
