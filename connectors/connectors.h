@@ -10,6 +10,7 @@
 #define CONNECTORS_CONNECTORS_H
 
 #include "config/config.h"
+#include "connectors/tls_need.h"
 #include "queue/queue.h"
 #include "routing/routing.h"
 #include "tls/tls.h"
