@@ -13,7 +13,7 @@
 
 enum { POINTS_MAX = 256 };
 
-bool fault_armed;
+_Atomic bool fault_armed;
 
 static struct {
 	pthread_mutex_t lock;
@@ -29,6 +29,7 @@ void fault_init(void)
 	const char *list = getenv("TOMBOLO_FAULT_LIST");
 	struct str spec = str_c(getenv("TOMBOLO_FAULT")), rest, at;
 
+	pthread_mutex_lock(&armed.lock);
 	if (list != NULL)
 		armed.list_fd = open(list, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	str_cut(spec, ':', &armed.point, &rest);
@@ -37,6 +38,7 @@ void fault_init(void)
 		armed.at = 1;
 	armed.passes = 0;
 	fault_armed = armed.list_fd >= 0 || armed.point.n > 0;
+	pthread_mutex_unlock(&armed.lock);
 }
 
 static void note_first_pass(const char *point)

@@ -8,14 +8,15 @@
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
-extern bool fault_armed;
+extern _Atomic bool fault_armed;
 
 bool fault_pass(const char *point);
 static inline bool fault(const char *point)
 {
-	return fault_armed && fault_pass(point);
+	return atomic_load_explicit(&fault_armed, memory_order_relaxed) && fault_pass(point);
 }
 
 void fault_init(void); /* reads the environment; from main, or from a test that changed it */

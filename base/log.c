@@ -14,9 +14,10 @@ enum { SINK_BYTES = 64 * 1024, LINE_BYTES = 16 * 1024, TAIL_BYTES = 32, VALUE_BY
 static struct {
 	pthread_mutex_t lock;
 	int fd;
-	enum log_level least;
-	enum log_format format;
-	struct buf held; /* lines not written yet */
+	_Atomic enum log_level least; /* these three are looked at without the lock */
+	_Atomic enum log_format format;
+	_Atomic bool waits; /* something is held */
+	struct buf held;    /* lines not written yet */
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = 2, .least = LOG_LEVEL_INFO, .held = { .max = SINK_BYTES } };
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
@@ -34,6 +35,7 @@ static void write_held(void)
 		off += (size_t)n;
 	}
 	buf_reset(&sink.held);
+	sink.waits = false;
 }
 
 int log_open(const char *path, enum log_level least, enum log_format format)
@@ -55,7 +57,7 @@ int log_open(const char *path, enum log_level least, enum log_format format)
 
 void log_flush(void)
 {
-	if (__atomic_load_n(&sink.held.n, __ATOMIC_RELAXED) == 0)
+	if (!sink.waits)
 		return;
 	pthread_mutex_lock(&sink.lock);
 	write_held();
@@ -177,6 +179,7 @@ void log_event(const struct log *l, enum log_level level, const char *event, con
 	if (sink.held.n + line.n > SINK_BYTES)
 		write_held();
 	buf_add(&sink.held, buf_str(&line));
+	sink.waits = true;
 	if (level >= LOG_LEVEL_WARN)
 		write_held();
 	pthread_mutex_unlock(&sink.lock);

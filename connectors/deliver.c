@@ -1,61 +1,14 @@
-/* connectors/deliver.c: one lease from routing to settlement.
+/* connectors/deliver.c: leases in, transactions out.
  *
- *   deliver_lease -> [header read] -> plan -> groups -> pool ... over, over -> [report read, spooled] -> lease_settle
+ *   deliver_lease -> [header read] -> plan -> groups -> pool ... over, over -> job_end (settle.c)
  *
  * A job is one lease.  Its recipients are planned with one routing view, gathered into transactions by hop and address
- * form, and sent through the pool; the job ends when no transaction is open.  Reports are durable before the lease is
- * settled; when one cannot be stored, its recipients wait instead of failing silently. */
+ * form, and sent through the pool; the job ends when no transaction is open (open_n == 0). */
+#include "connectors/job.h"
+
 #include "base/must.h"
-#include "base/time.h"
-#include "connectors/bounce.h"
-#include "connectors/plan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-struct job;
-
-struct delivery { /* one transaction of a job */
-	struct smtp_txn txn;
-	struct job *job;
-	struct delivery *next;
-	enum route_form form;
-	struct lease_read read;
-};
-
-struct job {
-	TAILQ_ENTRY(job) link;
-	struct deliver *d;
-	struct lease *lease;
-	struct arena arena;
-	struct log log;
-	struct plan *plans;
-	size_t plan_n;
-	struct delivery *deliveries;
-	size_t open_n;
-	bool header_8bit;
-	struct lease_read head_read; /* the beginning of the content, when it is not in memory */
-	void (*with_head)(struct job *j, struct str head);
-	struct outcome *outcomes;
-	struct dsn_rcpt *reports;
-	size_t report_n;
-	struct bounce bounce;
-};
-
-struct deliver {
-	struct deliver_options o;
-	struct outbound *outbound;
-	struct pool *pool;
-	TAILQ_HEAD(, job) jobs;
-	size_t job_n;
-};
-
-static void job_end(struct job *j);
-
-static const struct conf_queue *conf_of(const struct job *j)
-{
-	return &outbound_config(j->d->outbound)->queue;
-}
 
 /* ---- the beginning of the content ---- */
 
@@ -68,7 +21,7 @@ static void on_head(struct op *op)
 	j->with_head(j, j->head_read.ok ? j->head_read.bytes : STR_NONE);
 }
 
-static void fetch_head(struct job *j, void (*then)(struct job *, struct str))
+void job_fetch_head(struct job *j, void (*then)(struct job *, struct str))
 {
 	j->with_head = then;
 	if (j->lease->content.p != NULL || j->lease->size == 0)
@@ -83,9 +36,10 @@ static void on_read(struct op *op)
 {
 	struct delivery *dl = container_of(op, struct delivery, read.op);
 	struct smtp_client *c = dl->txn.client;
+	bool ok = dl->read.ok && dl->read.bytes.n > 0;
 
 	if (c != NULL && c->txn == &dl->txn && c->fetching)
-		smtp_client_content(c, dl->read.ok, dl->read.ok ? dl->read.bytes : str_c(dl->read.err.text));
+		smtp_client_content(c, ok, ok ? dl->read.bytes : str_c(dl->read.err.text));
 }
 
 static void on_fetch(struct smtp_txn *t, uint64_t offset)
@@ -282,176 +236,15 @@ static void look_at_header(struct job *j, struct str head)
 	plan_and_send(j);
 }
 
-/* ---- the end ---- */
+/* ---- leases ---- */
 
-static void job_free(struct job *j)
+void job_free(struct job *j)
 {
 	TAILQ_REMOVE(&j->d->jobs, j, link);
 	j->d->job_n--;
 	arena_fini(&j->arena);
 	free(j);
 }
-
-static void settle(struct job *j)
-{
-	lease_read_fini(&j->head_read);
-	lease_settle(&j->lease, j->outcomes, j->plan_n);
-	job_free(j);
-}
-
-/* "4.7.5": the class follows what we make of it. */
-static struct str status_of(const struct job *j, const struct plan *p)
-{
-	const struct reply *r = &p->rcpt.reply;
-	char text[24];
-	struct str out = STR_NONE;
-	char class = p->rcpt.result == RCPT_FAILED ? '5' : p->rcpt.result == RCPT_SENT ? '2' : '4';
-	int n = snprintf(text, sizeof text, "%c.%d.%d", class, r->class != 0 ? r->subject : 0,
-			 r->class != 0 ? r->detail : 0);
-
-	arena_dup((struct arena *)(uintptr_t)&j->arena, (struct str){ text, (size_t)n }, &out);
-	return out;
-}
-
-static struct str reason_of(struct job *j, const struct plan *p)
-{
-	char text[400];
-	struct str out = STR_NONE;
-	int n;
-
-	if (p->cause == NULL || p->rcpt.result == RCPT_SENT)
-		return STR_NONE;
-	n = snprintf(text, sizeof text, "%s%s%s%s (%s %s)", p->cause,
-		     p->fixer != NULL ? "; it can be mended by the " : "", p->fixer != NULL ? p->fixer : "", "",
-		     p->reason, p->rule);
-	arena_dup(&j->arena, (struct str){ text, n < (int)sizeof text ? (size_t)n : sizeof text - 1 }, &out);
-	return out;
-}
-
-static void add_report(struct job *j, const struct plan *p, enum dsn_action action, int64_t now_ms)
-{
-	const struct envelope *env = &j->lease->env;
-	int64_t until_ms = env->arrived_ms + conf_of(j)->expire_ms;
-
-	if (!bounce_is_wanted(env, p->rcpt.env.notify, action))
-		return;
-	j->reports[j->report_n++] =
-		(struct dsn_rcpt){ .addr = p->rcpt.env.addr,
-				   .orcpt = env->rcpts[p->index].orcpt,
-				   .action = action,
-				   .status = status_of(j, p),
-				   .remote_mta = p->where != NULL ? str_c(p->where->host) : STR_NONE,
-				   .diagnostic = p->rcpt.text,
-				   .reason = reason_of(j, p),
-				   .last_attempt_ms = now_ms,
-				   .retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
-}
-
-static void expire(struct job *j, struct plan *p)
-{
-	bool exchange = outbound_config(j->d->outbound)->status_codes == CODES_EXCHANGE;
-	char text[400];
-
-	snprintf(text, sizeof text, "message expired; the last attempt: %.300s",
-		 p->rcpt.text.n > 0 ? p->rcpt.text.p : "-");
-	plan_settle(p, &j->arena, RCPT_FAILED, exchange ? REPLY(550, 5, 4, 300, "") : REPLY(550, 5, 4, 7, ""),
-		    str_c(text));
-	log_warn(&j->log, "delivery.expired", kv_str("to", p->rcpt.env.addr), kv_c("why", text));
-}
-
-/* "4.4.1 mx.example[192.0.2.1]: connection refused" for queue lists. */
-static struct str waiting_text(struct job *j, const struct plan *p)
-{
-	char text[440];
-	struct str status = status_of(j, p), out = STR_NONE;
-	int n = snprintf(text, sizeof text, STR_FMT " %.400s", STR_ARG(status),
-			 p->rcpt.text.n > 0 ? p->rcpt.text.p : "");
-
-	arena_dup(&j->arena, (struct str){ text, n < 400 ? (size_t)n : 400 }, &out);
-	return out;
-}
-
-static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_ms)
-{
-	const struct conf_queue *conf = conf_of(j);
-	const struct envelope *env = &j->lease->env;
-	struct outcome o = { .index = p->index, .kind = OUTCOME_DELIVERED };
-
-	if (p->rcpt.result == RCPT_DEFERRED && sched_expired(conf, env->arrived_ms, now_ms))
-		expire(j, p);
-	if (p->rcpt.result == RCPT_FAILED) {
-		o.kind = OUTCOME_FAILED;
-		add_report(j, p, DSN_FAILED, now_ms);
-	} else if (p->rcpt.result == RCPT_DEFERRED) {
-		o.kind = OUTCOME_DEFERRED;
-		o.due_ms = now_ms + sched_delay_ms(conf, p->attempts + 1, j->lease->id + p->index);
-		o.text = waiting_text(j, p);
-		o.delay_told = p->delay_told || now_ms - env->arrived_ms >= conf->delay_report_ms;
-		if (o.delay_told && !p->delay_told)
-			add_report(j, p, DSN_DELAYED, now_ms);
-	} else if (p->no_dsn && p->next != NEXT_PEER) {
-		add_report(j, p, DSN_RELAYED, now_ms);
-	}
-	return o;
-}
-
-/* The report is not stored, so the failure may not be settled: all its recipients wait and are tried again. */
-static void defer_reported(struct job *j, const struct err *e)
-{
-	int64_t now_ms = clock_wall_ms();
-
-	log_error(&j->log, "report.failed", kv_c("why", e->text));
-	for (size_t i = 0; i < j->plan_n; i++)
-		if (j->outcomes[i].kind == OUTCOME_FAILED) {
-			j->outcomes[i].kind = OUTCOME_DEFERRED;
-			j->outcomes[i].due_ms =
-				now_ms + sched_delay_ms(conf_of(j), j->plans[i].attempts + 1, j->lease->id);
-			j->outcomes[i].delay_told = j->plans[i].delay_told;
-			j->outcomes[i].text = waiting_text(j, &j->plans[i]);
-		}
-}
-
-static void on_bounce(struct bounce *b, const struct err *e)
-{
-	struct job *j = container_of(b, struct job, bounce);
-
-	if (e != NULL)
-		defer_reported(j, e);
-	settle(j);
-}
-
-static void report(struct job *j, struct str head)
-{
-	struct err e = { 0 };
-	const struct bounce_order order = { .port = *j->d->o.port,
-					    .config = outbound_config(j->d->outbound),
-					    .env = &j->lease->env,
-					    .head = head,
-					    .rcpts = j->reports,
-					    .rcpt_n = j->report_n };
-
-	if (bounce_start(&j->bounce, &order, on_bounce, &e) == 0) {
-		log_info(&j->log, "report.spooled", kv_str("to", j->lease->env.from),
-			 kv_int("recipients", (int64_t)j->report_n));
-		return;
-	}
-	defer_reported(j, &e);
-	settle(j);
-}
-
-static void job_end(struct job *j)
-{
-	int64_t now_ms = clock_wall_ms();
-
-	for (size_t i = 0; i < j->plan_n; i++)
-		j->outcomes[i] = decide_outcome(j, &j->plans[i], now_ms);
-	if (j->report_n > 0 && conf_of(j)->bounce)
-		fetch_head(j, report);
-	else
-		settle(j);
-}
-
-/* ---- leases ---- */
 
 static struct job *job_new(struct deliver *d, struct lease *l)
 {
@@ -483,7 +276,7 @@ void deliver_lease(struct deliver *d, struct lease *l)
 	struct job *j = job_new(d, l);
 
 	if (l->env.smtputf8)
-		fetch_head(j, look_at_header);
+		job_fetch_head(j, look_at_header);
 	else
 		plan_and_send(j);
 }
@@ -522,6 +315,7 @@ void deliver_free(struct deliver **dp)
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			lease_read_fini(&dl->read);
 		bounce_cancel(&j->bounce);
+		copy_cancel(&j->copy);
 		job_free(j);
 	}
 	outbound_unref(&d->outbound);

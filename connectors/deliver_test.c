@@ -29,6 +29,7 @@ struct site {
 	struct routing *routing;
 	struct outbound *outbound;
 	struct deliver *deliver;
+	struct dns *dns;
 	struct host *hosts[2];
 	struct tls_ctx *host_tls;
 	struct buf seen;
@@ -79,8 +80,9 @@ static void on_content(struct visit *v, struct str run)
 	v->owner = (char *)v->owner + run.n; /* only counted */
 	if (str_find(run, S("Content-Type: multipart/report")) >= 0)
 		buf_add(&site.seen, S("report\n"));
-	if (str_find(run, S("Status: 5.1.1")) >= 0)
-		buf_add(&site.seen, S("status 5.1.1\n"));
+	ssize_t status = str_find(run, S("Status: "));
+	if (status >= 0)
+		buf_addf(&site.seen, "status %.*s\n", (int)strcspn(run.p + status + 8, "\r"), run.p + status + 8);
 }
 
 static struct reply on_message(struct visit *v)
@@ -165,7 +167,7 @@ static struct config *make_config(const char *sends)
 		 "site = onprem\nhostname = \"gw.contoso.com\"\n"
 		 "domain \"contoso.com\" { type = authoritative routing_domain = \"contoso.mail.cloud.example\" }\n"
 		 "recipients { path = \"%s/recipients\" }\n"
-		 "queue { path = \"%s/queue\" segment_size = 1M segment_message_max = 64K }\n"
+		 "queue { path = \"%s/queue\" segment_size = 1M segment_message_max = 64K settle_window = 1ms }\n"
 		 "tls { ca = \"%s/certs/ca.pem\" }\n"
 		 "receive \"in\" { listen = { \"127.0.0.1:1\" } from = { \"0/0\" } permissions = { \"servers\" } }\n",
 		 site.dir, site.dir, root);
@@ -198,6 +200,29 @@ static void site_begin(void)
 	site.config = make_config("send \"none\" { space = { \"*\" } dns = yes }\n"); /* for the hosts' contexts */
 }
 
+/* Names that need no resolver. */
+static void open_names(void)
+{
+	static const char lines[] = "127.0.0.1 mx1.mx.example mx2.mx.example\n"
+				    "127.0.0.2 dead.mx.example\n"
+				    "MX 10 mx.example dead.mx.example\n"
+				    "MX 20 mx.example mx1.mx.example\n"
+				    "MX 0 never.example .\n";
+	const struct conf_list resolvers = { &(struct str)STR_LIT("127.0.0.1"), 1 };
+	char path[160];
+	struct err e = { 0 };
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/hosts", site.dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fwrite(lines, 1, sizeof lines - 1, f);
+	fclose(f);
+	site.dns = dns_open(site.loop, &resolvers, str_c(path), &e);
+	if (site.dns == NULL)
+		fail_msg("%s", e.text);
+}
+
 static void site_start(const char *sends, const struct net_addr *own, size_t own_n)
 {
 	struct err e = { 0 };
@@ -213,6 +238,7 @@ static void site_start(const char *sends, const struct net_addr *own, size_t own
 	site.deliver = deliver_new(&(struct deliver_options){ .loop = site.loop,
 							      .port = &site.port,
 							      .routing = site.routing,
+							      .dns = site.dns,
 							      .outbound = site.outbound,
 							      .own = own,
 							      .own_n = own_n });
@@ -222,6 +248,8 @@ static void site_start(const char *sends, const struct net_addr *own, size_t own
 static void site_end(void)
 {
 	deliver_free(&site.deliver);
+	if (site.dns != NULL)
+		dns_close(&site.dns);
 	queue_detach(&site.port);
 	queue_close(&site.queue);
 	routing_close(&site.routing);
@@ -273,6 +301,9 @@ static void site_run(uint64_t accepted, uint64_t left)
 
 static struct commit commits[64];
 static size_t commit_n;
+static int64_t post_age_ms; /* of the messages to come */
+static unsigned post_notify;
+static const char *post_subject; /* not NULL: SMTPUTF8 was asked for */
 
 static void on_commit(struct op *op)
 {
@@ -287,7 +318,8 @@ static void post_sized(const char *from, const char *const *rcpts, size_t n, siz
 				.trace_id = S("5f0c9a57-0000-4000-8000-000000000001"),
 				.receive = S("in"),
 				.client = S("10.0.0.1"),
-				.arrived_ms = clock_wall_ms(),
+				.smtputf8 = post_subject != NULL,
+				.arrived_ms = clock_wall_ms() - post_age_ms,
 				.rcpts = list,
 				.rcpt_n = n };
 	struct err e = { 0 };
@@ -295,11 +327,13 @@ static void post_sized(const char *from, const char *const *rcpts, size_t n, siz
 	char block[1000];
 
 	for (size_t i = 0; i < n; i++)
-		list[i].addr = str_c(rcpts[i]);
+		list[i] = (struct env_rcpt){ .addr = str_c(rcpts[i]), .notify = post_notify };
 	if (s == NULL)
 		fail_msg("%s", e.text);
 	memset(block, 'x', sizeof block);
 	memcpy(block, "Subject: t\r\n\r\n", 14);
+	if (post_subject != NULL)
+		memcpy(block + 8, post_subject, strlen(post_subject));
 	memcpy(block + 998, "\r\n", 2);
 	for (size_t at = 0; at < size; at += sizeof block)
 		assert_int_equal(spool_write(s, str_n(block, size - at < sizeof block ? size - at : sizeof block), &e),
@@ -364,6 +398,23 @@ static void test_both_ways(void **state)
 	site_end();
 }
 
+/* A mailbox on both sides: delivered here, and a copy there. */
+static void test_copy(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_host(1, "B", FULL, NULL);
+	site_start("send \"out\" { space = { \"@local\", \"*\" } smarthosts = { \"$A\" } tls = none }\n"
+		   "send \"cloud\" { space = { \"@peer\" } smarthosts = { \"$B\" } tls = none }\n",
+		   NULL, 0);
+	add_recipient("b@contoso.com", LOC_BOTH, "b@contoso.mail.cloud.example");
+	post_sized("s@far.example", (const char *const[]){ "b@contoso.com" }, 1, 300 * 1000);
+	site_run(2, 0);
+	check_seen("A <s@far.example> b@contoso.com 300000\nB <s@far.example> b@contoso.mail.cloud.example 300000\n");
+	site_end();
+}
+
 static void test_reuse(void **state)
 {
 	(void)state;
@@ -421,6 +472,36 @@ static void test_later(void **state)
 	site_end();
 }
 
+static const int64_t hour_ms = 3600 * 1000;
+
+static void test_old(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL & ~(unsigned)EHLO_DSN, NULL);
+	site_start(INTERNET, NULL, 0);
+	post_age_ms = 5 * hour_ms;
+	post("s@far.example", "later@far.example");
+	site_run(2, 1); /* waits, and its sender is told */
+	check_seen("report\nstatus 4.2.1\nA <> s@far.example\n");
+	post_notify = ENV_NOTIFY_NEVER;
+	post("s@far.example", "later@far.example", "no@far.example");
+	site_run(3, 2);
+	check_seen("");
+	post_notify = 0;
+	post_age_ms = 30 * 24 * hour_ms;
+	post("s@far.example", "later@far.example");
+	site_run(5, 2);
+	check_seen("report\nstatus 5.4.7\nA <> s@far.example\n");
+	post_age_ms = 0;
+	post_notify = ENV_NOTIFY_SUCCESS;
+	post("s@far.example", "x@far.example"); /* the host does not do DSN: relayed */
+	site_run(7, 2);
+	check_seen("A <s@far.example> x@far.example 1000\nreport\nstatus 2.0.0\nA <> s@far.example\n");
+	post_notify = 0;
+	site_end();
+}
+
 static void test_several_transactions(void **state)
 {
 	(void)state;
@@ -437,6 +518,25 @@ static void test_several_transactions(void **state)
 	post("s@far.example", "one1@far.example", "one2@far.example");
 	site_run(2, 0);
 	check_seen("A <s@far.example> one1@far.example 1000\nA <s@far.example> one2@far.example 1000\n");
+	site_end();
+}
+
+/* One connection in all and two hops: the idle one makes room, nobody starves. */
+static void test_limit(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_host(1, "B", FULL, NULL);
+	site_start(INTERNET "send \"b\" { space = { \"b.example\" } smarthosts = { \"$B\" } tls = none }\n"
+			    "limits { outbound_connections = 1 }\n",
+		   NULL, 0);
+	for (int i = 0; i < 10; i++) {
+		post("s@far.example", "x@far.example");
+		post("s@far.example", "x@b.example");
+		post("s@far.example", "x@far.example", "y@b.example");
+	}
+	site_run(30, 0);
 	site_end();
 }
 
@@ -496,7 +596,7 @@ static void test_loop_to_self(void **state)
 		   &own, 1);
 	post("s@back.example", "x@far.example");
 	site_run(2, 0);
-	check_seen("report\nA <> s@back.example\n");
+	check_seen("report\nstatus 5.4.6\nA <> s@back.example\n");
 	site_end();
 }
 
@@ -531,7 +631,72 @@ static void test_hold(void **state)
 	check_waiting("owns this address space is disabled");
 	post_sized("s@far.example", (const char *const[]){ "x@small.example" }, 1, 5000);
 	site_run(3, 1);
-	check_seen("report\nA <> s@far.example\n");
+	check_seen("report\nstatus 5.3.4\nA <> s@far.example\n");
+	site_end();
+}
+
+static void test_names(void **state)
+{
+	struct net_addr own;
+	char sends[200];
+
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_names();
+	snprintf(sends, sizeof sends, "send \"out\" { space = { \"*\" } dns = yes port = %u tls = none }\n",
+		 host_port(site.hosts[0]));
+	assert_true(net_parse_ip(S("127.0.0.1"), 4, &own));
+	site_start(sends, &own, 1); /* another port: not us */
+	post("s@mx.example", "x@mx.example");
+	site_run(1, 0);
+	check_seen("A <s@mx.example> x@mx.example 1000\n");
+	post("s@mx.example", "x@never.example");
+	site_run(3, 0);
+	check_seen("report\nstatus 5.1.10\nA <> s@mx.example\n");
+	site_end();
+}
+
+/* What the mail needs is computed from its bytes, not from what the client said (hardening 28). */
+static void test_utf8(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	site_start(INTERNET, NULL, 0);
+	post_subject = " ascii";
+	post("s@far.example", "x@far.example");
+	site_run(1, 0);
+	check_seen("A <s@far.example> x@far.example 1000\n");
+	post_subject = " \xc3\xbc";
+	post("s@far.example", "x@far.example");
+	post_subject = NULL;
+	site_run(3,
+		 0); /* the report quotes that header in ASCII unless it may be SMTPUTF8 itself: then it is lost too */
+	site_end();
+}
+
+static void test_reconfigure(void **state)
+{
+	struct config *next;
+	struct outbound *outbound;
+
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_host(1, "B", FULL, NULL);
+	site_start(INTERNET, NULL, 0);
+	post("s@far.example", "x@far.example");
+	site_run(1, 0);
+	next = make_config("send \"out\" { space = { \"*\" } smarthosts = { \"$B\" } tls = none }\n");
+	outbound = outbound_new(next, NULL);
+	assert_non_null(outbound);
+	deliver_reconfigure(site.deliver, outbound);
+	outbound_unref(&outbound);
+	config_unref(&next);
+	post("s@far.example", "x@far.example");
+	site_run(2, 0);
+	check_seen("A <s@far.example> x@far.example 1000\nB <s@far.example> x@far.example 1000\n");
 	site_end();
 }
 
@@ -607,6 +772,29 @@ static void test_tls(void **state)
 		run_tls_row(&tls_rows[i]);
 }
 
+/* A resumed session is judged like a full handshake. */
+static void test_tls_resumption(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, "server");
+	site_start(
+		"send \"out\" { space = { \"*\" } smarthosts = { \"$A\" } tls = domain tls_domain = \"mail.contoso.com\"\n"
+		"  messages_per_connection = 1 }\n"
+		"send \"other\" { space = { \"b.example\" } smarthosts = { \"$A\" } tls = domain\n"
+		"  tls_domain = \"other.contoso.com\" messages_per_connection = 1 }\n",
+		NULL, 0);
+	for (uint64_t i = 1; i <= 3; i++) {
+		post("s@far.example", "x@far.example");
+		site_run(i, 0);
+	}
+	assert_int_equal(site.visits, 3);
+	post("s@far.example", "x@b.example");
+	site_run(4, 1);
+	check_waiting("wanted other.contoso.com, presented mail.contoso.com");
+	site_end();
+}
+
 static void test_tls_reuse(void **state)
 {
 	(void)state;
@@ -645,19 +833,26 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_reuse),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_later),
+		cmocka_unit_test(test_old),
 		cmocka_unit_test(test_several_transactions),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_failover),
 		cmocka_unit_test(test_dead_hop),
 		cmocka_unit_test(test_loop_to_self),
 		cmocka_unit_test(test_connector_fault),
 		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_reconfigure),
 		cmocka_unit_test(test_end_in_the_middle),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_tls_reuse),
+		cmocka_unit_test(test_tls_resumption),
 	};
 	log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
 	return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -102,6 +102,11 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 	enum hop_kind kind;
 	struct str target;
 
+	if (!addr_is_clean(rt->rcpt) || rt->rcpt.n == 0) {
+		defer_locally(p, plan, "the recipient table gives an address that cannot be sent");
+		plan->fixer = "administrator";
+		return;
+	}
 	select_send(outbound_config(p->outbound), &q, &sel);
 	if (sel.result != SELECT_OK) {
 		settle_by_selection(p, plan, &sel, rt);

@@ -61,10 +61,12 @@ handshakes_openssl() {
 	server=$!
 	keep $server
 	sleep 0.3
-	per_s=$(openssl s_time -connect 127.0.0.1:$P_OPENSSL -new -time 2 2>/dev/null |
-		awk '/real seconds/ { n = $1; s = $4 } END { print s > 0 ? int(n / s) : 0 }')
+	began=$(date +%s%N)
+	done=$(openssl s_time -connect 127.0.0.1:$P_OPENSSL -new -time 2 2>/dev/null | awk '/real seconds/ { print $1 }')
+	took=$(($(date +%s%N) - began))
 	kill $server 2>/dev/null || true
-	echo "{\"case\":\"handshakes\",\"name\":\"openssl s_time\",\"per_s\":$per_s}" | tee -a "$OUT"
+	jq -nc --argjson n "${done:-0}" --argjson ns "$took" \
+		'{case: "handshakes", name: "openssl s_time", per_s: ($n / ($ns / 1e9) | round)}' | tee -a "$OUT"
 }
 
 # idle NAME PORT COUNT TLS: memory of COUNT connections that said EHLO and wait
@@ -85,6 +87,12 @@ idle() {
 }
 
 servers_up "$B"
+idle tombolo $P_OURS 1000 ""
+idle tombolo-tls $P_OURS_TLS 1000 tls
+if [ -n "$POSTFIX" ]; then
+	idle postfix $P_POSTFIX 80 ""
+	idle postfix-tls $P_POSTFIX_TLS 80 tls
+fi
 for rep in $(seq "$REPS"); do
 	for scenario in 1:1 50:1 50:100; do
 		one wire $P_SINK sink ${scenario%:*} ${scenario#*:} ""
@@ -102,12 +110,6 @@ for rep in 1 2; do
 	handshakes tombolo-tls $P_OURS_TLS
 	[ -z "$POSTFIX" ] || handshakes postfix-tls $P_POSTFIX_TLS
 done
-idle tombolo $P_OURS 1000 ""
-idle tombolo-tls $P_OURS_TLS 1000 tls
-if [ -n "$POSTFIX" ]; then
-	idle postfix $P_POSTFIX 80 ""
-	idle postfix-tls $P_POSTFIX_TLS 80 tls
-fi
 
 echo
 jq -r -s -f "$HERE/table.jq" "$OUT"

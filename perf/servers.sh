@@ -44,7 +44,7 @@ flushes() { awk -v d="$DISK" '$3 == d { print $19 + 0; f = 1 } END { if (!f) pri
 # What the gateway counts itself.
 own_syncs() {
 	case $1 in
-	tombolo*) "$B/tombolo" --socket "$W/$1/control.sock" --json status 2>/dev/null | jq -s '[.[] | .syncs? // empty] | add // 0' ;;
+	tombolo*) "$B/tombolo" --socket "$W/$1/control.sock" --json status 2>/dev/null | jq -s '.[0].queue.syncs // 0' ;;
 	*) echo 0 ;;
 	esac
 }
@@ -62,8 +62,7 @@ wait_for() {
 	tries=0
 	until "$B/perf/swarm" -p "$1" -n 1 -t 1 >/dev/null 2>&1; do
 		tries=$((tries + 1))
-		[ $tries -lt 50 ] || { echo "perf: nothing answers on port $1; see $W" >&2; trap - EXIT; stop_all; exit 1; }
-		sleep 0.1
+		[ $tries -lt 10 ] || { echo "perf: nothing answers on port $1:" >&2; tail -n 5 "$W"/*/out "$W"/*/log >&2; exit 1; }
 	done
 }
 
@@ -78,7 +77,7 @@ tombolo_up() { # NAME PORT SINKPORT TLS
 		recipients { path = "$d/recipients" }
 		$([ -z "$4" ] || echo "tls { certificate = \"$W/cert.pem\"; key = \"$W/key.pem\"; ca = \"$W/cert.pem\" }")
 		limits { connections = 5000; connections_per_ip = 5000 }
-		domain "perf.example" { type = authoritative; is_default = yes }
+		domain "perf.example" { type = authoritative; default = yes }
 		receive "all" { listen = {"127.0.0.1:$2"}; from = {"127.0.0.0/8"}; permissions = {"servers"} }
 		send "sink" { space = {"*;1"}; smarthosts = {"[127.0.0.1]:$3"}; tls = $([ -z "$4" ] && echo none || echo encrypt) }
 	CONF

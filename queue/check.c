@@ -232,17 +232,19 @@ static void check_payload(struct look *k, const struct segment_walk *w)
 
 static void check_log(struct look *k)
 {
-	uint64_t seq = k->checkpoint.segment, at = k->checkpoint.offset, end, prev_end;
+	uint64_t seq, next = 0, at = k->checkpoint.offset, end;
 	struct segment_walk w;
 	struct err e;
 
-	for (; at > 0 || segment_begun(k->segment_dir_fd, seq, &prev_end); seq++, at = 0) {
+	if (!segment_log_begin(k->segment_dir_fd, &k->checkpoint, &seq))
+		return;
+	for (bool last = false; !last; seq = next, at = 0) {
 		int fd = segment_open(k->segment_dir_fd, seq, &e);
-		bool last = !segment_begun(k->segment_dir_fd, seq + 1, &end);
 		if (fd < 0) {
 			find(k, 0, "the segment of the checkpoint is missing");
 			return;
 		}
+		last = !segment_follows(k->segment_dir_fd, seq, seq, &next, &end);
 		segment_walk_init(&w, fd, seq, at, last ? UINT64_MAX : end);
 		while (segment_walk_next(&w))
 			if (w.sound)
@@ -253,8 +255,6 @@ static void check_log(struct look *k)
 			find(k, 0, "a finished segment is unreadable before its end");
 		segment_walk_fini(&w);
 		close(fd);
-		if (last)
-			return;
 	}
 }
 

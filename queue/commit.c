@@ -487,6 +487,9 @@ static void sort_request(struct queue *q, struct request *r, int64_t now_ms)
 		segments_prepared(q, container_of(r, struct segment_job, request));
 		return;
 	case REQ_ASK:
+		/* outcomes that wait are older than the order: "retry" must find the message deferred, not leased */
+		if (q->settles.first != NULL)
+			bring_forward(&q->settle_deadline_ms, now_ms);
 		*q->asks_end = container_of(r, struct ask, request);
 		q->asks_end = &(*q->asks_end)->next;
 		return;

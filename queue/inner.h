@@ -214,12 +214,12 @@ struct segment_job {
 struct segments {
 	struct segment *v; /* ascending; the last one is being written */
 	size_t n, cap;
-	int fd;         /* of the last; -1 = none yet */
-	uint64_t at;    /* log position in it */
-	uint64_t next;  /* sequence number to be prepared next */
-	bool begun;     /* its SEGMENT record is written */
-	bool abandoned; /* a write failed in it: go to the next */
-	uint64_t prev_end;
+	int fd;                  /* of the last; -1 = none yet */
+	uint64_t at;             /* log position in it */
+	uint64_t next;           /* sequence number to be prepared next */
+	bool begun;              /* its SEGMENT record is written */
+	bool abandoned;          /* a write failed in it: go to the next */
+	uint64_t prev, prev_end; /* the last one that was begun before this, and where it ends */
 	uint64_t spares[SPARES_MAX];
 	size_t spare_n;
 	int ready_fd;                  /* prepared ahead */
@@ -387,7 +387,10 @@ void segments_unpin(struct queue *q, uint64_t seq);
 int segment_list(int dir_fd, uint64_t **seqs, size_t *n, struct err *e); /* ascending; caller frees */
 void segment_name(char to[24], uint64_t seq);
 int segment_open(int dir_fd, uint64_t seq, struct err *e);
-bool segment_begun(int dir_fd, uint64_t seq, uint64_t *prev_end); /* prev_end: where the one before it ends */
+/* The segment of the log whose predecessor lies in that range, and where the predecessor ends; false: there is none. */
+bool segment_follows(int dir_fd, uint64_t prev_least, uint64_t prev_most, uint64_t *seq, uint64_t *prev_end);
+/* The segment in which the log goes on from a checkpoint; false: nothing was written after it. */
+bool segment_log_begin(int dir_fd, const struct row_checkpoint *c, uint64_t *seq);
 
 /* walking one segment file; recover.c and check.c */
 struct segment_walk {

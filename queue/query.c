@@ -227,11 +227,11 @@ static bool run_slice(struct queue *q, struct ask *a)
 	uint64_t after = a->after, messages = a->messages, recipients = a->recipients;
 	bool more = false;
 
-	if (commit_checkpoint(q, &a->err) != 0 || (s.t = store_read(q->index.store, &a->err)) == NULL) {
+	if ((q->live.dirty_n > 0 && commit_checkpoint(q, &a->err) != 0) ||
+	    (s.t = store_read(q->index.store, &a->err)) == NULL) {
 		a->ok = false;
 		return false;
 	}
-	q->checkpoint_at_ms = INT64_MAX;
 	buf_init(&s.log, q->segment_bytes / 2);
 	more = look(&s);
 	if (s.log.n > 0 && commit_records(q, &s.log, &a->err) != 0) {

@@ -136,7 +136,7 @@ struct queue_filter { /* empty fields match all; addresses match whole, without 
 	bool deferred_only, held_only;
 	int64_t older_than_ms; /* age of the message; 0 = any */
 	uint64_t after_id;     /* for paging */
-	unsigned max;          /* rows; 0 = 1000 */
+	unsigned max;          /* rows, but a page ends with a whole message; 0 = 1000 */
 };
 
 enum queue_state { QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HELD };

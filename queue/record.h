@@ -22,11 +22,12 @@ enum { ROW_TEXT_MAX = 400, ROW_ADDR_MAX = 1000, ROW_TRACE_MAX = 64 };
 
 /* Stored: append only. */
 enum record_kind {
-	RECORD_SEGMENT = 1, /* first of a segment: size = where the records of the segment before it end */
-	RECORD_MESSAGE,     /* body + envelope */
-	RECORD_BIG,         /* envelope; the content, `size` bytes, is the file big/ID, checked by body_check */
-	RECORD_OUTCOME,     /* what became of recipients */
-	RECORD_ORDER,       /* what an administrator said */
+	RECORD_SEGMENT =
+		1,      /* first of a segment: id = the segment before it, size = where the records of that one end */
+	RECORD_MESSAGE, /* body + envelope */
+	RECORD_BIG,     /* envelope; the content, `size` bytes, is the file big/ID, checked by body_check */
+	RECORD_OUTCOME, /* what became of recipients */
+	RECORD_ORDER,   /* what an administrator said */
 };
 
 struct record {

@@ -21,7 +21,8 @@ enum { REPLAY_DIRTY_MAX = 4096 };
 struct replay {
 	struct queue *q;
 	struct queue_recovery *found;
-	uint64_t last_id, end; /* end: of the last segment that was begun */
+	uint64_t last_id;
+	uint64_t last_segment, end; /* the last segment that was begun, and where its records end */
 };
 
 static void count_message(void *arg, uint64_t id, const struct row_message *m)
@@ -184,19 +185,19 @@ static int replay_segment(struct replay *r, uint64_t seq, uint64_t at, uint64_t 
 static int replay_log(struct replay *r, struct err *e)
 {
 	struct queue *q = r->q;
-	uint64_t seq = q->checkpoint.segment, at = q->checkpoint.offset, prev_end, end;
+	uint64_t seq, next = 0, at = q->checkpoint.offset, end;
 
-	if (segments_find(q, seq) == NULL)
-		return at == 0 ? 0
-			       : err_set(e, ERR_CORRUPT, "queue.recover",
-					 "segments/%016llx is missing: restore it from where it went",
-					 (unsigned long long)seq);
-	for (; at > 0 || segment_begun(q->segment_dir_fd, seq, &prev_end); seq++, at = 0) {
-		bool last = !segment_begun(q->segment_dir_fd, seq + 1, &end);
+	if (at > 0 && segments_find(q, q->checkpoint.segment) == NULL)
+		return err_set(e, ERR_CORRUPT, "queue.recover",
+			       "segments/%016llx is missing: restore it from where it went",
+			       (unsigned long long)q->checkpoint.segment);
+	if (!segment_log_begin(q->segment_dir_fd, &q->checkpoint, &seq))
+		return 0;
+	for (bool last = false; !last; seq = next, at = 0) {
+		last = !segment_follows(q->segment_dir_fd, seq, seq, &next, &end);
 		if (replay_segment(r, seq, at, last ? UINT64_MAX : end, e) != 0)
 			return -1;
-		if (last)
-			break;
+		r->last_segment = seq;
 	}
 	return 0;
 }
@@ -258,8 +259,7 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 	q->checkpoint = (struct row_checkpoint){ .segment = 1 };
 	if (index_get_checkpoint(&q->index, &q->checkpoint, &any, e) != 0 || segments_open(q, e) != 0)
 		return -1;
-	if (!any && q->log.n > 0 && segment_begun(q->segment_dir_fd, q->log.v[q->log.n - 1].seq, &r.end) &&
-	    q->log.v[0].seq > 1)
+	if (!any && q->log.n > 0 && q->log.v[0].seq > 1)
 		return err_set(e, ERR_CORRUPT, "queue.recover",
 			       "%s/segments holds a log but index/ is empty: restore index/ or move segments/ away",
 			       q->path);
@@ -269,7 +269,7 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 	    remove_orphans(&r, e) != 0)
 		return -1;
 	q->next_id = first_id(q->checkpoint.next_id, r.last_id);
-	q->log.at = r.end; /* for the RECORD_SEGMENT of the fresh one */
+	q->log.prev = r.last_segment;
 	q->log.prev_end = r.end;
 	if (commit_checkpoint(q, e) != 0) /* at the start of the segment that segments_start will make */
 		return -1;

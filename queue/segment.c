@@ -322,7 +322,8 @@ bool segments_advance(struct queue *q)
 	if (s->ready_fd < 0)
 		return false;
 	if (s->fd >= 0) {
-		s->prev_end = s->at;
+		if (s->begun)
+			s->prev = s->v[s->n - 1].seq, s->prev_end = s->at;
 		close(s->fd);
 	}
 	s->fd = s->ready_fd;
@@ -368,6 +369,7 @@ int segments_write(struct queue *q, struct iovec *iov, size_t n, uint64_t bytes,
 	} else {
 		record_put_head(head, &(struct record){ .kind = RECORD_SEGMENT,
 							.segment = s->v[s->n - 1].seq,
+							.id = s->prev,
 							.size = s->prev_end,
 							.meta_check = record_sum(STR_NONE),
 							.body_check = record_sum(STR_NONE) });
@@ -471,7 +473,7 @@ void segment_walk_fini(struct segment_walk *w)
 	buf_fini(&w->bytes);
 }
 
-bool segment_begun(int dir_fd, uint64_t seq, uint64_t *prev_end)
+static bool begun(int dir_fd, uint64_t seq, uint64_t *prev, uint64_t *prev_end)
 {
 	struct segment_walk w;
 	struct err e;
@@ -482,9 +484,39 @@ bool segment_begun(int dir_fd, uint64_t seq, uint64_t *prev_end)
 		return false;
 	segment_walk_init(&w, fd, seq, 0, UINT64_MAX);
 	ok = segment_walk_next(&w) && w.record.kind == RECORD_SEGMENT;
-	if (ok)
+	if (ok) {
+		*prev = w.record.id;
 		*prev_end = w.record.size;
+	}
 	segment_walk_fini(&w);
 	close(fd);
 	return ok;
+}
+
+/* The last one that names a predecessor in that range: an earlier one that does, too, was given up when its first write
+ * failed, and nobody was told that anything in it is stored. */
+bool segment_follows(int dir_fd, uint64_t prev_least, uint64_t prev_most, uint64_t *seq, uint64_t *prev_end)
+{
+	uint64_t *seqs, prev, end;
+	struct err e;
+	size_t n;
+	bool found = false;
+
+	if (segment_list(dir_fd, &seqs, &n, &e) != 0)
+		return false;
+	while (!found && n-- > 0 && seqs[n] > prev_most) {
+		found = begun(dir_fd, seqs[n], &prev, &end) && prev >= prev_least && prev <= prev_most;
+		if (found)
+			*seq = seqs[n], *prev_end = end;
+	}
+	free(seqs);
+	return found;
+}
+
+bool segment_log_begin(int dir_fd, const struct row_checkpoint *c, uint64_t *seq)
+{
+	uint64_t prev_end;
+
+	*seq = c->segment;
+	return c->offset > 0 || segment_follows(dir_fd, 0, c->segment - 1, seq, &prev_end);
 }

@@ -111,20 +111,24 @@ int spool_write(struct spool *s, struct str chunk, struct err *e)
 	int rc = 0;
 
 	must(p->stage == PARCEL_SPOOL);
-	if (s->failed)
-		return err_set(e, ERR_IO, "queue.spool", "this message failed before");
+	if (s->failed) {
+		*e = p->err;
+		return -1;
+	}
 	if (s->big_fd < 0 && (s->size + chunk.n > q->message_max || q->spooling_bytes > q->limits.memory_max))
-		rc = make_big(p, e);
+		rc = make_big(p, &p->err);
 	for (struct str left = chunk; rc == 0 && left.n > 0;) {
 		struct str part = str_head(left, RECORD_BLOCK);
 		must(buf_add(&p->bytes, part));
 		left = str_skip(left, part.n);
 		if (s->big_fd >= 0)
-			rc = drain(p, false, e);
+			rc = drain(p, false, &p->err);
 	}
 	s->failed = rc != 0;
-	if (rc != 0)
+	if (rc != 0) {
+		*e = p->err;
 		return -1;
+	}
 	s->size += chunk.n;
 	if (s->big_fd < 0)
 		q->spooling_bytes += chunk.n;
@@ -188,7 +192,7 @@ void spool_commit(struct spool **sp, const struct envelope *env, struct commit *
 	p->rcpt_n = (uint32_t)env->rcpt_n;
 	p->arrived_ms = env->arrived_ms;
 	if (s->failed)
-		rc = err_set(&p->err, ERR_IO, "queue.spool", "this message failed before");
+		rc = -1; /* with the error spool_write gave */
 	if (!big)
 		q->spooling_bytes -= s->size;
 	if (rc == 0 && big)

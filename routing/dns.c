@@ -17,6 +17,9 @@
 #include "base/time.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unbound.h>
 #include <unistd.h>
 
@@ -308,11 +311,15 @@ static bool read_name(const unsigned char *p, size_t n, char out[NAME_ROOM])
 	return true;
 }
 
+/* Each host has its share of the room: one with hundreds of addresses must not crowd out the better ones. */
 static void add_address(struct request *r, size_t host, int type, const void *bytes)
 {
 	struct net_addr a = { 0 };
+	size_t has = 0;
 
-	if (r->found_n == DNS_ADDRS_MAX)
+	for (size_t i = 0; i < r->found_n; i++)
+		has += r->found_of[i] == host;
+	if (has >= DNS_ADDRS_MAX / r->host_n)
 		return;
 	if (type == TYPE_A) {
 		a.v4.sin_family = AF_INET;
@@ -322,6 +329,7 @@ static void add_address(struct request *r, size_t host, int type, const void *by
 		memcpy(&a.v6.sin6_addr, bytes, 16);
 	}
 	net_set_port(&a, r->port);
+	must(r->found_n < DNS_ADDRS_MAX);
 	r->found_of[r->found_n] = host;
 	r->found[r->found_n++] = a;
 }

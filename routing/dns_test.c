@@ -255,7 +255,7 @@ static const struct {
 	{ "absent.example", true, DNS_NXDOMAIN, false, "" },
 	{ "dead.example", true, DNS_FAILED, false, "" },
 	{ "sick.example", true, DNS_FAILED, true, "" },
-	{ "crowd.example", true, DNS_OK, true, "a.crowd.example/70 b.crowd.example/30" },
+	{ "crowd.example", true, DNS_OK, true, "a.crowd.example/50 b.crowd.example/50" },
 	{ "mx2.two.example", false, DNS_OK, false, "mx2.two.example/1" },
 	{ "absent.example", false, DNS_NXDOMAIN, false, "" },
 	{ "two.example", false, DNS_NODATA, false, "" },

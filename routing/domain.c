@@ -4,6 +4,7 @@
 #include "base/must.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 enum { MEMORY_MAX = 64 << 20 }; /* of one set: thousands of domains are a few hundred KiB */
 

@@ -1,5 +1,5 @@
 /* routing/domain_test.c: which domain an address belongs to, and its key. */
-#include "routing/fixture.h"
+#include "routing/table_test.h"
 
 static void test_find(void **state)
 {

@@ -5,6 +5,8 @@
 #include "wire/addr.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { FILE_MAX = 64 << 20, MEMORY_MAX = 512 << 20 };

@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct rid_row { /* a record of the table that a row of the file stands for, or (row = GONE) that goes */

@@ -8,6 +8,8 @@
 
 #include "base/must.h"
 
+#include <stdlib.h>
+
 enum column {
 	COL_ADDRESS,
 	COL_LOC,

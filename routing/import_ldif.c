@@ -7,6 +7,9 @@
 
 #include "base/must.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum { ENTRY_MAX = 4 << 20, VALUES_MAX = 8 << 20 };
 
 struct entry {

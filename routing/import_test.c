@@ -1,6 +1,6 @@
 /* routing/import_test.c: files into the table: all of a file or nothing, each wrong line named, LDIF as directories
  * write it, and the way back out. */
-#include "routing/fixture.h"
+#include "routing/table_test.h"
 
 #include <fcntl.h>
 

@@ -7,6 +7,8 @@
 
 #include "base/must.h"
 
+#include <string.h>
+
 static enum rcpt_kind kind_of_hit(enum rcpt_loc loc, enum domain_role role)
 {
 	switch (loc) {

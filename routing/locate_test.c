@@ -1,5 +1,5 @@
 /* routing/locate_test.c: address -> kind of recipient (spec 2.5). */
-#include "routing/fixture.h"
+#include "routing/table_test.h"
 
 static void fill(struct fixture *f)
 {

@@ -1,6 +1,8 @@
 /* routing/mx.c: the order in which the hosts of a domain are tried.  Pure. */
 #include "routing/routing.h"
 
+#include <string.h>
+
 static bool is_any(const struct net_addr *a)
 {
 	static const unsigned char zero[16];

@@ -4,6 +4,9 @@
 #include "base/must.h"
 #include "base/time.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 enum { STATE_FORMAT = 1, STATE_SIZE = 35, HASH_SEED = 0x746f6d62, MAP_DEFAULT_GIB = 4 };
 static const struct str state_key = STR_LIT("state");
 

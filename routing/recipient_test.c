@@ -1,5 +1,5 @@
 /* routing/recipient_test.c: the table: records in and out, addresses unique, mode and serial beside them. */
-#include "routing/fixture.h"
+#include "routing/table_test.h"
 
 static void test_set_get_remove(void **state)
 {

@@ -4,6 +4,8 @@
 #include "base/must.h"
 #include "base/store.h"
 
+#include <string.h>
+
 enum { FORMAT = 1, FLAG_KEEP_COPY = 1, FLAG_REQUIRE_AUTH = 2, LOC_N = LOC_DISABLED + 1 };
 enum { AT_LOC = 1, AT_FLAGS = 2, AT_VERSION = 3, AT_CHANGED = 11 };
 

@@ -1,6 +1,6 @@
 /* routing/route_test.c: the whole decision over a table: addresses and hosts at the next hop, redirections, windows of
- * time, and that the explanation tells it. */
-#include "routing/fixture.h"
+ * time, and the facts that led there. */
+#include "routing/table_test.h"
 
 #include "base/time.h"
 
@@ -218,43 +218,12 @@ static void test_stale(void **state)
 	fixture_close(&f);
 }
 
-static void test_explain(void **state)
-{
-	static const char *const words[] = { "recipient  REMOTE",
-					     "record of bob@contoso.com",
-					     "loc=remote",
-					     "site=onprem mode=M1 origin=INTERNET",
-					     "   R10  ",
-					     "-> R40  ",
-					     "verdict    R40 REMOTE: RELAY to peer as <bob@contoso.mail.cloud.example>",
-					     "because    The mailbox is on the other side." };
-	struct route_trace t;
-	struct fixture f;
-	struct route rt;
-	struct buf out;
-
-	(void)state;
-	open_full(&f);
-	buf_init(&out, 16384);
-	route_at(&f, "bob@contoso.com", (struct route_query){ .origin = ENV_INTERNET }, 0, &rt, &t);
-	route_explain(&rt, &t, &out);
-	for (size_t i = 0; i < COUNT(words); i++)
-		check(str_find(buf_str(&out), str_c(words[i])) >= 0, words[i]);
-	buf_reset(&out);
-	route_at(&f, "nobody@contoso.com", (struct route_query){ .origin = ENV_INTERNET }, 0, &rt, &t);
-	route_explain(&rt, &t, &out);
-	check(str_find(buf_str(&out), S("with 550 5.1.1 ")) > 0 && str_find(buf_str(&out), S("to mend    sender")) > 0,
-	      "a refusal");
-	buf_fini(&out);
-	fixture_close(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hops),         cmocka_unit_test(test_redirect_at_the_cloud),
 		cmocka_unit_test(test_disagreement), cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_stale),        cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_stale),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* routing/routing.h: who the recipient is and where the mail must go.
  *
- *   locate(address, table) -> kind      decide(site, mode, origin, kind, ...) -> rule, action, next, address form,
- * reply
+ *   locate(address, table) -> kind
+ *   decide(site, mode, origin, kind, ...) -> rule, action, next hop, address form, reply
  *
  * Both are pure functions of values; the session at RCPT, the delivery at each attempt, `route explain`, the vectors
  * and the simulator call the same ones, so an explanation cannot disagree with what happened. One snapshot {mode,
@@ -193,9 +193,6 @@ struct route {
  * False like routing_locate. */
 bool routing_route(struct routing_view *v, const struct route_query *q, struct arena *arena, struct route *out,
 		   struct route_trace *trace, struct err *e);
-
-/* The decision in words, several lines: what is known about the recipient, each rule looked at, what follows. */
-void route_explain(const struct route *rt, const struct route_trace *trace, struct buf *out);
 
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
 

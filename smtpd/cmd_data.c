@@ -78,16 +78,16 @@ static enum step refuse_message(struct session *s)
 {
 	struct transaction *t = &s->tx;
 	struct reply r = t->verdict;
-	bool smuggling = t->body.bare_cr || t->body.bare_lf || t->scan.bare_cr || t->scan.bare_lf;
+	bool odd =
+		t->body.bare_cr || t->body.bare_lf || t->scan.bare_cr || t->scan.bare_lf || t->body.nul || t->scan.nul;
 
 	COUNT(s->server, rejected_messages);
 	log_info(&s->log, "message.refused", kv_str("from", t->env.from), kv_int("code", r.code), kv_str("why", r.text),
 		 kv_int("size", (int64_t)t->size), kv_c("client", s->client_text), kv_str("trace", t->env.trace_id));
 	session_reply(s, &r); /* texts of verdicts are literals: they outlive the reset */
 	forget_message(s);
-	/* behind content with bare line ends may stand what a sloppier server would take for commands */
-	session_enter(s,
-		      smuggling && session_config(s)->limits.bare_lf == BARE_REJECT ? &state_closing : &state_command);
+	/* behind content with bare line ends or NUL may stand what a sloppier server would take for commands */
+	session_enter(s, odd && session_config(s)->limits.bare_lf == BARE_REJECT ? &state_closing : &state_command);
 	return STEP_NEXT;
 }
 

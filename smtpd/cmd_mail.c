@@ -144,11 +144,11 @@ static bool ask_table(struct session *s, const struct cmd_rcpt *c, struct verdic
 		log_error(&s->log, "routing.failed", kv_c("why", e.text));
 		return false;
 	}
-	ok = !view.stale && routing_route(&view, &q, &s->arena, &route, NULL, &e);
+	ok = routing_route(&view, &q, &s->arena, &route, NULL, &e);
 	if (ok)
 		*out = route.verdict;
 	else
-		log_error(&s->log, "routing.failed", kv_c("why", view.stale ? "the recipient table is stale" : e.text));
+		log_error(&s->log, "routing.failed", kv_c("why", e.text));
 	t->env.epoch = view.mode.epoch;
 	t->env.serial = view.serial;
 	routing_end(&view);

@@ -351,7 +351,7 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 	const struct explain_query *q = t->q;
 	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
 	struct mode asked = view->mode;
-	struct route_query rq = { .origin = att->origin, .class = att->class, .org = att->org };
+	struct route_query rq = { .origin = att->origin, .class = att->class, .org = att->org, .dry = true };
 	struct route_trace trace = { .n = 0 };
 	struct route route = { 0 };
 	struct addr rcpt;

@@ -294,10 +294,10 @@ static enum step step_proxy(struct session *s)
 		return STEP_CLOSE;
 	}
 	stream_consume(&s->stream, (size_t)n);
-	if (!p.local) {
-		set_client(s, &p.client);
-		s->stream.local = p.server;
-	}
+	if (!p.local)
+		set_client(
+			s,
+			&p.client); /* the connector stays that of the socket: p.server is the balancer's own address */
 	session_enter(s, &state_greeting);
 	return STEP_NEXT;
 }

@@ -1,11 +1,11 @@
 /* smtpd/transaction.c: the message being built; see the header. */
 #include "smtpd/transaction.h"
 
+#include "base/guid.h"
 #include "base/must.h"
 #include "base/time.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 void transaction_init(struct transaction *t, struct arena *a)
 {
@@ -26,23 +26,6 @@ void transaction_reset(struct transaction *t)
 	transaction_init(t, a);
 }
 
-/* A network message id: the GUID that follows the message over both gateways (spec 4.5). */
-static void make_trace_id(char to[40])
-{
-	static _Thread_local uint64_t pool[64];
-	static _Thread_local size_t left;
-
-	if (left < 2) {
-		must(getrandom(pool, sizeof pool, 0) == sizeof pool);
-		left = sizeof pool / sizeof pool[0];
-	}
-	uint64_t a = pool[--left], b = pool[--left];
-	a = (a & ~(uint64_t)0xf000) | 0x4000; /* RFC 9562: version 4, variant 1 */
-	b = (b & ~((uint64_t)3 << 62)) | ((uint64_t)2 << 62);
-	snprintf(to, 40, "%08x-%04x-%04x-%04x-%012llx", (unsigned)(a >> 32), (unsigned)(a >> 16) & 0xffff,
-		 (unsigned)a & 0xffff, (unsigned)(b >> 48), (unsigned long long)(b & 0xffffffffffff));
-}
-
 bool transaction_mail(struct transaction *t, const struct cmd_mail *m, int64_t now_ms)
 {
 	struct envelope *env = &t->env;
@@ -55,7 +38,7 @@ bool transaction_mail(struct transaction *t, const struct cmd_mail *m, int64_t n
 	env->ret = m->ret;
 	env->body = m->body;
 	env->smtputf8 = m->smtputf8;
-	make_trace_id(t->trace_id);
+	guid_make(t->trace_id);
 	env->trace_id = str_c(t->trace_id);
 	buf_init(&xorg, 512);
 	ok = addr_xtext_decode(m->xorg, &xorg) && arena_dup(t->arena, buf_str(&xorg), &env->xorg) &&

@@ -8,6 +8,7 @@
 #define SMTPD_TRANSACTION_H
 
 #include "base/arena.h"
+#include "base/guid.h"
 #include "connectors/connectors.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
@@ -30,7 +31,7 @@ struct transaction {
 	bool last_cr;         /* normalising: a CR was the last byte of the run before */
 	struct reply verdict; /* code 0 = fine so far */
 	char text[400];       /* of verdict, when made here */
-	char trace_id[40];
+	char trace_id[GUID_SIZE];
 };
 
 void transaction_init(struct transaction *t, struct arena *a);

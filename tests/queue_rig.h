@@ -45,7 +45,7 @@ int clock_wait_ms(int64_t ms)
 enum { RIG_LEASES = 256 };
 
 struct rig {
-	char path[100];
+	char path[120];
 	struct conf_queue conf;
 	struct loop *loop;
 	struct queue *queue;
@@ -56,6 +56,8 @@ struct rig {
 	size_t lease_n, commits_open;
 	bool (*until)(struct rig *);
 	bool reached;
+	uint64_t checkpoints;
+	int64_t quiet_since_ms;
 };
 
 static void rig_on_lease(void *arg, struct lease *l)
@@ -84,6 +86,7 @@ static inline void rig_until(struct rig *r, bool (*until)(struct rig *))
 
 	r->until = until;
 	r->reached = false;
+	r->quiet_since_ms = 0;
 	loop_timer_set(&r->timer, 0);
 	while (!r->reached && clock_mono_ms() - began_ms < 10000)
 		loop_run(r->loop);
@@ -124,7 +127,7 @@ static inline int rig_setup(void **state)
 	const char *tmp = getenv("TMPDIR");
 
 	must(r != NULL);
-	snprintf(r->path, sizeof r->path, "%s/tombolo-queue.XXXXXX", tmp == NULL ? "/tmp" : tmp);
+	snprintf(r->path, 100, "%s/tombolo-queue.XXXXXX", tmp == NULL ? "/tmp" : tmp); /* leaves room for a suffix */
 	must(mkdtemp(r->path) != NULL);
 	r->conf = (struct conf_queue){ .segment_bytes = 256 * 1024,
 				       .segment_message_max = 32 * 1024,
@@ -262,12 +265,9 @@ static inline bool rig_empty(struct rig *r)
 
 static inline bool rig_idle(struct rig *r) /* nothing is out, and the index knows it all */
 {
-	static uint64_t checkpoints;
-	static int64_t since_ms;
-
-	if (rig_stats(r).leased > 0 || rig_stats(r).checkpoints != checkpoints || since_ms == 0)
-		checkpoints = rig_stats(r).checkpoints, since_ms = clock_mono_ms();
-	return clock_mono_ms() - since_ms > 25;
+	if (rig_stats(r).leased > 0 || rig_stats(r).checkpoints != r->checkpoints || r->quiet_since_ms == 0)
+		r->checkpoints = rig_stats(r).checkpoints, r->quiet_since_ms = clock_mono_ms();
+	return clock_mono_ms() - r->quiet_since_ms > 25;
 }
 
 static inline void rig_check(const struct rig *r)

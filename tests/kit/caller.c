@@ -55,8 +55,37 @@ static void put_next_rcpt(struct caller *c)
 	c->rcpt_sent++;
 }
 
+/* The next chunk, across the border of head and body. */
+static void put_chunk(struct caller *c)
+{
+	const struct caller_message *m = &c->message;
+	size_t total = m->head.n + m->body.n, at = c->content_sent;
+	size_t n = total - at < m->chunk ? total - at : m->chunk;
+	struct buf *out = stream_out(&c->stream);
+	struct str head = str_head(str_skip(m->head, at), n);
+
+	cmd_put_bdat(out, n, at + n == total);
+	buf_add(out, head);
+	buf_add(out, str_head(str_skip(m->body, at > m->head.n ? at - m->head.n : 0), n - head.n));
+	must(!out->full);
+	c->content_sent += n;
+	c->chunks_open++;
+}
+
+static void put_chunks(struct caller *c)
+{
+	do
+		put_chunk(c);
+	while (c->options->pipeline && c->content_sent < c->message.head.n + c->message.body.n);
+	c->data_sent = true;
+}
+
 static void put_data(struct caller *c)
 {
+	if (c->message.chunk > 0) {
+		put_chunks(c);
+		return;
+	}
 	cmd_put(stream_out(&c->stream), VERB_DATA, STR_NONE);
 	c->data_sent = true;
 }
@@ -64,13 +93,13 @@ static void put_data(struct caller *c)
 void caller_send(struct caller *c, const struct caller_message *m)
 {
 	struct cmd_offer offer = offer_of(c);
-	struct envelope env = { .from = m->from };
+	struct envelope env = { .from = m->from, .body = m->kind };
 
 	must(c->step == CALLER_READY && m->rcpt_n > 0);
 	c->message = *m;
 	c->step = CALLER_BUSY;
 	c->wait = WAIT_MAIL;
-	c->rcpt_at = c->rcpt_ok = c->rcpt_sent = 0;
+	c->rcpt_at = c->rcpt_ok = c->rcpt_sent = c->content_sent = c->chunks_open = 0;
 	c->data_sent = c->refused = false;
 	cmd_put_mail(stream_out(&c->stream), &env, &offer, m->head.n + m->body.n);
 	if (c->options->pipeline) {
@@ -148,10 +177,25 @@ static void go_on(struct caller *c)
 		put_rset(c);
 		return;
 	}
-	c->wait = WAIT_DATA;
+	c->wait = c->message.chunk > 0 ? WAIT_CHUNK : WAIT_DATA;
 	if (!c->data_sent) {
 		put_data(c);
 		flush(c);
+	}
+}
+
+static void on_chunk_reply(struct caller *c, const struct reply *r)
+{
+	c->chunks_open--;
+	if (reply_is_ok(r) && c->content_sent < c->message.head.n + c->message.body.n) {
+		put_chunk(c);
+		flush(c);
+	} else if (c->chunks_open == 0) {
+		tell(c, VERB_UNKNOWN, 0, r);
+		if (reply_is_ok(r))
+			ready(c);
+		else
+			put_rset(c);
 	}
 }
 
@@ -175,6 +219,9 @@ static void on_message_reply(struct caller *c, const struct reply *r)
 		}
 		tell(c, VERB_DATA, 0, r);
 		put_rset(c);
+		break;
+	case WAIT_CHUNK:
+		on_chunk_reply(c, r);
 		break;
 	case WAIT_VERDICT:
 		tell(c, VERB_UNKNOWN, 0, r);

@@ -5,7 +5,8 @@
  * on_ready comes after EHLO (and STARTTLS) and after each finished message; there the owner sends the next one or
  * quits. on_closed comes exactly once, last, also after a failure; then the caller's memory may go (loop_free_later).
  * With `pipeline`, MAIL, every RCPT and DATA leave in one write; the content follows the 354, or the caller sends RSET
- * in its place.  Threads: the loop's own. */
+ * in its place.  With BDAT all chunks leave in that write too; without `pipeline` each waits for the last one's answer.
+ * Threads: the loop's own. */
 #ifndef TESTS_KIT_CALLER_H
 #define TESTS_KIT_CALLER_H
 
@@ -19,7 +20,10 @@ struct caller_message {
 	struct str from;
 	const struct str *rcpts;
 	size_t rcpt_n;
-	struct str head, body; /* content in two parts (either may be empty); CR LF lines, dots already stuffed */
+	struct str head,
+		body; /* content in two parts (either may be empty); CR LF lines, for DATA dots already stuffed */
+	size_t chunk; /* of a BDAT; 0 = DATA */
+	enum env_body kind;
 };
 
 struct caller_options {
@@ -35,7 +39,7 @@ struct caller_options {
 struct caller_events {
 	void (*ready)(struct caller *c);
 	/* `what` is VERB_MAIL, _RCPT (at = which), _DATA (refused before content) or VERB_UNKNOWN for the verdict on
-	 * the whole message; r->text dies with the call.  May be NULL. */
+	 * the whole message (the answer to the last chunk); r->text dies with the call.  May be NULL. */
 	void (*reply)(struct caller *c, enum verb what, size_t at, const struct reply *r);
 	/* `why` is NULL after caller_quit, else one line. */
 	void (*closed)(struct caller *c, const char *why);
@@ -47,8 +51,16 @@ struct caller {
 	const struct caller_events *events;
 	struct caller_message message;
 	enum { CALLER_GREETING, CALLER_EHLO, CALLER_STARTTLS, CALLER_READY, CALLER_BUSY, CALLER_QUIT } step;
-	enum { WAIT_MAIL, WAIT_RCPT, WAIT_DATA, WAIT_RSET, WAIT_VERDICT } wait; /* while BUSY: what comes next */
+	enum {
+		WAIT_MAIL,
+		WAIT_RCPT,
+		WAIT_DATA,
+		WAIT_CHUNK,
+		WAIT_RSET,
+		WAIT_VERDICT
+	} wait; /* while BUSY: what comes next */
 	size_t rcpt_at, rcpt_ok, rcpt_sent;
+	size_t content_sent, chunks_open; /* BDAT: bytes given out, chunks not answered yet */
 	bool data_sent, refused, closed;
 	struct ehlo peer;
 	char why[sizeof((struct err *)0)->text];

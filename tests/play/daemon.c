@@ -162,33 +162,45 @@ bool command_done(struct play *p, int *status, struct buf *output)
 	return true;
 }
 
-/* Asks the control socket itself: the command line is under test, too. */
-long queue_count(struct play *p)
+/* Asks the control socket itself: the command line is under test, too.  False when nobody answers. */
+static bool ask(struct play *p, struct str question, struct buf *answer)
 {
-	static const char question[] = "{\"cmd\": [\"queue\", \"list\"], \"args\": {}}\n";
 	struct err e;
 	char text[65536];
-	long rows = 0;
-	bool answered = false;
-	ssize_t n;
+	ssize_t n = 0;
 	int fd = net_connect_unix(play_path(p, "control"), &e);
 
 	if (fd < 0)
-		return -1;
-	if (write(fd, question, sizeof question - 1) != (ssize_t)sizeof question - 1) {
-		close(fd);
-		return -1;
-	}
-	struct buf all;
-	buf_init(&all, 4 << 20);
-	while ((n = read(fd, text, sizeof text)) > 0)
-		buf_add(&all, str_n(text, (size_t)n));
+		return false;
+	if (write(fd, question.p, question.n) == (ssize_t)question.n)
+		while ((n = read(fd, text, sizeof text)) > 0)
+			buf_add(answer, str_n(text, (size_t)n));
 	close(fd);
+	return str_find(buf_str(answer), S("{\"exit\"")) >= 0;
+}
+
+long queue_count(struct play *p)
+{
+	struct buf all;
+	long rows = 0;
+
+	buf_init(&all, 4 << 20);
+	bool answered = ask(p, S("{\"cmd\": [\"queue\", \"list\"], \"args\": {}}\n"), &all);
 	for (struct str rest = buf_str(&all), line; rest.n > 0;) {
 		str_cut(rest, '\n', &line, &rest);
 		rows += str_starts(line, S("{\"row\""));
-		answered = answered || str_starts(line, S("{\"exit\""));
 	}
 	buf_fini(&all);
 	return answered ? rows : -1;
+}
+
+bool queue_is_idle(struct play *p)
+{
+	struct buf all;
+
+	buf_init(&all, 4 << 20);
+	bool answered = ask(p, S("{\"cmd\": [\"status\", \"\"], \"args\": {}}\n"), &all);
+	bool idle = answered && str_find(buf_str(&all), S("\"leased\":0")) >= 0;
+	buf_fini(&all);
+	return idle;
 }

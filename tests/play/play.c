@@ -42,10 +42,10 @@ void play_fail(struct play *p, int line, const char *fmt, ...)
 	end(p);
 }
 
-/* Bytes for a person: control bytes and 8-bit as \xNN, line ends kept. */
-static void put_visible(struct buf *b, struct str s)
+/* Bytes for a person, the first `max` of them: control bytes and 8-bit as \xNN, line ends kept. */
+static void put_visible(struct buf *b, struct str s, size_t max)
 {
-	for (size_t i = 0; i < s.n && i < GOT_SHOWN; i++) {
+	for (size_t i = 0; i < s.n && i < max; i++) {
 		char c = s.p[i];
 		if (c == '\r')
 			buf_add(b, S("\\r"));
@@ -61,7 +61,7 @@ void play_mismatch(struct play *p, int line, const char *who, struct str wanted,
 	struct buf text;
 
 	buf_init(&text, FAILURE_MAX);
-	put_visible(&text, got);
+	put_visible(&text, got, GOT_SHOWN);
 	play_fail(p, line, "%s\n    wanted  " STR_FMT "\n    got     " STR_FMT, who, STR_ARG(wanted),
 		  STR_ARG(buf_str(&text)));
 	buf_fini(&text);
@@ -251,10 +251,13 @@ static bool do_expect(struct play *p, const struct item *item)
 	return want_met(&item->want, sink_log(sink), &why);
 }
 
+/* The jump would count as time-outs against conversations under way: they get a moment to end. */
 static bool do_clock(struct play *p, const struct item *item)
 {
 	int64_t ms;
 
+	if (!queue_is_idle(p) && loop_now_ms(p->loop) - p->begun_ms < SETTLE_MS)
+		return false;
 	if (!str_starts(item->text, S("+")) || !time_parse_span(str_skip(item->text, 1), &ms))
 		play_fail(p, item->line, "expected: clock +61s");
 	else
@@ -419,6 +422,8 @@ static void step_on(struct play *p)
 		const struct item *item = &p->script.items[p->at];
 		if (!daemon_is_up(p, item))
 			return;
+		if (!p->begun)
+			p->begun_ms = loop_now_ms(p->loop);
 		bool done = do_item(p, item);
 		p->begun = !done;
 		if (!done)
@@ -475,7 +480,7 @@ static void put_tail(struct play *p, const char *name)
 	if (read_file(play_path(p, name), &b, 8 << 20) && b.n > 0) {
 		struct str all = buf_str(&b);
 		buf_addf(&p->failure, "  -- end of %s --\n", name);
-		put_visible(&p->failure, str_skip(all, all.n > LOG_TAIL ? all.n - LOG_TAIL : 0));
+		put_visible(&p->failure, str_skip(all, all.n > LOG_TAIL ? all.n - LOG_TAIL : 0), LOG_TAIL);
 	}
 	buf_fini(&b);
 }
@@ -523,6 +528,18 @@ static void open_sinks(struct play *p)
 		}
 }
 
+/* What a scenario begins with stands in any order: its configuration holds from the start. */
+static void load_first_settings(struct play *p)
+{
+	for (size_t i = 0; i < p->script.n && !p->over; i++) {
+		const struct item *item = &p->script.items[i];
+		if (item->kind == ITEM_CONFIG)
+			settings_add(p, item->text, item->line);
+		else if (item->kind != ITEM_RECIPIENTS && item->kind != ITEM_SINK && item->kind != ITEM_FILE)
+			return;
+	}
+}
+
 bool play_scenario(const char *file, const char *build, const char *certs, struct buf *failure)
 {
 	struct play p = { .file = file, .build = build, .certs = certs };
@@ -545,6 +562,7 @@ bool play_scenario(const char *file, const char *build, const char *certs, struc
 		settings_new(&p);
 		play_write_file(&p, play_path(&p, "hosts"), STR_NONE);
 		open_sinks(&p);
+		load_first_settings(&p);
 		loop_timer_init(p.loop, &p.tick, on_tick);
 		loop_timer_init(p.loop, &p.limit, on_limit);
 		loop_timer_set(&p.tick, 0);

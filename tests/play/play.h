@@ -15,7 +15,7 @@
 #include "base/net.h"
 #include "tls/tls.h"
 
-enum { SCENARIO_MS = 20000, TICK_MS = 4, PLAY_SINKS_MAX = 16 };
+enum { SCENARIO_MS = 20000, TICK_MS = 4, SETTLE_MS = 300, PLAY_SINKS_MAX = 16 };
 
 struct client;
 struct sink;
@@ -34,6 +34,7 @@ struct play {
 	struct client *client; /* at work, or NULL */
 	size_t at;             /* the item under way */
 	bool begun;            /* the item has been started and is being waited for */
+	int64_t begun_ms;      /* when: real time */
 	unsigned round;        /* of a client that is played again and again (split each) */
 	pid_t daemon, command; /* processes of ours, 0 = none */
 	bool daemon_ready;
@@ -73,7 +74,8 @@ void daemon_signal(struct play *p, int sig);
 bool daemon_gone(struct play *p, int line, bool killed); /* true once it has ended, as it should */
 bool command_start(struct play *p, struct str words);
 bool command_done(struct play *p, int *status, struct buf *output);
-long queue_count(struct play *p); /* recipients in the queue, or -1 when the daemon did not answer yet */
+bool queue_is_idle(struct play *p); /* no message is in delivery */
+long queue_count(struct play *p);   /* recipients in the queue, or -1 when the daemon did not answer yet */
 
 /* ---- client.c ---- */
 struct client *client_new(struct play *p, const struct item *item, unsigned round);

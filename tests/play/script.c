@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SCRIPT_BYTES_MAX = 64 << 20, DEPTH_MAX = 4 };
+enum { SCRIPT_BYTES_MAX = 64 << 20, DEPTH_MAX = 4, RANGE_MAX = 100000 };
 
 struct reader {
 	struct script *s;
@@ -322,40 +322,99 @@ static struct item *add_item(struct script *s, enum item_kind kind, int line)
 
 static int parse_items(struct reader *r);
 
-/* `for NAME in "a" "b" { ... }`: the block once for each value, with $NAME standing for it (as written, escapes too).
- */
-static int parse_for(struct reader *r, int line, struct str head)
+/* The next value of `"a" "b"` or `1..100`; *text keeps what follows. */
+static bool next_value(struct reader *r, struct str *text, struct str *value)
+{
+	struct str rest = *text, word, from, to;
+	uint64_t first, last;
+
+	if (script_quoted(text, value))
+		return true;
+	word = str_word(&rest);
+	ssize_t dots = str_find(word, S(".."));
+	from = str_head(word, dots < 0 ? 0 : (size_t)dots);
+	to = str_skip(word, (size_t)(dots < 0 ? 0 : dots + 2));
+	if (dots < 0 || !str_u64(from, RANGE_MAX, &first) || !str_u64(to, RANGE_MAX, &last) || first > last)
+		return false;
+	struct buf b;
+	buf_init(&b, 64);
+	if (first < last)
+		buf_addf(&b, "%ju..%ju", first + 1, last);
+	bool kept = arena_dup(&r->s->memory, from, value) && arena_dup(&r->s->memory, buf_str(&b), text);
+	must(kept);
+	buf_fini(&b);
+	return true;
+}
+
+/* `text` with $name replaced by the value as it is written. */
+static void substitute(struct str text, struct str name, struct str value, struct buf *out)
+{
+	for (size_t i = 0; i < text.n;)
+		if (text.p[i] == '$' && str_starts(str_skip(text, i + 1), name)) {
+			buf_add(out, value);
+			i += 1 + name.n;
+		} else {
+			buf_addc(out, text.p[i++]);
+		}
+}
+
+/* `for NAME in "a" "b" {` or `in 1..100 {`: the block once for each value, $NAME standing for it. */
+static int expand_for(struct reader *r, int line, struct str head, struct str *out)
 {
 	struct str name = str_word(&head), in = str_word(&head), inside, value;
-	int block_line = r->line;
+	struct buf text;
 
 	if (!str_eq(in, S("in")) || r->depth == DEPTH_MAX)
-		return bad(r, line, "expected: for NAME in \"...\" ... {");
+		return bad(r, line, "expected: for NAME in \"...\" ... {  or  for NAME in 1..9 {");
 	if (take_block(r, &inside) != 0)
 		return -1;
-	while (script_quoted(&head, &value)) {
-		struct buf text;
-		buf_init(&text, SCRIPT_BYTES_MAX);
-		for (size_t i = 0; i < inside.n;) {
-			struct str at = str_skip(inside, i + 1);
-			if (inside.p[i] == '$' && str_starts(at, name)) {
-				buf_add(&text, value);
-				i += 1 + name.n;
-			} else {
-				buf_addc(&text, inside.p[i++]);
-			}
-		}
-		struct str copy;
-		bool kept = arena_dup(&r->s->memory, buf_str(&text), &copy);
-		must(kept && !text.full);
-		buf_fini(&text);
-		struct reader sub = {
-			.s = r->s, .rest = copy, .line = block_line, .depth = r->depth + 1, .err = r->err
-		};
-		if (parse_items(&sub) != 0)
-			return -1;
-	}
+	buf_init(&text, SCRIPT_BYTES_MAX);
+	while (next_value(r, &head, &value))
+		substitute(inside, name, value, &text);
+	bool kept = arena_dup(&r->s->memory, buf_str(&text), out);
+	must(kept && !text.full);
+	buf_fini(&text);
 	return 0;
+}
+
+static int parse_for(struct reader *r, int line, struct str head)
+{
+	struct reader sub = { .s = r->s, .line = r->line, .depth = r->depth + 1, .err = r->err };
+
+	return expand_for(r, line, head, &sub.rest) != 0 ? -1 : parse_items(&sub);
+}
+
+/* Loops inside a block; lines behind one are then counted as if it had been written out. */
+static int expand_block(struct reader *outer, struct str text, int line, struct str *out)
+{
+	struct reader r = { .s = outer->s, .rest = text, .line = line, .depth = outer->depth + 1, .err = outer->err };
+	struct buf all;
+	struct str head, tail, more;
+	int result = 0;
+
+	*out = text;
+	if (str_find(text, S("for ")) < 0)
+		return 0;
+	buf_init(&all, SCRIPT_BYTES_MAX);
+	while (r.rest.n > 0 && result == 0) {
+		str_cut(r.rest, '\n', &head, &tail);
+		struct str clean = strip(head);
+		if (!str_starts(clean, S("for ")) || !str_ends(clean, S("{"))) {
+			buf_add(&all, head);
+			buf_addc(&all, '\n');
+			r.rest = tail;
+			r.line++;
+			continue;
+		}
+		r.rest = str_skip(r.rest, (size_t)(clean.p + clean.n - r.rest.p));
+		result = expand_for(&r, r.line, str_skip(str_head(clean, clean.n - 1), 4), &more);
+		if (result == 0)
+			buf_add(&all, more);
+	}
+	bool kept = arena_dup(&r.s->memory, buf_str(&all), out);
+	must(kept && !all.full);
+	buf_fini(&all);
+	return result;
 }
 
 static const struct block_kind {
@@ -379,7 +438,7 @@ static int parse_block(struct reader *r, int line, struct str word, struct str h
 		if (k->named)
 			item->name = str_word(&head);
 		item->options = str_trim(head);
-		if (take_block(r, &item->text) != 0)
+		if (take_block(r, &item->text) != 0 || expand_block(r, item->text, first, &item->text) != 0)
 			return -1;
 		if (k->named && item->name.n == 0)
 			return bad(r, line, "this block needs a name");

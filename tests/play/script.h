@@ -3,12 +3,12 @@
  *   title "..."                         client NAME [split each] { steps }     expect queue = N
  *   config { options and blocks }       sink NAME { steps }                    expect log has "..."
  *   recipients { csv lines }            sink NAME auto [tls CERT] { rules }    expect SINK has | lacks "..."
- *   file NAME { text }                  for NAME in "a" "b" { anything }       expect SINK got N
+ *   file NAME { text }                  for NAME in "a" "b" | 1..9 { anything } expect SINK got N
  *   clock +61s      restart      kill      reload      tombolo WORDS [=> exit N] [has "..."] [lacks "..."]
  *
  * In a block of steps a line that begins with a lower-case word is an order to the player (connect, body, raw, ...);
  * anything else is said (client) or heard (sink) on the wire.  `=>` parts what is said from the answer; `*` in a
- * pattern stands for anything; `#` behind a blank begins a comment.  docs: tests/play/README.md. */
+ * pattern stands for anything; `#` behind a blank begins a comment.  Loops may also stand inside of blocks.  */
 #ifndef TESTS_PLAY_SCRIPT_H
 #define TESTS_PLAY_SCRIPT_H
 

@@ -312,33 +312,7 @@ static bool do_starttls(struct sink *s, const struct step *step)
 	return false;
 }
 
-static bool do_step(struct sink *s, const struct step *step)
-{
-	if (str_eq(step->order, S("accept"))) {
-		if (!take_connection(s))
-			return false;
-		answer(s, step);
-		return true;
-	}
-	if (str_eq(step->order, S("closed")))
-		return !s->open;
-	if (!s->open)
-		return false; /* the gateway hung up: it shows as a step that never came */
-	if (step->order.n == 0)
-		return do_line(s, step);
-	if (str_eq(step->order, S("body")))
-		return do_body(s, step);
-	if (str_eq(step->order, S("starttls")))
-		return do_starttls(s, step);
-	if (str_eq(step->order, S("close"))) {
-		hang_up(s);
-		return true;
-	}
-	play_fail(s->play, step->line, "a sink has no order `" STR_FMT "`", STR_ARG(step->order));
-	return false;
-}
-
-/* Behind the last step: politeness only. */
+/* Behind the last step, and where the gateway is to leave: politeness only. */
 static void be_polite(struct sink *s)
 {
 	struct str line;
@@ -354,6 +328,34 @@ static void be_polite(struct sink *s)
 		if (quit)
 			hang_up(s);
 	}
+}
+
+static bool do_step(struct sink *s, const struct step *step)
+{
+	if (str_eq(step->order, S("accept"))) {
+		if (!take_connection(s))
+			return false;
+		answer(s, step);
+		return true;
+	}
+	if (str_eq(step->order, S("closed"))) {
+		be_polite(s);
+		return !s->open;
+	}
+	if (!s->open)
+		return false; /* the gateway hung up: it shows as a step that never came */
+	if (step->order.n == 0)
+		return do_line(s, step);
+	if (str_eq(step->order, S("body")))
+		return do_body(s, step);
+	if (str_eq(step->order, S("starttls")))
+		return do_starttls(s, step);
+	if (str_eq(step->order, S("close"))) {
+		hang_up(s);
+		return true;
+	}
+	play_fail(s->play, step->line, "a sink has no order `" STR_FMT "`", STR_ARG(step->order));
+	return false;
 }
 
 static void run(struct sink *s)

@@ -256,6 +256,7 @@ static int run(struct world *w)
 	loop_timer_set(&w->timer, 0);
 	loop_run(w->loop);
 	op_cancel(&w->order.op);
+	lease_read_fini(&w->read);
 	queue_detach(&w->port);
 	queue_close(&w->queue);
 	loop_free(&w->loop);

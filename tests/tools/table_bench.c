@@ -6,8 +6,11 @@
 #include "routing/routing.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LOOKUPS = 200000, ARENA = 64 * 1024 };

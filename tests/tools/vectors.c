@@ -5,6 +5,7 @@
 #include "tests/tools/vectors.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static const struct kind {

@@ -1,7 +1,7 @@
-/* routing/fixture.h: for the tests of this room: a routing over a table in a folder of its own, and a configuration
+/* routing/table_test.h: for the tests of this room: a routing over a table in a folder of its own, and a configuration
  * made by hand, with the domains of the specification's examples. */
-#ifndef ROUTING_FIXTURE_H
-#define ROUTING_FIXTURE_H
+#ifndef ROUTING_TABLE_TEST_H
+#define ROUTING_TABLE_TEST_H
 
 #include "routing/recipient.h"
 #include "tests/unit.h"

@@ -1,0 +1,59 @@
+/* connectors/job.h: one lease being worked on; between deliver.c (sending) and settle.c (what comes of it), nobody
+ * else's.
+ *
+ *   job_new -> deliver.c: plan, send ... over -> job_end -> settle.c: outcomes, copies, report -> lease_settle,
+ * job_free
+ */
+#ifndef CONNECTORS_JOB_H
+#define CONNECTORS_JOB_H
+
+#include "connectors/bounce.h"
+#include "connectors/copy.h"
+#include "connectors/plan.h"
+
+struct job;
+
+struct delivery { /* one transaction of a job */
+	struct smtp_txn txn;
+	struct job *job;
+	struct delivery *next;
+	enum route_form form;
+	struct lease_read read;
+};
+
+struct job {
+	TAILQ_ENTRY(job) link;
+	struct deliver *d;
+	struct lease *lease;
+	struct arena arena;
+	struct log log;
+	struct plan *plans;
+	size_t plan_n;
+	struct delivery *deliveries;
+	size_t open_n;
+	bool header_8bit;
+	struct lease_read head_read; /* the beginning of the content, when it is not in memory */
+	void (*with_head)(struct job *j, struct str head);
+	struct outcome *outcomes;
+	struct dsn_rcpt *reports;
+	size_t report_n;
+	struct bounce bounce;
+	struct env_rcpt *copies; /* addresses on the other side of recipients that have a mailbox on both */
+	size_t copy_n;
+	struct copy copy;
+};
+
+struct deliver {
+	struct deliver_options o;
+	struct outbound *outbound;
+	struct pool *pool;
+	TAILQ_HEAD(, job) jobs;
+	size_t job_n;
+};
+
+/* The first LEASE_READ_MAX bytes of the content, at once when they are in memory; empty when they cannot be read. */
+void job_fetch_head(struct job *j, void (*then)(struct job *, struct str));
+void job_end(struct job *j); /* every plan has its result; the job is gone when this is through */
+void job_free(struct job *j);
+
+#endif
