@@ -10,6 +10,7 @@
 #define CONNECTORS_CONNECTORS_H
 
 #include "config/config.h"
+#include "connectors/stage.h"
 #include "connectors/tls_need.h"
 #include "queue/queue.h"
 #include "routing/routing.h"
@@ -133,5 +134,17 @@ struct hop_stats {
 };
 /* Copies at most `max` rows, busiest first; returns how many there are. */
 size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max);
+
+struct connector_stats { /* of a send connector, since the start */
+	char name[128];
+	uint64_t sent, deferred, failed; /* recipients */
+	uint64_t tls[TLS_DOMAIN + 1]; /* connections by the level they achieved, whatever was asked; none = in clear */
+	uint64_t failed_at[AT_N];     /* connections that failed, by stage */
+	int64_t ok_ms, failed_ms;     /* wall clock; 0 = never */
+	char last_tls[200];           /* "TLSv1.3 mail.contoso.com" of the newest connection; "" = clear */
+	char last_error[200];
+};
+/* As above, one row for each connector that has been used. */
+size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max);
 
 #endif

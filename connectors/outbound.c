@@ -47,8 +47,8 @@ struct outbound *outbound_new(const struct config *c, struct err *e)
 	atomic_init(&o->refs, 1);
 	o->config = config_ref(c);
 	for (size_t i = 0; i < c->send_n; i++) {
-		if (c->sends[i].tls == TLS_NONE)
-			continue;
+		if (c->sends[i].tls == TLS_NONE && c->tls_policy_n == 0)
+			continue; /* else a policy may ask for more than the connector does */
 		o->tls[i] = make_tls(o, i, &why);
 		if (o->tls[i] == NULL) {
 			err_set(e, why.code, "outbound.new", "send connector \"" STR_FMT "\": %s",
