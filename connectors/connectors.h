@@ -147,4 +147,40 @@ struct connector_stats { /* of a send connector, since the start */
 /* As above, one row for each connector that has been used. */
 size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max);
 
+/* ---- trying a connector: every host of it, stage by stage, without sending mail ---- */
+
+struct probe;
+
+struct probe_order { /* copied */
+	struct str connector;
+	struct str host; /* only this one, "name[:port]"; empty = where the connector leads */
+	struct str rcpt; /* asked with MAIL and RCPT, then RSET; empty = not */
+	struct str from; /* empty = postmaster */
+};
+
+struct probe_step {      /* views; they die with the call */
+	struct str host; /* empty: about all of them (resolve) */
+	struct str ip;
+	const char *stage; /* "connect", ... "mail", "rcpt" */
+	bool ok;
+	int64_t took_ms;
+	const char *says;
+};
+
+struct probe_end {
+	size_t hosts, good; /* addresses tried; those that passed every stage */
+};
+
+struct probe_events {
+	void *arg;
+	void (*step)(void *arg, const struct probe_step *s);
+	void (*end)(void *arg, const struct probe_end *e); /* last, once; the probe is gone after it */
+};
+
+/* Nothing is called inside this.  One host after the other; patience is the connector's, at most 10 s a stage.  NULL
+ * with err: no such connector, or no way to tell which domain to ask for. */
+struct probe *probe_start(struct deliver *d, const struct probe_order *o, const struct probe_events *e,
+			  struct err *err);
+void probe_cancel(struct probe **p); /* no events any more; harmless on NULL.  Before deliver_free. */
+
 #endif

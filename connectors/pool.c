@@ -624,3 +624,8 @@ size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_
 {
 	return tallies_copy(&p->tallies, rows, max);
 }
+
+const struct pool_options *pool_get_options(const struct pool *p)
+{
+	return &p->o;
+}

@@ -45,6 +45,7 @@ void hop_count(struct hop *hop, enum rcpt_result result); /* for the statistics 
 
 size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max);
 size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max);
+const struct pool_options *pool_get_options(const struct pool *p); /* `own` without wildcards */
 /* What a server must prove, and show, for `need` at a hop of this kind (also for tests of a connector). */
 void pool_target(const struct outbound *o, const struct conf_send *s, enum hop_kind kind, struct str target,
 		 const struct tls_need *need, struct smtp_target *out);
