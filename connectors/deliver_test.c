@@ -64,6 +64,8 @@ static struct reply on_rcpt(struct visit *v, const struct cmd_rcpt *rcpt)
 {
 	if (starts(rcpt->to.whole, "no"))
 		return REPLY(550, 5, 1, 1, "no such user here");
+	if (starts(rcpt->to.whole, "stop"))
+		loop_stop(site.loop);
 	if (starts(rcpt->to.whole, "later"))
 		return REPLY(451, 4, 2, 1, "mailbox busy");
 	if (starts(rcpt->to.whole, "fault"))
@@ -312,7 +314,7 @@ static void on_commit(struct op *op)
 
 static void post_sized(const char *from, const char *const *rcpts, size_t n, size_t size)
 {
-	struct env_rcpt list[16] = { 0 };
+	struct env_rcpt list[300] = { 0 };
 	struct envelope env = { .from = str_c(from),
 				.origin = ENV_LOCAL,
 				.trace_id = S("5f0c9a57-0000-4000-8000-000000000001"),
@@ -326,6 +328,7 @@ static void post_sized(const char *from, const char *const *rcpts, size_t n, siz
 	struct spool *s = spool_begin(site.port, &e);
 	char block[1000];
 
+	assert_true(n <= COUNT(list));
 	for (size_t i = 0; i < n; i++)
 		list[i] = (struct env_rcpt){ .addr = str_c(rcpts[i]), .notify = post_notify };
 	if (s == NULL)
@@ -521,6 +524,32 @@ static void test_several_transactions(void **state)
 	site_end();
 }
 
+/* More recipients than answers may be outstanding at once; among them some that are refused. */
+static void test_many_recipients(void **state)
+{
+	static char names[300][24];
+	const char *rcpts[300];
+
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	site_start(
+		"send \"out\" { space = { \"*\" } smarthosts = { \"$A\" } tls = none recipients_per_message = 300 }\n",
+		NULL, 0);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(names[i], sizeof names[i], "%s%u@far.example", i % 10 == 9 ? "later" : "u", i);
+		rcpts[i] = names[i];
+	}
+	post_sized("s@far.example", rcpts, 300, 1000);
+	site_run(1, 1);
+	struct str seen = buf_str(&site.seen);
+	assert_true(str_starts(seen, S("A <s@far.example> u0@far.example,u1@far.example,")));
+	assert_true(str_ends(seen, S(",u298@far.example 1000\n")));
+	assert_int_equal(str_find(seen, S("later")), -1);
+	check_waiting("451 4.2.1 mailbox busy");
+	site_end();
+}
+
 /* One connection in all and two hops: the idle one makes room, nobody starves. */
 static void test_limit(void **state)
 {
@@ -712,7 +741,9 @@ static void test_end_in_the_middle(void **state)
 	site_start(INTERNET, NULL, 0);
 	post("s@far.example", "x@far.example");
 	site_run(1, 0);
-	post("s@far.example", "y@far.example");
+	post("s@far.example", "stop@far.example", "no@far.example");
+	loop_run(site.loop); /* until the host hears of it: the transaction is on the wire */
+	assert_int_equal(deliver_busy(site.deliver), 1);
 	deliver_free(&site.deliver);
 	queue_detach(&site.port);
 	queue_close(&site.queue);
@@ -839,6 +870,7 @@ int main(void)
 		cmocka_unit_test(test_later),
 		cmocka_unit_test(test_old),
 		cmocka_unit_test(test_several_transactions),
+		cmocka_unit_test(test_many_recipients),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_failover),

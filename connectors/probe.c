@@ -90,7 +90,7 @@ static void on_stage(struct smtp_client *c, enum smtp_stage at, bool ok, const c
 
 static void on_asked(struct smtp_txn *t)
 {
-	struct probe *p = t->owner;
+	struct probe *p = container_of(t, struct probe, txn);
 	bool mail_refused = p->client->refused;
 	char text[500];
 
@@ -117,7 +117,6 @@ static void ask(struct probe *p)
 		.rcpt_n = 1,
 		.arena = &p->arena,
 		.done = on_asked,
-		.owner = p,
 		.probe = true,
 	};
 	p->rcpt = (struct smtp_rcpt){ .addr = p->rcpt.addr };

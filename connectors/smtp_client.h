@@ -70,7 +70,6 @@ struct smtp_txn {
 	struct arena *arena;
 	void (*fetch)(struct smtp_txn *, uint64_t offset); /* answer with smtp_client_content, not inside the call */
 	void (*done)(struct smtp_txn *);                   /* this connection is through with it */
-	void *owner;
 	bool probe; /* ask MAIL and RCPT only, send nothing: accepted recipients stay pending */
 
 	/* answered */
@@ -151,7 +150,7 @@ struct smtp_client {
 	/* May be NULL: a stage is over, with what there is to say; not called for the one that ends the connection (see
 	 * fault.at), but called with ok = false where level may goes on in clear. */
 	void (*on_stage)(struct smtp_client *, enum smtp_stage at, bool ok, const char *says);
-	void *owner;
+	void *owner; /* for on_stage and on_event */
 	struct smtp_fault fault;
 	enum smtp_stage at;           /* the stage it is in */
 	enum conf_tls_level achieved; /* whatever was asked for */

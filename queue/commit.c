@@ -551,6 +551,7 @@ static void finish(struct queue *q)
 
 	q->settle_deadline_ms = INT64_MIN;
 	write_groups(q);
+	finish_settles(q, &q->settles); /* no room in the log for them: the index can still remember */
 	if (commit_checkpoint(q, &e) != 0)
 		log_error(NULL, "queue.checkpoint", kv_c("error", e.text));
 	send_answers(q);

@@ -11,10 +11,10 @@ static void take_value(char *to, size_t room, bool *seen, struct str raw)
 
 	buf_init(&value, 4096);
 	header_unfold(raw, &value);
-	bool same = !*seen || str_ieq(str_c(to), buf_str(&value));
-	if (value.full || value.n >= room || !same || str_chr(buf_str(&value), '\0') >= 0)
+	if (value.full || value.n >= room || str_chr(buf_str(&value), '\0') >= 0 ||
+	    (*seen && !str_ieq(str_c(to), buf_str(&value))))
 		snprintf(to, room, "%s", nobody);
-	else
+	else if (!*seen)
 		snprintf(to, room, "%s", buf_cstr(&value));
 	*seen = true;
 	buf_fini(&value);

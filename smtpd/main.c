@@ -24,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000, DRAIN_QUICK_MS = 200 };
+enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000 };
 
 struct worker { /* one loop and its thread */
 	struct app *app;
@@ -181,8 +181,8 @@ static void on_signal(struct loop_io *io, unsigned events)
 		}
 		for (size_t i = 0; i < app->worker_n; i++)
 			loop_post(app->workers[i].loop, &app->workers[i].drain_task);
-		/* sessions in mid-message get time; what is queued is safe anyway */
-		loop_timer_set(&app->drain_timer, gate_count(app->shared.gate) > 0 ? DRAIN_MS : DRAIN_QUICK_MS);
+		/* sessions and deliveries in mid-message get time; what is queued is safe anyway */
+		loop_timer_set(&app->drain_timer, DRAIN_MS);
 	}
 }
 
@@ -284,7 +284,8 @@ static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
 	w->drain_task.fn = on_drain;
 	w->stop_task.fn = on_stop;
 	w->setup_task.fn = on_setup;
-	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n, e) != 0)
+	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n,
+			app->worker_n, e) != 0)
 		return -1;
 	w->server.session_id = (uint64_t)i << 56; /* ids of different loops differ */
 	w->server.on_drained = on_drained;
@@ -329,29 +330,16 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static struct str read_hosts(const struct config *c, char *room, size_t size)
-{
-	int fd;
-	ssize_t n;
-
-	if (c->hosts.n == 0 || (fd = open(c->hosts.p, O_RDONLY | O_CLOEXEC)) < 0)
-		return STR_NONE;
-	n = read(fd, room, size);
-	close(fd);
-	return n > 0 ? str_n(room, (size_t)n) : STR_NONE;
-}
-
 static int open_shared(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
 	struct queue_recovery found = { 0 };
-	static char hosts[64 * 1024];
 
 	app->shared.gate = gate_new();
 	app->shared.routing = routing_open(c, e);
 	if (app->shared.routing == NULL)
 		return -1;
-	app->shared.dns = dns_open(app->workers[0].loop, &c->resolvers, read_hosts(c, hosts, sizeof hosts), e);
+	app->shared.dns = dns_open(app->workers[0].loop, &c->resolvers, c->hosts, e);
 	if (app->shared.dns == NULL)
 		return -1;
 	app->shared.queue = queue_open(&c->queue, &found, e);
@@ -486,7 +474,7 @@ static int print_doc(void)
 
 	buf_init(&doc, 1024 * 1024);
 	config_doc(&doc);
-	fwrite(doc.p, 1, doc.n, stdout);
+	fputs(buf_cstr(&doc), stdout);
 	buf_fini(&doc);
 	return 0;
 }
@@ -515,7 +503,7 @@ int main(int argc, char **argv)
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
 	app.setup = setup_load(app.path, !check, &problems);
-	fwrite(problems.p, 1, problems.n, stderr);
+	fputs(buf_cstr(&problems), stderr);
 	if (check && app.setup != NULL)
 		fprintf(stderr, "%s: ok\n", app.path);
 	buf_fini(&problems);
