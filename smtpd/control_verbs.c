@@ -94,6 +94,14 @@ static const struct verb_arg diff_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg test_args[] = {
+	{ "NAME", ARG_TEXT, ARG_MUST, "NAME", "a send connector" },
+	{ "rcpt", ARG_ADDRESS, ARG_OPTION, "ADDRESS", "ask for this recipient too (MAIL, RCPT, RSET)" },
+	{ "from", ARG_ADDRESS, ARG_OPTION, "ADDRESS", "its sender (default: the postmaster)" },
+	{ "host", ARG_TEXT, ARG_OPTION, "HOST[:PORT]", "only this host, instead of where the connector leads" },
+	{ 0 },
+};
+
 const struct verb control_verbs[] = {
 	{ "status", "", 0, VERB_LOOP, run_status, NULL, "what the daemon is and does, at a glance" },
 
@@ -131,8 +139,10 @@ const struct verb control_verbs[] = {
 	{ "config", "reload", VERB_OPERATOR, VERB_WORKER, run_config_reload, NULL,
 	  "load the file again, all of it or nothing" },
 
-	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL,
-	  "receive, inbound and send connectors" },
+	{ "connector", "list", VERB_OFFLINE, VERB_WORKER, run_connector_list, NULL,
+	  "receive, inbound and send connectors, and how it goes" },
 	{ "connector", "hops", 0, VERB_WORKER, run_connector_hops, NULL, "where we connect to, and how it goes" },
+	{ "connector", "test", VERB_OPERATOR, VERB_LOOP, run_connector_test, test_args,
+	  "connect as mail would, stage by stage; sends nothing" },
 };
 const size_t control_verb_n = sizeof control_verbs / sizeof control_verbs[0];
