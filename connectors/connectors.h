@@ -68,6 +68,10 @@ bool attribute_miss(const struct config *c, const struct caller *k, const struct
 		    struct attribution_miss *out);
 const char *miss_kind_name(enum miss_kind k); /* "chain" */
 
+/* Why the caller was not taken for `in`, in words; for explanations. */
+void attribute_why_not(const struct caller *k, const struct attribution *a, const struct conf_inbound *in, char *text,
+		       size_t room);
+
 /* ---- selection (spec 3.6) ---- */
 
 enum select_result { SELECT_OK, SELECT_HOLD, SELECT_REJECT };

@@ -144,3 +144,61 @@ bool attribute_miss(const struct config *c, const struct caller *k, const struct
 			return true;
 	return false;
 }
+
+/* ---- for explanations ---- */
+
+static void why_no_certificate(struct buf *b, const struct caller *k, const struct conf_inbound *in)
+{
+	const struct tls_match_rules rules = { .mode = in->match,
+					       .direction = TLS_ATTRIBUTE,
+					       .expand_presented_wildcard = in->expand_presented_wildcard };
+	struct str which;
+
+	if (in->sender_certificate.n == 0)
+		buf_add(b, S("it has no sender_certificate"));
+	else if (k->peer == NULL || !k->peer->has_certificate)
+		buf_add(b, S("the client shows no certificate"));
+	else if (!names(in, k->peer, &rules, &which))
+		buf_addf(b, "no name in the certificate matches " STR_FMT "%s by the rules of match = %s",
+			 STR_ARG(in->sender_certificate.v[0]), in->sender_certificate.n > 1 ? " or the others" : "",
+			 in->match == MATCH_STRICT ? "strict" : "exchange");
+	else if (!k->peer->chain_ok)
+		buf_addf(b, "the certificate is not trusted: " STR_FMT, STR_ARG(k->peer->chain_error));
+	else
+		buf_add(b, S("its certificate matches"));
+}
+
+static void why_no_address(struct buf *b, const struct caller *k, const struct conf_inbound *in)
+{
+	if (in->sender_ip.n == 0)
+		return;
+	if (!attribute_in_ranges(in, &k->client))
+		buf_add(b, S("; the client's address is not in sender_ip"));
+	else if (attribute_ip_is_over(in, k->now_ms))
+		buf_addf(b, "; its trust in addresses ended on " STR_FMT, STR_ARG(in->ip_trust_until));
+	else
+		buf_add(b, S("; the client's address is in sender_ip"));
+}
+
+void attribute_why_not(const struct caller *k, const struct attribution *a, const struct conf_inbound *in, char *text,
+		       size_t room)
+{
+	struct buf b;
+
+	buf_init(&b, room - 1);
+	if (a->inbound == in) {
+		buf_addf(&b, "it is the one, by " STR_FMT, STR_ARG(a->how));
+	} else if (!in->enabled) {
+		buf_add(&b, S("it is disabled"));
+	} else {
+		why_no_certificate(&b, k, in);
+		why_no_address(&b, k, in);
+		if (in->sender_domains.n > 0)
+			buf_add(&b, S("; it is for its sender_domains only"));
+		if (a->inbound != NULL)
+			buf_addf(&b, "; " STR_FMT " was taken, by " STR_FMT, STR_ARG(a->inbound->name),
+				 STR_ARG(a->how));
+	}
+	snprintf(text, room, "%s", buf_cstr(&b));
+	buf_fini(&b);
+}
