@@ -498,9 +498,10 @@ static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 	else if (c->caps.caps & EHLO_STARTTLS)
 		say(c, VERB_STARTTLS, STR_NONE, ASKED_STARTTLS);
 	else if (c->target.level > TLS_MAY)
-		client_fail(c, tls_required(c), true,
-			    "%s[%s] does not offer STARTTLS, which connector " STR_FMT " requires", c->where.host,
-			    c->where.ip, STR_ARG(c->target.send->name));
+		client_fail(c, tls_required(c), true, "%s[%s] does not offer STARTTLS, which %s" STR_FMT " requires",
+			    c->where.host, c->where.ip,
+			    c->target.level > c->target.send->tls ? "a tls_policy" : "connector ",
+			    STR_ARG(c->target.level > c->target.send->tls ? STR_NONE : c->target.send->name));
 	else
 		go_on_clear(c, "STARTTLS is not offered");
 }
