@@ -255,6 +255,11 @@ struct probe *probe_start(struct deliver *d, const struct probe_order *o, const 
 	struct probe *p;
 
 	must(e->step != NULL && e->end != NULL);
+	if (s != NULL && outbound_trouble(d->outbound, s).n > 0) {
+		err_set(err, ERR_TLS, "probe", "its certificate is missing, so its mail waits: " STR_FMT,
+			STR_ARG(outbound_trouble(d->outbound, s)));
+		return NULL;
+	}
 	if (s == NULL) {
 		err_set(err, ERR_NOT_FOUND, "probe", "there is no send connector " STR_FMT, STR_ARG(o->connector));
 		return NULL;

@@ -53,7 +53,7 @@ static void list_receive(struct call *c, const struct conf_receive *r, struct bu
 	add_list(what, "listen", &r->listen);
 	add_list(what, "from", &r->from);
 	add_list(what, "permissions", &r->permissions);
-	bool can = r->starttls && (r->certificate.n > 0 || c->config->tls.certificate.n > 0);
+	bool can = conf_offers_tls(c->config, r);
 	call_row(c, connector_row("receive", r->name, true,
 				  r->require_tls ? "required"
 				  : can          ? "offered"
@@ -258,5 +258,9 @@ void run_connector_test(struct call *c)
 	c->drop = drop_probe;
 	c->state = c->hooks->deliver != NULL ? probe_start(c->hooks->deliver, &order, &events, &e) : NULL;
 	if (c->state == NULL)
-		call_end(c, e.code == ERR_NOT_FOUND ? CALL_NOTHING : CALL_USAGE, "%s", e.text);
+		call_end_err(c,
+			     e.code == ERR_NOT_FOUND ? CALL_NOTHING
+			     : e.code == ERR_SYNTAX  ? CALL_USAGE
+						     : CALL_PARTLY,
+			     &e);
 }

@@ -253,7 +253,11 @@ static const struct {
 	  0,
 	  { "no name in the certificate matches mail.cloud.example by the rules of match = exchange",
 	    "ATTRIBUTION-MISS: its certificate names www.cloud.example" } },
-	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"why-not\":\"x\"}", 2, { "no send or inbound connector x" } },
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"u@contoso.com\",\"why-not\":\"x\"}",
+	  2,
+	  { "no send or inbound connector x" } },
 	/* --cert */
 	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"cert\":\"/nonexistent.pem\"}", 2, { "/nonexistent.pem" } },
 	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"ca\":\"/nonexistent.pem\"}", 2, { "--cert" } },

@@ -35,10 +35,16 @@ static STACK_OF(X509) * read_all(const char *path, struct err *e)
 static int judge(STACK_OF(X509) * all, struct str ca, const struct conf_tls *tls, struct tls_peer *out, struct err *e)
 {
 	struct tls_ctx like = { .server = true, .eku = tls->client_cert_eku, .crl = tls->crl };
-	struct trust *trust = trust_get(ca, tls->crl != CRL_OFF ? tls->crl_file : STR_NONE, e);
+	struct trust_files files = { .ca = ca };
+	struct trust *trust;
 	X509_STORE_CTX *store = X509_STORE_CTX_new();
 
 	must(store != NULL);
+	if (tls->crl != CRL_OFF) {
+		files.crl_file = tls->crl_file;
+		files.crl_dir = tls->crl_dir;
+	}
+	trust = trust_get(&files, true, e);
 	if (trust == NULL) {
 		X509_STORE_CTX_free(store);
 		return -1;
