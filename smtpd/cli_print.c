@@ -148,7 +148,10 @@ static void put_cell(const struct printer *p, const struct column *c, const json
 		buf_add(b, json_is_true(json_object_get(row, c->key)) ? S("yes") : S("no"));
 		return;
 	case COL_NUM:
-		buf_addf(b, "%lld", (long long)v);
+		if (json_object_get(row, c->key) == NULL)
+			buf_add(b, S("-"));
+		else
+			buf_addf(b, "%lld", (long long)v);
 		return;
 	case COL_BYTES:
 		print_bytes(b, v < 0 ? 0 : (uint64_t)v);

@@ -81,6 +81,8 @@ static struct setup *app_swap(struct app *app, struct setup *next)
 	}
 	struct setup *old = app->setup;
 	app->setup = next;
+	if (app->tls_watch != NULL)
+		tls_watch_kick(app->tls_watch);
 	return old;
 }
 
@@ -180,7 +182,11 @@ static void stop_all(struct app *app)
 		return;
 	app->drained = SIZE_MAX;
 	control_close(&app->control);
-	tls_watch_stop(&app->tls_watch);
+	pthread_mutex_lock(&app->reload_lock); /* a reload that still runs kicks the watch */
+	struct tls_watch *watch = app->tls_watch;
+	app->tls_watch = NULL;
+	pthread_mutex_unlock(&app->reload_lock);
+	tls_watch_stop(&watch); /* its look may wait for that lock */
 	loop_timer_stop(&app->drain_timer);
 	for (size_t i = app->worker_n; i-- > 0;)
 		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
