@@ -336,3 +336,8 @@ size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max
 {
 	return pool_stats(d->pool, rows, max);
 }
+
+size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max)
+{
+	return pool_connectors(d->pool, rows, max);
+}

@@ -286,6 +286,16 @@ static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
 	return hops_gather(servers, app->worker_n, rows, max);
 }
 
+static size_t app_connectors(void *arg, struct connector_stats *rows, size_t max)
+{
+	struct app *app = arg;
+	struct server *servers[LOOPS_MAX];
+
+	for (size_t i = 0; i < app->worker_n; i++)
+		servers[i] = &app->workers[i].server;
+	return connectors_gather(servers, app->worker_n, rows, max);
+}
+
 static int listen_all(struct app *app, int fds[], struct err *e)
 {
 	const struct config *c = app->setup->config;
@@ -409,6 +419,8 @@ static int open_control(struct app *app, struct err *e)
 		.setup = app_setup,
 		.counters = app_counters,
 		.hops = app_hops,
+		.connectors = app_connectors,
+		.deliver = app->workers[0].server.deliver,
 		.started_ms = app->started_ms,
 	};
 

@@ -6,6 +6,7 @@
 #define SMTPD_SERVER_H
 
 #include "smtpd/gate.h"
+#include "smtpd/hush.h"
 #include "smtpd/setup.h"
 
 #include <sys/queue.h>
@@ -19,6 +20,7 @@ struct counters { /* written by the loop, read by anyone (relaxed) */
 	uint64_t rcpts, rejected_rcpts, deferred_rcpts;
 	uint64_t tls_sessions, tls_failures, tls_resumed;
 	uint64_t protocol_errors, timeouts, commit_failures;
+	uint64_t attribution_misses, foreign_messages;
 };
 
 struct shared { /* one per process */
@@ -42,6 +44,7 @@ struct server {
 	struct loop_timer drain_timer;
 	uint64_t session_id; /* of the newest session; odd per loop */
 	struct counters counters;
+	struct hush hush;
 };
 
 #define COUNT(server, name) __atomic_add_fetch(&(server)->counters.name, 1, __ATOMIC_RELAXED)

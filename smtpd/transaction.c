@@ -123,6 +123,13 @@ static void put_received(struct buf *b, const struct received *r, uint64_t id, i
 	buf_add(b, S("\r\n"));
 }
 
+static void on_field(void *arg, const struct header_field *f)
+{
+	struct transaction *t = arg;
+
+	claim_take(&t->claim, f);
+}
+
 int transaction_content_begin(struct transaction *t, struct queue_port *port, const struct received *r,
 			      const struct config *c, uint64_t size_max)
 {
@@ -144,6 +151,8 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 	if (spool_write(t->spool, buf_str(&trace), &e) != 0)
 		judge_failure(t, &e);
 	header_scan_init(&t->header, c->limits.header_max, (unsigned)c->limits.header_fields, c->hostname);
+	t->header.on_field = on_field;
+	t->header.arg = t;
 	t->header_open = true;
 	return t->verdict.code == 0 ? 0 : -1;
 }

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/guid.h"
 #include "connectors/connectors.h"
+#include "smtpd/claim.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
 #include "wire/header.h"
@@ -25,6 +26,9 @@ struct transaction {
 	struct body_in body;   /* DATA */
 	struct body_scan scan; /* BDAT */
 	struct header_scan header;
+	struct claim claim;      /* of the header, as far as it has been read */
+	size_t provisional;      /* recipients taken in the hope that the header will prove the organisation ... */
+	struct verdict unproved; /* ... and what is answered when it does not */
 	bool content_open, header_open;
 	uint64_t size, size_max;
 	enum conf_wire_policy bare_policy;

@@ -91,6 +91,9 @@ struct secured {
 	bool broken;           /* the connection failed: no goodbye */
 };
 
+/* Verifies as `ctx` (a struct tls_ctx) asks; the verdict is the error of the store.  Always 1. */
+int chain_judge(X509_STORE_CTX *store, void *ctx);
+
 BIO_METHOD *secured_bio_new(void);
 /* The arena must have room for a struct tls_peer; what else does not fit is left out. */
 struct tls_peer *peer_make(SSL *ssl, struct arena *a);
