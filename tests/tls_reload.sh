@@ -30,7 +30,7 @@ check() { # WHAT COMMAND...; what the command before this one said is in "$W/bef
 	fi
 }
 tb() { "$B/tombolo" --socket "$W/control" "$@"; }
-logged() { grep -q "$1" "$W/log"; }
+logged() { grep -q "$1" "$W/log" || { sleep 0.5 && grep -q "$1" "$W/log"; }; } # a log is written a moment later
 soon() { # until the command is true, at most 5 s
 	n=0
 	until "$@" >/dev/null 2>&1; do
