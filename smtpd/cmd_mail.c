@@ -192,8 +192,6 @@ static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const 
 		COUNT(s->server, deferred_rcpts);
 	else
 		COUNT(s->server, rejected_rcpts);
-	if (v->action == ROUTE_REJECT && s->tx.env.origin == ENV_INTERNET)
-		s->errors++;
 	bool harvest = s->tx.rejected > TARPIT_AFTER && s->tx.env.origin == ENV_INTERNET;
 	return session_hold(s, &reply, harvest ? r->tarpit_ms : 0);
 }
