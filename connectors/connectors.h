@@ -135,7 +135,8 @@ struct deliver_options {
 struct deliver *deliver_new(const struct deliver_options *o);
 /* Closes all connections.  Before queue_detach, which takes the open leases back. */
 void deliver_free(struct deliver **d);
-size_t deliver_busy(const struct deliver *d);                    /* messages being delivered: 0 = drained */
+void deliver_hurry(struct deliver *d);        /* an administrator says "now": servers that rest are tried at once */
+size_t deliver_busy(const struct deliver *d); /* messages being delivered: 0 = drained */
 void deliver_reconfigure(struct deliver *d, struct outbound *o); /* new connections use it; idle ones are closed */
 void deliver_lease(struct deliver *d, struct lease *l);          /* the callback of queue_attach */
 

@@ -281,6 +281,11 @@ void deliver_lease(struct deliver *d, struct lease *l)
 		plan_and_send(j);
 }
 
+void deliver_hurry(struct deliver *d)
+{
+	pool_forget_rests(d->pool);
+}
+
 size_t deliver_busy(const struct deliver *d)
 {
 	return d->job_n;

@@ -507,6 +507,14 @@ void pool_retire(struct pool *p, const struct outbound *current)
 			close_idle(h);
 }
 
+void pool_forget_rests(struct pool *p)
+{
+	struct hop *h;
+
+	TAILQ_FOREACH (h, &p->hops, all)
+		places_forget_rests(&h->places);
+}
+
 const struct conf_send *hop_send(const struct hop *h)
 {
 	return h->send;

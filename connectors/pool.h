@@ -40,6 +40,7 @@ struct hop *pool_hop(struct pool *p, struct outbound *o, const struct conf_send 
 		     struct str target, const struct tls_need *need);
 void pool_add(struct hop *hop, struct smtp_txn *t);
 void pool_retire(struct pool *p, const struct outbound *current); /* closes idle connections of other configurations */
+void pool_forget_rests(struct pool *p); /* servers that rest after a failure may be tried at once */
 const struct conf_send *hop_send(const struct hop *hop);
 void hop_count(struct hop *hop, enum rcpt_result result); /* for the statistics */
 

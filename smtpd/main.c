@@ -32,7 +32,8 @@ struct worker { /* one loop and its thread */
 	struct loop *loop;
 	struct server server;
 	pthread_t thread;
-	struct loop_task drain_task, stop_task, setup_task;
+	struct loop_task drain_task, stop_task, setup_task, hurry_task;
+	bool hurrying;            /* hurry_task is posted */
 	struct setup *next_setup; /* handed over by a reload; the loop takes it */
 	size_t index;
 };
@@ -276,6 +277,23 @@ static void app_counters(void *arg, void (*each)(void *to, const char *name, uin
 }
 
 /* On the control's worker. */
+static void on_hurry(struct loop_task *task)
+{
+	struct worker *w = container_of(task, struct worker, hurry_task);
+
+	__atomic_store_n(&w->hurrying, false, __ATOMIC_RELEASE);
+	deliver_hurry(w->server.deliver);
+}
+
+static void app_hurry(void *arg)
+{
+	struct app *app = arg;
+
+	for (size_t i = 0; i < app->worker_n; i++)
+		if (!__atomic_exchange_n(&app->workers[i].hurrying, true, __ATOMIC_ACQ_REL))
+			loop_post(app->workers[i].loop, &app->workers[i].hurry_task);
+}
+
 static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
 {
 	struct app *app = arg;
@@ -336,6 +354,7 @@ static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
 	w->drain_task.fn = on_drain;
 	w->stop_task.fn = on_stop;
 	w->setup_task.fn = on_setup;
+	w->hurry_task.fn = on_hurry;
 	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n,
 			app->worker_n, e) != 0)
 		return -1;
@@ -418,6 +437,7 @@ static int open_control(struct app *app, struct err *e)
 		.tls_reload = app_tls_reload,
 		.setup = app_setup,
 		.counters = app_counters,
+		.hurry = app_hurry,
 		.hops = app_hops,
 		.connectors = app_connectors,
 		.deliver = app->workers[0].server.deliver,
