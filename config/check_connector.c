@@ -241,13 +241,15 @@ static bool has_space(const struct conf_send *s, bool local)
 	return false;
 }
 
-/* "host", "host:25", "192.0.2.1", "[2001:db8::1]:25" */
+/* "host", "host:25", "192.0.2.1", "[2001:db8::1]:25", each with an optional ";preference" */
 static bool is_host(struct check *k, struct str in)
 {
-	struct str host, port, name;
+	struct str host, port, name, preference;
 	struct net_addr a;
 	uint64_t n;
 
+	if (str_cut(in, ';', &in, &preference) && !str_u64(preference, 65535, &n))
+		return false;
 	if (net_parse_addr(in, 25, &a))
 		return net_port(&a) != 0;
 	if (str_cut(in, ':', &host, &port) && (!str_u64(port, 65535, &n) || n == 0))
@@ -263,8 +265,10 @@ static void check_way(struct check *k, size_t i, const char *where)
 	for (size_t j = 0; j < s->smarthosts.n; j++)
 		if (!is_host(k, s->smarthosts.v[j]))
 			report_error(k->r, check_line(k, "send", i, "smarthosts"),
-				     "%s: smarthosts: '" STR_FMT "' is not a host, host:port or [address]:port", where,
-				     STR_ARG(s->smarthosts.v[j]));
+				     "%s: smarthosts: '" STR_FMT
+				     "' is not a host, host:port or [address]:port, with an optional "
+				     ";preference",
+				     where, STR_ARG(s->smarthosts.v[j]));
 	if (s->dns && s->smarthosts.n > 0)
 		report_error(k->r, check_line(k, "send", i, "dns"), "%s: dns = yes and smarthosts exclude each other",
 			     where);

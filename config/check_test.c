@@ -189,6 +189,10 @@ static const struct {
 	{ TLS "inbound i { sender_certificate = a.example }\ninbound j { sender_certificate = A.example. }",
 	  "f:4: warning: inbound \"j\": a.example is in inbound \"i\" too (line 3); the first by name wins\n" },
 
+	{ "send s { space = a.example smarthosts = { \"h.example;10\", \"[192.0.2.1]:26;0\", k.example } }", "" },
+	{ "send s { space = a.example smarthosts = \"h.example;x\" }",
+	  "f:2: send \"s\": smarthosts: 'h.example;x' is not a host, host:port or [address]:port, with an optional "
+	  ";preference\n" },
 	/* tls_policy */
 	{ "tls_policy fabrikam.example { tls = domain tls_domain = mx.fabrikam.example }", "" },
 	{ "tls_policy \"*.fabrikam.example\" { } tls_policy \"*\" { tls = may }", "" },
@@ -221,8 +225,8 @@ static const struct {
 	{ "send s { space = \"*\" smarthosts = h.example\ndns = yes }",
 	  "f:3: send \"s\": dns = yes and smarthosts exclude each other\n" },
 	{ "send s { space = \"*\" smarthosts = { h.example:25, 10.0.0.1, \"[::1]:26\", h:0, \"a b\" } }",
-	  "f:2: send \"s\": smarthosts: 'h:0' is not a host, host:port or [address]:port\n"
-	  "f:2: send \"s\": smarthosts: 'a b' is not a host, host:port or [address]:port\n" },
+	  "f:2: send \"s\": smarthosts: 'h:0' is not a host, host:port or [address]:port, with an optional ;preference\n"
+	  "f:2: send \"s\": smarthosts: 'a b' is not a host, host:port or [address]:port, with an optional ;preference\n" },
 	{ "send s { space = \"*\" smarthosts = h.example tls = domain }",
 	  "f:2: send \"s\": tls = domain with smarthosts needs a tls_domain\n" },
 	{ "send s { space = \"*\" tls = domain }", "" },

@@ -224,7 +224,8 @@ static const struct option send_options[] = {
 	  .doc = "Recipient domains it serves: `name`, `*.name` (with name itself), `*`, `@local` (our mailboxes) or "
 		 "`@peer` (the other side), each with an optional `;cost` from 1 to 100." },
 	{ "smarthosts", SEND(OPT_LIST, smarthosts), .dflt = "",
-	  .doc = "Hosts to hand the mail to, `host`, `host:port` or `[192.0.2.1]:port`." },
+	  .doc = "Hosts to hand the mail to, `host`, `host:port` or `[192.0.2.1]:port`, tried in the order written.  With "
+		 "`;preference` (0 to 65535) the lowest is tried first and equals share the load; hosts without one come last." },
 	{ "dns", SEND(OPT_FLAG, dns), .dflt = "no", .shown = "yes without smarthosts",
 	  .doc = "Route by the MX of the recipient's domain." },
 	{ "port", SEND(OPT_COUNT, port), .dflt = "25", .min = "1", .max = "65535",

@@ -193,13 +193,27 @@ static bool look_up_host(struct places *p, struct str text)
 	return false;
 }
 
+/* By preference, equals in random order; those without one behind them, as written. */
+static void order_smarthosts(struct places *p)
+{
+	const struct conf_list *l = &p->send->smarthosts;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct str preference;
+		uint64_t n = 0;
+		bool has = str_cut(l->v[i], ';', &p->order[i].name, &preference) && str_u64(preference, 65535, &n);
+		p->order[i].preference = has ? (unsigned)n : 65536 + (unsigned)i;
+	}
+	mx_order(p->order, l->n, str_hash(S("smarthosts"), (uint64_t)loop_now_ms(p->loop)));
+}
+
 /* Next smart host, or the end. */
 static void look_on(struct places *p)
 {
 	size_t n = p->kind == HOP_HOST ? 1 : p->send->smarthosts.n;
 
 	while (p->next < n) {
-		struct str text = p->kind == HOP_HOST ? p->target : p->send->smarthosts.v[p->next];
+		struct str text = p->kind == HOP_HOST ? p->target : p->order[p->next].name;
 		p->next++;
 		if (!look_up_host(p, text))
 			return;
@@ -219,6 +233,8 @@ void places_find(struct places *p)
 	p->met_self = false;
 	p->next = 0;
 	set_failure(p, false, REPLY(451, 4, 4, 4, ""), "no server is known for this hop");
+	if (p->kind == HOP_SMARTHOSTS)
+		order_smarthosts(p);
 	if (p->kind != HOP_DOMAIN) {
 		look_on(p);
 	} else if (str_starts(p->target, S("[")) && places_parse_host(p->target, port, &host, &port) &&
@@ -288,6 +304,10 @@ void places_init(struct places *p, const struct pool_options *o, const struct co
 			      .kind = kind,
 			      .target = target,
 			      .done = done };
+	if (kind == HOP_SMARTHOSTS) {
+		p->order = calloc(s->smarthosts.n, sizeof *p->order);
+		must(p->order != NULL);
+	}
 }
 
 void places_fini(struct places *p)
@@ -298,6 +318,8 @@ void places_fini(struct places *p)
 	p->looking = false;
 	free_list(&p->building);
 	free_list(&old);
+	free(p->order);
+	p->order = NULL;
 	p->v = NULL;
 	p->n = 0;
 }

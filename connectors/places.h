@@ -37,6 +37,7 @@ struct places {
 	struct dns_lookup lookup;
 	struct loop_task task; /* done() when no name had to be asked */
 	size_t next;           /* smart host to look up next */
+	struct mx_host *order; /* smart hosts in the order of this search; `name` as written, without preference */
 	bool looking, met_self;
 	struct places_list {
 		struct place *v;

@@ -597,14 +597,17 @@ void pool_free(struct pool **pp)
 
 static void put_row(const struct hop *h, struct hop_stats *row)
 {
+	struct str target = h->target, preference;
+
+	if (h->kind == HOP_SMARTHOSTS)
+		str_cut(h->send->smarthosts.v[0], ';', &target, &preference);
 	*row = (struct hop_stats){ .waiting = h->waiting_n,
 				   .open = h->open_n,
 				   .idle = h->idle_n,
 				   .sent = h->sent,
 				   .deferred = h->deferred,
 				   .failed = h->failed };
-	snprintf(row->hop, sizeof row->hop, STR_FMT "/" STR_FMT, STR_ARG(h->send->name),
-		 STR_ARG(h->kind == HOP_SMARTHOSTS ? h->send->smarthosts.v[0] : h->target));
+	snprintf(row->hop, sizeof row->hop, STR_FMT "/" STR_FMT, STR_ARG(h->send->name), STR_ARG(target));
 	snprintf(row->last_error, sizeof row->last_error, "%.199s", h->last.text);
 }
 

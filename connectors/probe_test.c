@@ -19,6 +19,7 @@ static const struct row {
 	const char *cert[2]; /* of the hosts; "" = a host without TLS, NULL = no host */
 	const char *tls;     /* of the connector: "domain tls_domain = ..." */
 	const char *policy;  /* more configuration */
+	const char *prefer;  /* behind the first host's address: ";20" */
 	struct probe_order order;
 	const char *want; /* stages with + or -, hosts separated by "|", then good/hosts */
 	const char *says; /* is found in what the stages say */
@@ -68,6 +69,12 @@ static const struct row {
 	  .tls = "domain tls_domain = mail.contoso.com",
 	  .want = "resolve+ | connect+ greeting+ ehlo+ starttls+ handshake+ chain+ name+ ehlo again+ | "
 		  "connect+ greeting+ ehlo+ starttls+ handshake+ chain+ name- 1/2" },
+	{ "the preferred one comes first",
+	  { "server", "wrongname" },
+	  .tls = "domain tls_domain = mail.contoso.com",
+	  .prefer = ";20",
+	  .want = "resolve+ | connect+ greeting+ ehlo+ starttls+ handshake+ chain+ name- | "
+		  "connect+ greeting+ ehlo+ starttls+ handshake+ chain+ name+ ehlo again+ 1/2" },
 	{ "a policy asks for more than the connector",
 	  { "" },
 	  .tls = "none",
@@ -209,10 +216,11 @@ static struct outbound *make_outbound(const struct row *r)
 	buf_addf(&text,
 		 "hostname = gw.contoso.com tls { ca = \"%s/ca.pem\" crl = off }\n"
 		 "receive in { listen = \"127.0.0.1:2525\" }\n%s\n"
-		 "send out { space = \"*\" tls = %s smarthosts = { \"127.0.0.1:%u\"",
-		 root, r->policy != NULL ? r->policy : "", r->tls, host_port(bench.hosts[0]));
+		 "send out { space = \"*\" tls = %s smarthosts = { \"127.0.0.1:%u%s\"",
+		 root, r->policy != NULL ? r->policy : "", r->tls, host_port(bench.hosts[0]),
+		 r->prefer != NULL ? r->prefer : "");
 	if (bench.hosts[1] != NULL)
-		buf_addf(&text, ", \"127.0.0.1:%u\"", host_port(bench.hosts[1]));
+		buf_addf(&text, ", \"127.0.0.1:%u%s\"", host_port(bench.hosts[1]), r->prefer != NULL ? ";10" : "");
 	buf_add(&text, S(" } }\n"));
 	c = config_parse(buf_str(&text), "test", &errors);
 	if (c == NULL)
@@ -294,7 +302,7 @@ static void test_cancel(void **state)
 {
 	(void)state;
 	run_row(&rows[1], true);
-	run_row(&rows[15], true);
+	run_row(&rows[16], true);
 }
 
 static int run_program(char *const argv[])

@@ -1,4 +1,5 @@
-/* connectors/smtp_txn.h: between smtp_client.c (the connection) and smtp_txn.c (the message on it); nobody else's. */
+/* connectors/smtp_txn.h: between smtp_client.c (the connection), smtp_peer.c (who is at its other end) and smtp_txn.c
+ * (the message on it); nobody else's. */
 #ifndef CONNECTORS_SMTP_TXN_H
 #define CONNECTORS_SMTP_TXN_H
 
@@ -18,7 +19,14 @@ void on_data(struct smtp_client *c, const struct reply *r, bool last);
 void on_bdat(struct smtp_client *c, const struct reply *r, bool last);
 void on_dot(struct smtp_client *c, const struct reply *r, bool last);
 
-/* ---- smtp_client.c, called by the transaction ---- */
+/* ---- smtp_peer.c, called by the connection ---- */
+
+/* After a handshake.  False: the certificate is not what the level asks, and the connection has been ended. */
+bool client_judge_peer(struct smtp_client *c, const struct tls_peer *peer);
+
+/* ---- smtp_client.c, called by the others ---- */
+
+void client_pass_stage(struct smtp_client *c, enum smtp_stage next, struct str says);
 
 void client_expect(struct smtp_client *c, enum asked asked, bool last);
 void client_report(struct smtp_client *c); /* done() and READY or DEAD at the end of this turn */

@@ -147,6 +147,30 @@ static void load_certs(struct making *m)
 	buf_fini(&broken);
 }
 
+enum { IP_TRUST_WARN_DAYS = 30 };
+static const int64_t day_ms = 86400000;
+
+/* Trust in addresses ends on a date; who set it has forgotten it by then. */
+static void warn_of_ip_trust(const struct making *m, int64_t now_ms)
+{
+	const struct config *c = m->s->config;
+
+	for (size_t i = 0; i < c->inbound_n; i++) {
+		const struct conf_inbound *in = &c->inbounds[i];
+		int64_t left_ms = in->ip_trust_until_ms - now_ms;
+		if (!in->enabled || in->ip_trust != IP_TRUST_FULL || left_ms > IP_TRUST_WARN_DAYS * day_ms)
+			continue;
+		if (left_ms <= 0)
+			buf_addf(m->problems,
+				 "%s:%d: warning: inbound \"" STR_FMT "\": ip_trust ended on " STR_FMT
+				 ": its addresses recognise nobody\n",
+				 m->path, in->line, STR_ARG(in->name), STR_ARG(in->ip_trust_until));
+		else
+			buf_addf(m->problems, "%s:%d: warning: inbound \"" STR_FMT "\": ip_trust ends on " STR_FMT "\n",
+				 m->path, in->line, STR_ARG(in->name), STR_ARG(in->ip_trust_until));
+	}
+}
+
 struct setup *setup_make(const struct config *config, const char *path, enum setup_how how, struct buf *problems)
 {
 	struct setup *s = calloc(1, sizeof *s);
@@ -166,6 +190,7 @@ struct setup *setup_make(const struct config *config, const char *path, enum set
 		load_outbound(&m);
 	}
 	if (!m.bad) {
+		warn_of_ip_trust(&m, clock_wall_ms());
 		snprintf(prefix, sizeof prefix, "%s: ", path);
 		setup_put_alarms(s, clock_wall_ms(), prefix, problems);
 	} else {
