@@ -21,7 +21,7 @@ enum {
 	LOOK_MS = 1000,
 	AGE_MS = 5 * 60 * 1000,
 	SPARE_MS = 60 * 1000, /* a segment that could not be emptied is left alone for so long */
-	PACE_MS = 10,         /* between two batches: 25 MiB/s at most */
+	PACE_BYTES = 32768,   /* copied in a millisecond at most: 32 MiB/s */
 	BATCH_BYTES = 256 * 1024,
 	OLD_PARTS = 10, /* an old segment with less than one in so many parts alive is emptied */
 	CROWD_TIMES = 4,
@@ -153,6 +153,11 @@ static void go_on(struct queue *q, enum compact_step step, int64_t at_ms)
 	q->compact.at_ms = at_ms;
 }
 
+static int64_t after_pause(const struct queue *q, int64_t now_ms)
+{
+	return now_ms + 1 + (int64_t)(q->compact.bytes.n / PACE_BYTES);
+}
+
 /* Whoever still lives in the segment was leased or cannot be read: later, or never. */
 static void leave(struct queue *q, int64_t now_ms)
 {
@@ -160,7 +165,7 @@ static void leave(struct queue *q, int64_t now_ms)
 
 	if (g != NULL)
 		g->spared_ms = now_ms + SPARE_MS;
-	go_on(q, COMPACT_LOOK, now_ms + PACE_MS);
+	go_on(q, COMPACT_LOOK, after_pause(q, now_ms));
 }
 
 static void look(struct queue *q, int64_t now_ms)
@@ -208,7 +213,7 @@ static void write_copies(struct queue *q, struct store_txn *t, int64_t now_ms)
 	sift_records(q, t);
 	if (fault("queue.compact_write") || (c->bytes.n > 0 && commit_records(q, &c->bytes, &e) != 0)) {
 		if (e.code == ERR_BUSY) { /* the next segment is being prepared */
-			c->at_ms = now_ms + PACE_MS;
+			c->at_ms = after_pause(q, now_ms);
 			return;
 		}
 		log_warn(NULL, "queue.compact", kv_c("error", e.text));
@@ -221,7 +226,7 @@ static void write_copies(struct queue *q, struct store_txn *t, int64_t now_ms)
 	if (c->scanned)
 		leave(q, now_ms);
 	else
-		go_on(q, COMPACT_SCAN, now_ms + PACE_MS);
+		go_on(q, COMPACT_SCAN, after_pause(q, now_ms));
 }
 
 /* What the disk thread read has come back. */
