@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 enum { SESSIONS = 8, MESSAGES = 300, RCPTS_MAX = 3, BIG_BYTES = 200 * 1024, SEEN_MAX = 1 << 17 };
+/* Every so many messages one waits for long, so that segments are kept for its sake and then emptied. */
+enum { STRAGGLER = 13, STRAGGLER_MS = 3600 * 1000, TICKS_LEAST = 40 };
 
 struct session {
 	struct commit commit;
@@ -162,6 +164,11 @@ static void on_commit(struct op *op)
 
 /* ---- deliveries ---- */
 
+static bool is_straggler(uint64_t id)
+{
+	return id % STRAGGLER == 0;
+}
+
 static void settle(struct world *w, struct lease *l)
 {
 	struct outcome o[RCPTS_MAX];
@@ -169,10 +176,12 @@ static void settle(struct world *w, struct lease *l)
 	for (size_t i = 0; i < l->rcpt_n; i++) {
 		unsigned n = l->rcpts[i].index, luck = (unsigned)(l->id / 3 + n + l->rcpts[i].attempts) % 4;
 		o[i] = (struct outcome){ .index = n,
-					 .kind = w->verify || luck > 1 ? OUTCOME_DELIVERED
-						 : luck == 1           ? OUTCOME_FAILED
-								       : OUTCOME_DEFERRED,
-					 .due_ms = clock_wall_ms() + 5 + (int64_t)(l->id % 30),
+					 .kind = w->verify                          ? OUTCOME_DELIVERED
+						 : luck == 0 || is_straggler(l->id) ? OUTCOME_DEFERRED
+						 : luck == 1                        ? OUTCOME_FAILED
+										    : OUTCOME_DELIVERED,
+					 .due_ms = clock_wall_ms() + (is_straggler(l->id) ? STRAGGLER_MS : 5) +
+						   (int64_t)(l->id % 30),
 					 .text = S("451 4.2.1 later") };
 		if (o[i].kind != OUTCOME_DEFERRED)
 			say(w, 'D', l->id, n);
@@ -218,7 +227,7 @@ static void on_order(struct op *op)
 static void tick(struct loop_timer *t)
 {
 	struct world *w = container_of(t, struct world, timer);
-	struct queue_filter held = { .rcpt = S("@held.example") };
+	struct queue_filter held = { .rcpt = S("@held.example") }, deferred = { .deferred_only = true };
 	struct queue_stats stats;
 
 	queue_stats(w->queue, &stats);
@@ -228,10 +237,13 @@ static void tick(struct loop_timer *t)
 			send_one(&w->sessions[i]);
 	if (!w->order_busy && w->ticks % 2 == 0) {
 		w->order_busy = true;
-		queue_order(w->port, &held, !w->verify && w->ticks % 8 < 4 ? QUEUE_HOLD : QUEUE_RELEASE, false,
-			    &w->order, on_order);
+		if (w->verify && w->ticks % 4 == 0)
+			queue_order(w->port, &deferred, QUEUE_RETRY, false, &w->order, on_order);
+		else
+			queue_order(w->port, &held, !w->verify && w->ticks % 8 < 4 ? QUEUE_HOLD : QUEUE_RELEASE, false,
+				    &w->order, on_order);
 	}
-	bool over = w->verify ? stats.messages == 0 && !w->order_busy : w->sent == MESSAGES && w->ticks > 25;
+	bool over = w->verify ? stats.messages == 0 && !w->order_busy : w->sent == MESSAGES && w->ticks > TICKS_LEAST;
 	if ((over || w->ticks > 2000) && w->reading == NULL)
 		loop_stop(w->loop);
 	else
