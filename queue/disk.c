@@ -292,7 +292,8 @@ static void unlink_big(struct queue *q, uint64_t id)
 
 	big_name(name, id);
 	forget_fd(q, id);
-	if (fault("queue.big_unlink") || unlinkat(q->big_dir_fd, name, 0) != 0)
+	/* gone already: recovery removed it as an orphan before the row went */
+	if (fault("queue.big_unlink") || (unlinkat(q->big_dir_fd, name, 0) != 0 && errno != ENOENT))
 		log_warn(NULL, "queue.big", kv_c("unlink", name), kv_int("errno", errno));
 }
 

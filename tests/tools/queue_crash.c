@@ -16,7 +16,8 @@
 
 enum { SESSIONS = 8, MESSAGES = 300, RCPTS_MAX = 3, BIG_BYTES = 200 * 1024, SEEN_MAX = 1 << 17 };
 /* Every so many messages one waits for long, so that segments are kept for its sake and then emptied. */
-enum { STRAGGLER = 13, STRAGGLER_MS = 3600 * 1000, TICKS_LEAST = 40 };
+enum { STRAGGLER = 13, STRAGGLER_MS = 3600 * 1000, MOVES = 12, TICKS_LEAST = 25, TICKS_MOST = 200 };
+enum { MINUTES_TICK_MS = 10 * 1000 };
 
 struct session {
 	struct commit commit;
@@ -51,6 +52,33 @@ static struct conf_queue conf = { .segment_bytes = 256 * 1024,
 				  .settle_window_ms = 5,
 				  .active_max = 20,
 				  .memory_max = 8 << 20 };
+
+/* ---- a clock: when all is sent, minutes pass, so that segments grow old; the next process finds it set back ---- */
+
+static _Atomic int64_t passed_ms;
+
+static int64_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + passed_ms;
+}
+
+int64_t clock_mono_ms(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_ms(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+int clock_wait_ms(int64_t ms)
+{
+	return ms > 2 ? 2 : (int)ms;
+}
 
 /* ---- what was said ---- */
 
@@ -98,8 +126,15 @@ static void read_journal(struct world *w, const char *path)
 
 /* ---- content: a function of the id, so that whoever reads it can tell ---- */
 
+static bool is_straggler(uint64_t id)
+{
+	return id % STRAGGLER == 0;
+}
+
 static size_t content_n(uint64_t id)
 {
+	if (is_straggler(id) && id % 17 != 0)
+		return 100 + id % 1000;
 	return id % 17 == 0 ? BIG_BYTES + id % 5000 : 100 + id * 7919 % 15000;
 }
 
@@ -163,11 +198,6 @@ static void on_commit(struct op *op)
 }
 
 /* ---- deliveries ---- */
-
-static bool is_straggler(uint64_t id)
-{
-	return id % STRAGGLER == 0;
-}
 
 static void settle(struct world *w, struct lease *l)
 {
@@ -243,7 +273,10 @@ static void tick(struct loop_timer *t)
 			queue_order(w->port, &held, !w->verify && w->ticks % 8 < 4 ? QUEUE_HOLD : QUEUE_RELEASE, false,
 				    &w->order, on_order);
 	}
-	bool over = w->verify ? stats.messages == 0 && !w->order_busy : w->sent == MESSAGES && w->ticks > TICKS_LEAST;
+	if (!w->verify && w->sent == MESSAGES)
+		passed_ms += MINUTES_TICK_MS;
+	bool over = w->verify ? stats.messages == 0 && !w->order_busy
+			      : w->sent == MESSAGES && w->ticks > (stats.moved < MOVES ? TICKS_MOST : TICKS_LEAST);
 	if ((over || w->ticks > 2000) && w->reading == NULL)
 		loop_stop(w->loop);
 	else
