@@ -332,7 +332,8 @@ struct queue {
 	pthread_mutex_t lock; /* inbox, jobs, pool, ports */
 	pthread_cond_t wake_commit, wake_disk;
 	struct requests inbox;
-	bool commit_sleeps, stopping, disk_stopping;
+	_Atomic bool stopping; /* the commit thread also looks without the lock */
+	bool commit_sleeps, disk_stopping;
 	struct job *jobs, **jobs_end;
 	size_t jobs_n; /* queued or running */
 	struct parcel *pool;
