@@ -82,6 +82,16 @@ static inline struct sink_stats *sink_stats_map(const char *path)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* True when that number was marked before. */
+static inline bool sink_stats_mark(struct sink_stats *s, uint64_t seq)
+{
+	unsigned char bit = (unsigned char)(1U << (seq & 7)), *at = &s->seen[seq % SEQ_MAX / 8];
+	bool before = (*at & bit) != 0;
+
+	*at |= bit;
+	return before;
+}
+
 static inline uint64_t now_ns(void)
 {
 	struct timespec t;

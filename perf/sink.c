@@ -3,6 +3,7 @@
  *   sink -p PORT -S FILE [-c CERT -k KEY] [-P] [-B]     serve (-P: no PIPELINING, -B: offer CHUNKING)
  *   sink -S FILE reset RUN                              forget all, count messages of RUN (hex) from now on
  *   sink -S FILE wait COUNT SECONDS                     until COUNT unique messages are there; exit 1 when they are not
+ *   sink -S FILE missing ACCEPTED                       what `swarm -a ACCEPTED` was told and did not come; exit 1
  *   sink -S FILE show                                   one JSON line
  *
  * Marked messages (perf/perf.h) are checked for losses and repetitions by their numbers. */
@@ -17,7 +18,7 @@
 #include <signal.h>
 
 static const char usage[] = "usage: sink -p PORT -S FILE [-c CERT -k KEY] [-P] [-B]\n"
-			    "       sink -S FILE reset RUN | wait COUNT SECONDS | show\n";
+			    "       sink -S FILE reset RUN | wait COUNT SECONDS | missing ACCEPTED | show\n";
 
 enum { MARK_IN = 16 * 1024 }; /* the mark must be among this many bytes of header */
 
@@ -102,18 +103,16 @@ static void on_content(struct visit *v, struct str run)
 static void count(const struct mark *m)
 {
 	uint64_t now = now_ns();
-	unsigned char bit = (unsigned char)(1U << (m->seq & 7)), *at = &stats->seen[m->seq % SEQ_MAX / 8];
 
 	if (stats->first_ns == 0)
 		stats->first_ns = now;
 	stats->last_ns = now;
 	stats->messages++;
 	hist_add(&stats->latency, now > m->ns ? now - m->ns : 0);
-	if (*at & bit)
+	if (sink_stats_mark(stats, m->seq))
 		stats->duplicates++;
 	else
 		stats->unique++;
-	*at |= bit;
 }
 
 static struct reply on_message(struct visit *v)
@@ -194,6 +193,23 @@ static int wait_for(uint64_t want, uint64_t seconds)
 	return stats->unique < want;
 }
 
+static int missing(const char *file)
+{
+	const struct sink_stats *accepted = sink_stats_map(file);
+	int told = 0, lost = 0;
+
+	if (accepted == NULL) {
+		fprintf(stderr, "sink: cannot map %s\n", file);
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof accepted->seen; i++) {
+		told += __builtin_popcount(accepted->seen[i]);
+		lost += __builtin_popcount((unsigned)accepted->seen[i] & ~(unsigned)stats->seen[i]);
+	}
+	printf("accepted=%d missing=%d arrived=%ju duplicates=%ju\n", told, lost, stats->unique, stats->duplicates);
+	return lost > 0;
+}
+
 static void show(void)
 {
 	printf("{\"messages\":%ju,\"unique\":%ju,\"duplicates\":%ju,\"strays\":%ju,\"bytes\":%ju,\"visits\":%ju,"
@@ -211,6 +227,8 @@ static int ask(int argc, char **argv)
 		return reset(str_c(argv[1]));
 	if (argc == 3 && strcmp(argv[0], "wait") == 0)
 		return wait_for(number(argv[1], usage), number(argv[2], usage));
+	if (argc == 2 && strcmp(argv[0], "missing") == 0)
+		return missing(argv[1]);
 	if (argc == 1 && strcmp(argv[0], "show") == 0) {
 		show();
 		return 0;

@@ -16,7 +16,9 @@
 
 static const char usage[] = "usage: swarm -p PORT [-c CONNECTIONS] [-s BYTES] [-m MESSAGES_PER_CONNECTION] [-R RUN]\n"
 			    "             [-t SECONDS] [-n MESSAGES] [-r MESSAGES_PER_SECOND] [-T] [-P] [-I | -K]\n"
-			    "-T STARTTLS, -P no pipelining, -I open and stay idle, -K handshakes only (implies -T)\n";
+			    "             [-f FIRST_NUMBER] [-a FILE]\n"
+			    "-T STARTTLS, -P no pipelining, -I open and stay idle, -K handshakes only (implies -T)\n"
+			    "-a marks what was accepted, for `sink missing`\n";
 
 enum { HEAD_MAX = 256 };
 
@@ -24,6 +26,7 @@ struct client {
 	struct caller caller;
 	struct loop_timer pause; /* until its turn comes, when the rate is limited */
 	uint64_t began_ns, sent; /* of this message; on this connection */
+	uint64_t seq;            /* of this message */
 	char head[HEAD_MAX];
 };
 
@@ -31,7 +34,8 @@ static struct swarm {
 	struct loop *loop;
 	struct caller_options to;
 	struct str run, body;
-	uint64_t connections, messages_each, messages_max, rate;
+	uint64_t connections, messages_each, messages_max, rate, first;
+	struct sink_stats *acknowledged;
 	bool idle, handshakes_only;
 	uint64_t start_ns, end_ns, last_ns, next_slot_ns;
 	uint64_t begun, accepted, transient, permanent, connect_errors, secured, open;
@@ -71,8 +75,9 @@ static void report(void)
 
 static void begin_message(struct client *c)
 {
-	uint64_t seq = swarm.begun++;
+	uint64_t seq = swarm.first + swarm.begun++;
 
+	c->seq = seq;
 	c->began_ns = now_ns();
 	c->sent++;
 	int n = snprintf(c->head, sizeof c->head,
@@ -153,6 +158,8 @@ static void on_reply(struct caller *caller, enum verb what, size_t at, const str
 		swarm.permanent++;
 	else {
 		swarm.accepted++;
+		if (swarm.acknowledged != NULL)
+			sink_stats_mark(swarm.acknowledged, c->seq);
 		swarm.last_ns = now_ns();
 		hist_add(&swarm.latency, swarm.last_ns - c->began_ns);
 	}
@@ -252,7 +259,7 @@ static void read_options(int argc, char **argv, uint64_t *seconds, uint64_t *siz
 	uint64_t port = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "p:c:s:m:t:n:r:R:TPIK")) != -1)
+	while ((option = getopt(argc, argv, "p:c:s:m:t:n:r:R:f:a:TPIK")) != -1)
 		switch (option) {
 		case 'p':
 			port = number(optarg, usage);
@@ -274,6 +281,13 @@ static void read_options(int argc, char **argv, uint64_t *seconds, uint64_t *siz
 			break;
 		case 'r':
 			swarm.rate = number(optarg, usage);
+			break;
+		case 'f':
+			swarm.first = number(optarg, usage);
+			break;
+		case 'a':
+			if ((swarm.acknowledged = sink_stats_map(optarg)) == NULL)
+				port = 0;
 			break;
 		case 'R':
 			swarm.run = str_c(optarg);

@@ -203,6 +203,17 @@ static void check_orphan_rcpts(struct look *k)
 
 /* ---- the log after the checkpoint ---- */
 
+/* The log may hold a message that has a row: a copy that no row points at yet. */
+static void check_copy(struct look *k, const struct segment_walk *w, size_t rcpt_n)
+{
+	struct row_message m;
+
+	if (get_message(k, w->record.id, &m) &&
+	    (m.size != w->record.size || m.rcpt_n != rcpt_n || m.length != record_length(&w->record) ||
+	     m.big != (w->record.kind == RECORD_BIG)))
+		find(k, w->record.id, "the log holds a copy of it that is another message");
+}
+
 static void check_payload(struct look *k, const struct segment_walk *w)
 {
 	struct str meta = str_n(w->payload.p + w->record.body_n, w->record.meta_n);
@@ -217,6 +228,8 @@ static void check_payload(struct look *k, const struct segment_walk *w)
 		must(rcpts != NULL);
 		ok = record_get_envelope(meta, &env, rcpts);
 		free(rcpts);
+		if (ok)
+			check_copy(k, w, n);
 		if (w->record.kind == RECORD_BIG && !big_is_sound(k, w->record.id, &w->record))
 			find(k, w->record.id, "the log accepts it, but its file in big/ is missing or broken");
 	} else if (w->record.kind == RECORD_OUTCOME) {

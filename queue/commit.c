@@ -70,7 +70,7 @@ static void bring_forward(int64_t *at_ms, int64_t to_ms)
 		*at_ms = to_ms;
 }
 
-static void mark(struct queue *q, struct live *l)
+void commit_mark(struct queue *q, struct live *l)
 {
 	live_mark(&q->live, l);
 	bring_forward(&q->checkpoint_at_ms,
@@ -90,9 +90,9 @@ void commit_end_message(struct queue *q, struct live *l)
 	must(l->left == 0 && !l->leased);
 	q->messages--;
 	q->bytes -= l->size;
-	segments_unpin(q, l->segment);
+	segments_unpin(q, l->segment, l->length);
 	if (l->in_index || l->big)
-		mark(q, l); /* a big file goes after the checkpoint, so that no row ever misses its file */
+		commit_mark(q, l); /* a big file goes after the checkpoint, so that no row ever misses its file */
 	else
 		live_remove(&q->live, l);
 }
@@ -108,7 +108,7 @@ static bool can_lease(const struct queue *q, const struct parcel *p, bool backlo
 	       q->memory + p->record.body_n <= q->limits.memory_max;
 }
 
-static void committed(struct queue *q, struct parcel *p, uint64_t offset, bool backlog)
+static void committed(struct queue *q, struct parcel *p, uint64_t offset, int64_t wall_ms)
 {
 	struct live *l = live_add(&q->live, p->id);
 
@@ -118,8 +118,8 @@ static void committed(struct queue *q, struct parcel *p, uint64_t offset, bool b
 	l->size = p->record.size;
 	l->big = p->record.kind == RECORD_BIG;
 	l->rcpt_n = l->left = p->rcpt_n;
-	l->arrived_ms = p->arrived_ms;
-	segments_pin(q, l->segment);
+	l->arrived_ms = p->arrived_ms < wall_ms ? p->arrived_ms : wall_ms; /* the clock may have been set back since */
+	segments_pin(q, l->segment, l->length);
 	q->messages++;
 	q->accepted++;
 	q->recipients += p->rcpt_n;
@@ -128,7 +128,7 @@ static void committed(struct queue *q, struct parcel *p, uint64_t offset, bool b
 		close(p->spool.big_fd);
 		p->spool.big_fd = -1;
 	}
-	p->is_leased = can_lease(q, p, backlog);
+	p->is_leased = can_lease(q, p, q->due_wake_ms <= wall_ms);
 	if (p->is_leased) {
 		l->leased = true;
 		l->parcel = p;
@@ -139,7 +139,7 @@ static void committed(struct queue *q, struct parcel *p, uint64_t offset, bool b
 	} else {
 		live_keep_meta(l, parcel_meta(p));
 	}
-	mark(q, l);
+	commit_mark(q, l);
 }
 
 static struct live *end_lease(struct queue *q, struct parcel *p)
@@ -164,7 +164,7 @@ static void put_back(struct queue *q, struct parcel *p, struct live *l, bool cha
 	} else if (!l->in_index || changed || l->dirty) {
 		if (!l->in_index)
 			live_keep_meta(l, parcel_meta(p));
-		mark(q, l);
+		commit_mark(q, l);
 	} else {
 		due_changed(q, l->index_due_ms, l->id);
 		live_remove(&q->live, l);
@@ -178,8 +178,12 @@ static void settled(struct queue *q, struct parcel *p)
 	struct live_change c = { 0 };
 	struct record_outcome o;
 
-	while (record_get_outcome(&rest, &o))
+	while (record_get_outcome(&rest, &o)) {
+		int64_t limit_ms = o.kind == OUTCOME_DEFERRED ? clock_due_limit_ms(q, clock_wall_ms()) : DUE_NEVER;
+		if (o.due_ms > limit_ms)
+			o.due_ms = limit_ms; /* reckoned before the clock was set back */
 		live_outcome(l, &o, &c);
+	}
 	must(rest.n == 0);
 	commit_count(q, &c);
 	put_back(q, p, l, true);
@@ -295,7 +299,7 @@ static void finish_settles(struct queue *q, struct requests *list)
 
 static void finish_group(struct queue *q, struct group *g, uint64_t at)
 {
-	bool backlog = q->due_wake_ms <= clock_wall_ms();
+	int64_t wall_ms = clock_wall_ms();
 	struct request *r;
 
 	fault("queue.group_synced");
@@ -306,7 +310,7 @@ static void finish_group(struct queue *q, struct group *g, uint64_t at)
 	finish_settles(q, &g->settles);
 	while ((r = requests_take(&g->commits)) != NULL) {
 		struct parcel *p = parcel_of(r);
-		committed(q, p, at, backlog);
+		committed(q, p, at, wall_ms);
 		at += record_length(&p->record);
 		answer_commit(q, p);
 	}
@@ -342,6 +346,7 @@ static bool next_segment(struct queue *q)
 
 	if (segments_advance(q)) {
 		q->checkpoint_at_ms = 0; /* what is behind us can be used again soon, while it is warm */
+		compact_soon(q, clock_mono_ms());
 		if (!q->stopping)
 			segments_prepare(q);
 		return true;
@@ -488,6 +493,9 @@ static void sort_request(struct queue *q, struct request *r, int64_t now_ms)
 	case REQ_SEGMENT:
 		segments_prepared(q, container_of(r, struct segment_job, request));
 		return;
+	case REQ_COMPACT:
+		q->compact.away = false;
+		return;
 	case REQ_ASK:
 		/* outcomes that wait are older than the order: "retry" must find the message deferred, not leased */
 		if (q->settles.first != NULL)
@@ -514,6 +522,8 @@ static int64_t next_deadline_ms(const struct queue *q, int64_t now_ms)
 	if (q->due_wake_ms != DUE_NEVER && due_has_room(q))
 		bring_forward(&at_ms, now_ms + (q->due_wake_ms - clock_wall_ms()));
 	bring_forward(&at_ms, q->space_at_ms);
+	bring_forward(&at_ms, compact_deadline_ms(q));
+	bring_forward(&at_ms, clock_deadline_ms(q));
 	return at_ms;
 }
 
@@ -577,8 +587,10 @@ void *commit_main(void *queue)
 		send_answers(q);
 		if (q->checkpoint_at_ms <= now_ms)
 			checkpoint(q, now_ms);
+		clock_step(q, now_ms);
 		due_dispatch(q);
 		ask_step(q);
+		compact_step(q, now_ms);
 		keep_house(q, now_ms);
 		send_answers(q);
 	}

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -179,6 +180,91 @@ void disk_read(struct queue *q, struct read_job *j)
 	disk_push(q, &j->job);
 }
 
+/* ---- compaction ---- */
+
+/* Not through the cache: the segment is soon gone. */
+static int open_victim(struct queue *q, struct err *e)
+{
+	return segment_open(q->segment_dir_fd, q->compact.segment, e);
+}
+
+static bool scan_one(struct queue *q, int fd, struct err *e)
+{
+	struct compact *c = &q->compact;
+	char head[RECORD_HEAD];
+	struct record r;
+
+	if (fd < 0 || fault("queue.compact_scan") || read_exact(fd, head, sizeof head, c->at, e) != 0 ||
+	    !record_get_head(head, c->segment, &r))
+		return false;
+	if (r.kind == RECORD_MESSAGE || r.kind == RECORD_BIG)
+		c->places[c->place_n++] = (struct compact_place){ r.id, (uint32_t)c->at, (uint32_t)record_length(&r) };
+	c->at += record_length(&r);
+	return true;
+}
+
+static void end_compact_job(struct queue *q, int fd)
+{
+	if (fd >= 0)
+		close(fd);
+	commit_push_one(q, &q->compact.request);
+}
+
+static void run_compact_scan(struct queue *q, struct job *job)
+{
+	struct compact *c = container_of(job, struct compact, job);
+	struct err e;
+	int fd = open_victim(q, &e);
+
+	c->place_n = 0;
+	for (size_t n = 0; n < COMPACT_PLACES && !c->scanned; n++)
+		c->scanned = !scan_one(q, fd, &e);
+	end_compact_job(q, fd);
+}
+
+static bool read_place(struct queue *q, int fd, const struct compact_place *p, struct err *e)
+{
+	struct compact *c = &q->compact;
+	struct record r;
+	char *to = buf_reserve(&c->bytes, p->length);
+
+	if (fd < 0 || to == NULL || fault("queue.compact_read") || read_exact(fd, to, p->length, p->offset, e) != 0 ||
+	    !record_get_head(to, c->segment, &r) || r.id != p->id || record_length(&r) != p->length ||
+	    !record_is_sound(&r, str_n(to + RECORD_HEAD, p->length - RECORD_HEAD)))
+		return false;
+	r.segment = 0;
+	record_put_head(to, &r);
+	buf_commit(&c->bytes, p->length);
+	return true;
+}
+
+static void run_compact_read(struct queue *q, struct job *job)
+{
+	struct compact *c = container_of(job, struct compact, job);
+	struct err e;
+	int fd = open_victim(q, &e);
+	size_t kept = 0;
+
+	buf_reset(&c->bytes);
+	for (size_t i = 0; i < c->place_n; i++)
+		if (read_place(q, fd, &c->places[i], &e))
+			c->places[kept++] = c->places[i];
+	c->place_n = kept;
+	end_compact_job(q, fd);
+}
+
+void disk_compact_scan(struct queue *q)
+{
+	q->compact.job.run = run_compact_scan;
+	disk_push(q, &q->compact.job);
+}
+
+void disk_compact_read(struct queue *q)
+{
+	q->compact.job.run = run_compact_read;
+	disk_push(q, &q->compact.job);
+}
+
 /* ---- big files ---- */
 
 /* The file and its name are durable before the record that refers to them is written. */
@@ -206,7 +292,8 @@ static void unlink_big(struct queue *q, uint64_t id)
 
 	big_name(name, id);
 	forget_fd(q, id);
-	if (fault("queue.big_unlink") || unlinkat(q->big_dir_fd, name, 0) != 0)
+	/* gone already: recovery removed it as an orphan before the row went */
+	if (fault("queue.big_unlink") || (unlinkat(q->big_dir_fd, name, 0) != 0 && errno != ENOENT))
 		log_warn(NULL, "queue.big", kv_c("unlink", name), kv_int("errno", errno));
 }
 
@@ -251,11 +338,24 @@ void disk_unlink_big(struct queue *q, uint64_t id)
 
 /* ---- space ---- */
 
+/* An open file that has no name any more still takes its space. */
+static void forget_removed(struct queue *q)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < FD_CACHE; i++)
+		if (q->fds[i].fd >= 0 && (fstat(q->fds[i].fd, &st) != 0 || st.st_nlink == 0)) {
+			close(q->fds[i].fd);
+			q->fds[i] = (struct fd_slot){ .fd = -1 };
+		}
+}
+
 static void run_look(struct queue *q, struct job *job)
 {
 	struct statvfs v;
 
 	(void)job;
+	forget_removed(q);
 	if (fstatvfs(q->segment_dir_fd, &v) == 0)
 		q->space_short = fault("queue.space") || (uint64_t)v.f_bavail * v.f_frsize < q->limits.keep_free;
 	q->space_looking = false;

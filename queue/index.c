@@ -12,7 +12,7 @@
 
 enum { ROW_MAX = 4096 };
 
-static const struct str checkpoint_key = STR_LIT("checkpoint");
+static const struct str checkpoint_key = STR_LIT("checkpoint"), clock_key = STR_LIT("clock");
 
 int index_open(struct index *ix, const char *path, uint64_t map_bytes, bool read_only, struct err *e)
 {
@@ -60,6 +60,19 @@ int index_get_checkpoint(struct index *ix, struct row_checkpoint *c, bool *found
 	store_abort(&t);
 	return ok ? 0
 		  : err_set(e, ERR_CORRUPT, "queue.index", "index/ was written by another version: use that program");
+}
+
+int64_t index_get_clock_ms(struct index *ix)
+{
+	struct err e;
+	struct store_txn *t = store_read(ix->store, &e);
+	struct str value;
+	uint64_t ms = 0;
+
+	if (t != NULL && store_get(t, ix->meta, clock_key, &value) && value.n == 8)
+		ms = store_num64(value);
+	store_abort(&t);
+	return ms <= INT64_MAX ? (int64_t)ms : 0;
 }
 
 int index_each_message(struct index *ix, index_message_fn *fn, void *arg, struct err *e)
@@ -269,6 +282,7 @@ static void settle_one(struct queue *q, struct live *l)
 int index_flush(struct queue *q, const struct row_checkpoint *c, struct err *e)
 {
 	struct flush f = { .q = q };
+	unsigned char clock[8];
 	struct live *l, *next;
 
 	if (fault("queue.checkpoint_begin"))
@@ -283,6 +297,8 @@ int index_flush(struct queue *q, const struct row_checkpoint *c, struct err *e)
 	row_put_checkpoint(&f.row, c);
 	store_put(f.t, q->index.meta, checkpoint_key, buf_str(&f.row));
 	buf_fini(&f.row);
+	store_key64(clock, (uint64_t)clock_to_store_ms(q));
+	store_put(f.t, q->index.meta, clock_key, str_n(clock, sizeof clock));
 	if (store_commit(&f.t, e) != 0)
 		return -1;
 	q->live.dirty_due_ms = DUE_NEVER;

@@ -29,6 +29,7 @@ enum request_kind {
 	REQ_READ,    /* struct read_job, to the loop */
 	REQ_ASK,     /* struct ask: query or order */
 	REQ_SEGMENT, /* struct segment_job: a segment is ready, or could not be made */
+	REQ_COMPACT, /* struct compact: heads or records of a sparse segment were read */
 	REQ_WAKE,    /* nothing but a reason to look */
 };
 
@@ -195,8 +196,10 @@ struct live_table {
 enum { SPARES_MAX = 8 };
 
 struct segment {
-	uint64_t seq;
-	uint32_t messages; /* alive in it */
+	uint64_t seq, bytes; /* bytes: of the records of the messages alive in it */
+	uint32_t messages;   /* alive in it */
+	int64_t closed_ms;   /* mono: when the log left it, or was opened */
+	int64_t spared_ms;   /* mono: compaction leaves it alone until then */
 };
 
 struct segment_job {
@@ -214,6 +217,7 @@ struct segment_job {
 struct segments {
 	struct segment *v; /* ascending; the last one is being written */
 	size_t n, cap;
+	uint64_t live_bytes;     /* sum of v[].bytes */
 	int fd;                  /* of the last; -1 = none yet */
 	uint64_t at;             /* log position in it */
 	uint64_t next;           /* sequence number to be prepared next */
@@ -226,6 +230,38 @@ struct segments {
 	bool unfilled, ready_unfilled; /* only allocated: slow to sync */
 	bool preparing, prepare_failed, stuck;
 	struct segment_job job;
+};
+
+/* ---- compaction: moving the last messages out of a sparse segment ---- */
+
+enum { COMPACT_PLACES = 256 };
+
+struct compact_place { /* of a message's record in the segment */
+	uint64_t id;
+	uint32_t offset, length;
+};
+
+struct compact {
+	struct request request;
+	struct job job;
+	enum compact_step { COMPACT_LOOK, COMPACT_SCAN, COMPACT_SIFT, COMPACT_WRITE } step;
+	bool away;     /* the disk thread has all of this; the commit thread waits for REQ_COMPACT */
+	int64_t at_ms; /* mono: when the commit thread goes on */
+	uint64_t segment, at;
+	bool scanned; /* no records from `at` on */
+	struct compact_place places[COMPACT_PLACES];
+	size_t place_n;
+	struct buf bytes; /* their records, one after the other, without a segment number */
+};
+
+/* ---- the wall clock ---- */
+
+struct clock_watch {
+	int64_t ahead_ms; /* wall less monotonic clock, at the last look */
+	int64_t shift_ms; /* it went back by this much and the schedule follows, if it is ... */
+	bool shifting;
+	int64_t at_ms;          /* mono: next slice */
+	unsigned char from[16]; /* next due row to look at */
 };
 
 /* ---- index ---- */
@@ -276,7 +312,7 @@ struct read_job {
 struct group;
 
 struct queue_limits { /* of conf_queue, what may change while running */
-	_Atomic int64_t checkpoint_ms, settle_window_ms, active_max;
+	_Atomic int64_t checkpoint_ms, settle_window_ms, active_max, retry_max_interval_ms;
 	_Atomic uint64_t memory_max, keep_free;
 };
 
@@ -296,7 +332,8 @@ struct queue {
 	pthread_mutex_t lock; /* inbox, jobs, pool, ports */
 	pthread_cond_t wake_commit, wake_disk;
 	struct requests inbox;
-	bool commit_sleeps, stopping, disk_stopping;
+	_Atomic bool stopping; /* the commit thread also looks without the lock */
+	bool commit_sleeps, disk_stopping;
 	struct job *jobs, **jobs_end;
 	size_t jobs_n; /* queued or running */
 	struct parcel *pool;
@@ -312,6 +349,8 @@ struct queue {
 	struct live_table live;
 	struct segments log;
 	struct index index;
+	struct compact compact;
+	struct clock_watch clock;
 	struct row_checkpoint checkpoint;
 	int64_t checkpoint_at_ms; /* mono: when the next one is to be; INT64_MAX = nothing changed */
 	int64_t space_at_ms, readers_at_ms, trim_at_ms;
@@ -336,7 +375,7 @@ struct queue {
 
 	/* statistics: written by the commit thread */
 	_Atomic uint64_t messages, recipients, deferred, leased, bytes, accepted, delivered, failed, groups, syncs,
-		checkpoints, segment_n;
+		checkpoints, moved, segment_n;
 };
 
 struct live_change {
@@ -355,6 +394,7 @@ void commit_answer(struct request *r);                 /* leaves at the end of t
 int commit_records(struct queue *q, struct buf *records, struct err *e);
 void commit_count(struct queue *q, const struct live_change *c);
 void commit_end_message(struct queue *q, struct live *l); /* no recipient is left and nobody leases it */
+void commit_mark(struct queue *q, struct live *l);        /* live_mark, and there is to be a checkpoint */
 
 /* live.c */
 void live_init(struct live_table *t);
@@ -382,8 +422,8 @@ void segments_prepare(struct queue *q); /* harmless when one is ready or on its 
 void segments_prepared(struct queue *q, struct segment_job *j);
 void segments_recycle(struct queue *q); /* after a checkpoint */
 struct segment *segments_find(struct queue *q, uint64_t seq);
-void segments_pin(struct queue *q, uint64_t seq);
-void segments_unpin(struct queue *q, uint64_t seq);
+void segments_pin(struct queue *q, uint64_t seq, uint32_t length); /* a message lives in it */
+void segments_unpin(struct queue *q, uint64_t seq, uint32_t length);
 int segment_list(int dir_fd, uint64_t **seqs, size_t *n, struct err *e); /* ascending; caller frees */
 void segment_name(char to[24], uint64_t seq);
 int segment_open(int dir_fd, uint64_t seq, struct err *e);
@@ -415,12 +455,15 @@ void disk_sync_big(struct queue *q, struct parcel *p);
 void disk_unlink_big(struct queue *q, uint64_t id);
 void disk_discard_spool(struct queue *q, struct parcel *p); /* closes and unlinks its big file; frees the parcel */
 void disk_look_at_space(struct queue *q);
+void disk_compact_scan(struct queue *q); /* queue.compact: heads from `at` on into `places` */
+void disk_compact_read(struct queue *q); /* ... the records of `places` into `bytes`; what does not check drops out */
 void big_name(char to[24], uint64_t id);
 
 /* index.c */
 int index_open(struct index *ix, const char *path, uint64_t map_bytes, bool read_only, struct err *e);
 void index_close(struct index *ix);
 int index_get_checkpoint(struct index *ix, struct row_checkpoint *c, bool *found, struct err *e);
+int64_t index_get_clock_ms(struct index *ix); /* wall clock of the last checkpoint; 0 = unknown */
 int index_flush(struct queue *q, const struct row_checkpoint *c, struct err *e);
 typedef void index_message_fn(void *arg, uint64_t id, const struct row_message *m);
 int index_each_message(struct index *ix, index_message_fn *fn, void *arg, struct err *e);
@@ -428,6 +471,18 @@ void index_key_rcpt(unsigned char to[12], uint64_t id, uint32_t rcpt);
 void index_key_due(unsigned char to[16], int64_t due_ms, uint64_t id);
 /* Brings a message of the index into the live table; NULL when there is none (or the index cannot be read). */
 struct live *index_load(struct queue *q, struct store_txn *t, uint64_t id, const struct row_message *m);
+
+/* compact.c */
+void compact_step(struct queue *q, int64_t now_ms); /* a bounded piece of work, when it is time for one */
+void compact_soon(struct queue *q, int64_t now_ms); /* a segment was closed: look */
+int64_t compact_deadline_ms(const struct queue *q);
+
+/* clock.c */
+void clock_open(struct queue *q, int64_t stored_ms); /* stored_ms: wall clock of the last checkpoint, 0 = unknown */
+void clock_step(struct queue *q, int64_t now_ms);    /* follows the wall clock when it was set back */
+int64_t clock_deadline_ms(const struct queue *q);
+int64_t clock_to_store_ms(const struct queue *q);
+int64_t clock_due_limit_ms(const struct queue *q, int64_t wall_ms); /* nothing is due later than this */
 
 /* lease.c */
 void lease_open_fresh(struct parcel *p); /* loop: decodes, calls on_lease */

@@ -20,6 +20,7 @@ void queue_reconfigure(struct queue *q, const struct conf_queue *conf)
 	q->limits.active_max = conf->active_max;
 	q->limits.memory_max = conf->memory_max;
 	q->limits.keep_free = conf->keep_free;
+	q->limits.retry_max_interval_ms = conf->retry_max_interval_ms;
 }
 
 /* ---- files ---- */
@@ -69,6 +70,7 @@ static void free_all(struct queue *q)
 	struct parcel *p;
 
 	live_fini(&q->live);
+	buf_fini(&q->compact.bytes);
 	segments_close(q);
 	index_close(&q->index);
 	for (size_t i = 0; i < FD_CACHE; i++)
@@ -124,6 +126,8 @@ static struct queue *make(const struct conf_queue *conf)
 	q->settle_deadline_ms = q->checkpoint_at_ms = INT64_MAX;
 	q->log.fd = q->log.ready_fd = -1;
 	live_init(&q->live);
+	q->compact.request.kind = REQ_COMPACT;
+	buf_init(&q->compact.bytes, q->segment_bytes);
 	return q;
 }
 
@@ -179,6 +183,7 @@ void queue_stats(const struct queue *q, struct queue_stats *out)
 		.groups = q->groups,
 		.syncs = q->syncs,
 		.checkpoints = q->checkpoints,
+		.moved = q->moved,
 		.segments = q->segment_n,
 		.segment_bytes = q->segment_n * q->segment_bytes,
 		.read_only = q->read_only || q->no_space,

@@ -184,6 +184,7 @@ struct queue_stats { /* any thread; each field by itself is exact, together they
 	uint64_t messages, recipients, deferred, leased, bytes;
 	uint64_t accepted, delivered, failed; /* since start; recipients but for accepted */
 	uint64_t groups, syncs, checkpoints;
+	uint64_t moved; /* messages copied out of segments that were kept for their sake */
 	uint64_t segments, segment_bytes;
 	bool read_only; /* a sync failed or the disk is full: nothing is accepted */
 };

@@ -21,6 +21,7 @@ enum { REPLAY_DIRTY_MAX = 4096 };
 struct replay {
 	struct queue *q;
 	struct queue_recovery *found;
+	int64_t wall_ms;
 	uint64_t last_id;
 	uint64_t last_segment, end; /* the last segment that was begun, and where its records end */
 };
@@ -30,7 +31,7 @@ static void count_message(void *arg, uint64_t id, const struct row_message *m)
 	struct replay *r = arg;
 	struct queue *q = r->q;
 
-	segments_pin(q, m->segment);
+	segments_pin(q, m->segment, m->length);
 	q->messages++;
 	q->recipients += m->left;
 	q->deferred += m->deferred;
@@ -41,6 +42,21 @@ static void count_message(void *arg, uint64_t id, const struct row_message *m)
 
 /* ---- one record ---- */
 
+static bool has_row(struct queue *q, uint64_t id)
+{
+	unsigned char key[8];
+	struct str value;
+	struct err e;
+	struct store_txn *t = store_read(q->index.store, &e);
+
+	store_key64(key, id);
+	bool found = t != NULL && store_get(t, q->index.message, str_n(key, sizeof key), &value);
+	store_abort(&t);
+	return found;
+}
+
+/* A message that is known already is a copy that compaction made.  The original is still in its place: its segment is
+ * recycled only after the checkpoint that makes the row point elsewhere. */
 static void replay_message(struct replay *r, const struct segment_walk *w)
 {
 	struct queue *q = r->q;
@@ -52,7 +68,8 @@ static void replay_message(struct replay *r, const struct segment_walk *w)
 	must(rcpts != NULL);
 	if (w->record.id > r->last_id)
 		r->last_id = w->record.id;
-	if (record_get_envelope(meta, &env, rcpts) && live_find(&q->live, w->record.id) == NULL) {
+	if (record_get_envelope(meta, &env, rcpts) && live_find(&q->live, w->record.id) == NULL &&
+	    !has_row(q, w->record.id)) {
 		struct live *l = live_add(&q->live, w->record.id);
 		l->segment = w->seq;
 		l->offset = (uint32_t)w->record_at;
@@ -60,10 +77,10 @@ static void replay_message(struct replay *r, const struct segment_walk *w)
 		l->size = w->record.size;
 		l->big = w->record.kind == RECORD_BIG;
 		l->rcpt_n = l->left = (uint32_t)n;
-		l->arrived_ms = env.arrived_ms;
+		l->arrived_ms = env.arrived_ms < r->wall_ms ? env.arrived_ms : r->wall_ms;
 		live_keep_meta(l, meta);
 		live_mark(&q->live, l);
-		segments_pin(q, l->segment);
+		segments_pin(q, l->segment, l->length);
 		q->messages++;
 		q->recipients += n;
 		q->bytes += l->size;
@@ -253,9 +270,10 @@ static uint64_t first_id(uint64_t stored, uint64_t last)
 
 int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 {
-	struct replay r = { .q = q, .found = found };
+	struct replay r = { .q = q, .found = found, .wall_ms = clock_wall_ms() };
 	bool any;
 
+	clock_open(q, index_get_clock_ms(&q->index));
 	q->checkpoint = (struct row_checkpoint){ .segment = 1 };
 	if (index_get_checkpoint(&q->index, &q->checkpoint, &any, e) != 0 || segments_open(q, e) != 0)
 		return -1;

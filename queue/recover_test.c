@@ -390,6 +390,113 @@ static void test_big_fails(void **state)
 	refuse_big(*state, "queue.big_sync:1", ERR_IO);
 }
 
+/* ---- the first write to a segment fails, and the crash comes before the next checkpoint ---- */
+
+static void refresh_segments(const struct rig *image, const struct rig *r)
+{
+	char from[200], to[200];
+
+	snprintf(from, sizeof from, "%s/segments", r->path);
+	snprintf(to, sizeof to, "%s/segments", image->path);
+	copy_dir(from, to);
+}
+
+/* Seven messages; the next one does not fit any more.  The image has the index as it was before all this. */
+static struct place fill_a_segment(struct rig *r, struct rig *image)
+{
+	two_in_the_log(r);
+	take_image(image, r);
+	for (size_t i = 0; i < 3; i++)
+		rig_accept(r, 20000, 1);
+	return find_last(r);
+}
+
+static enum err_code refused(struct rig *r)
+{
+	struct rig_commit c;
+
+	rig_fault("queue.group_write:1:enospc");
+	rig_send(r, &c, 20000, 1);
+	rig_until(r, rig_committed);
+	assert_false(c.commit.ok);
+	return c.commit.err.code;
+}
+
+/* What a write that ran out of space in the middle leaves: the start of the segment and one whole message. */
+static void write_beginnings(const struct rig *image, uint64_t seq, const struct place *before)
+{
+	struct place first = find_first(image), t = { .seq = seq };
+	char record[4096], name[24];
+	struct record r;
+
+	segment_name(name, seq);
+	snprintf(t.path, sizeof t.path, "%s/segments/%s", image->path, name);
+	record_put_head(record, &(struct record){ .kind = RECORD_SEGMENT,
+						  .segment = seq,
+						  .id = before->seq,
+						  .size = before->end,
+						  .meta_check = record_sum(STR_NONE),
+						  .body_check = record_sum(STR_NONE) });
+	overwrite(&t, 0, record, RECORD_HEAD);
+	int fd = open(first.path, O_RDONLY | O_CLOEXEC);
+	size_t n = (size_t)(first.end - first.at);
+	must(fd >= 0 && n <= sizeof record && pread(fd, record, n, (off_t)first.at) == (ssize_t)n);
+	close(fd);
+	must(record_get_head(record, first.seq, &r));
+	r.segment = seq;
+	r.id = UINT64_C(1) << 62; /* one that nobody knows */
+	record_put_head(record, &r);
+	overwrite(&t, RECORD_HEAD, record, n);
+}
+
+static void test_abandoned_segment(void **state)
+{
+	struct rig *r = *state, image;
+	struct place full = fill_a_segment(r, &image);
+
+	assert_int_equal(refused(r), ERR_NO_SPACE);
+	rig_until(r, rig_idle);
+	rig_accept(r, 100, 1); /* in the one after it */
+	assert_int_equal(find_last(r).seq, full.seq + 2);
+	refresh_segments(&image, r);
+	rig_check(&image);
+	assert_int_equal(messages_after_recovery(&image), 8);
+	assert_int_equal(image.found.cut_bytes, 0);
+	drop_image(&image);
+	rig_close(r);
+}
+
+static void test_abandoned_segment_half_written(void **state)
+{
+	struct rig *r = *state, image;
+	struct place full = fill_a_segment(r, &image);
+
+	assert_int_equal(refused(r), ERR_NO_SPACE);
+	rig_until(r, rig_idle);
+	rig_accept(r, 100, 1);
+	refresh_segments(&image, r);
+	write_beginnings(&image, full.seq + 1, &full);
+	rig_check(&image);
+	assert_int_equal(messages_after_recovery(&image), 8); /* what was refused is not there */
+	drop_image(&image);
+	rig_close(r);
+}
+
+/* Nothing was written after it: a whole record in it is a message, as after any crash before a sync. */
+static void test_abandoned_segment_is_the_last(void **state)
+{
+	struct rig *r = *state, image;
+	struct place full = fill_a_segment(r, &image);
+
+	assert_int_equal(refused(r), ERR_NO_SPACE);
+	refresh_segments(&image, r);
+	write_beginnings(&image, full.seq + 1, &full);
+	rig_check(&image);
+	assert_int_equal(messages_after_recovery(&image), 8);
+	drop_image(&image);
+	rig_close(r);
+}
+
 static bool has_space(struct rig *r)
 {
 	return !rig_stats(r).read_only;
@@ -501,6 +608,9 @@ int main(void)
 		T(test_failed_sync_is_final),
 		T(test_no_space_for_a_group),
 		T(test_big_fails),
+		T(test_abandoned_segment),
+		T(test_abandoned_segment_half_written),
+		T(test_abandoned_segment_is_the_last),
 		T(test_full_index_recovers),
 		T(test_short_of_space),
 		T(test_no_space_for_a_segment),

@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/time.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -95,7 +96,7 @@ static struct segment *add(struct segments *s, uint64_t seq)
 		s->v = realloc(s->v, s->cap * sizeof *s->v);
 		must(s->v != NULL);
 	}
-	s->v[s->n] = (struct segment){ .seq = seq };
+	s->v[s->n] = (struct segment){ .seq = seq, .closed_ms = clock_mono_ms() };
 	return &s->v[s->n++];
 }
 
@@ -145,22 +146,27 @@ struct segment *segments_find(struct queue *q, uint64_t seq)
 }
 
 /* A segment whose file is missing has no entry: its messages are found damaged when they are read. */
-void segments_pin(struct queue *q, uint64_t seq)
-{
-	struct segment *s = segments_find(q, seq);
-
-	if (s != NULL)
-		s->messages++;
-}
-
-void segments_unpin(struct queue *q, uint64_t seq)
+void segments_pin(struct queue *q, uint64_t seq, uint32_t length)
 {
 	struct segment *s = segments_find(q, seq);
 
 	if (s == NULL)
 		return;
-	must(s->messages > 0);
+	s->messages++;
+	s->bytes += length;
+	q->log.live_bytes += length;
+}
+
+void segments_unpin(struct queue *q, uint64_t seq, uint32_t length)
+{
+	struct segment *s = segments_find(q, seq);
+
+	if (s == NULL)
+		return;
+	must(s->messages > 0 && s->bytes >= length && q->log.live_bytes >= length);
 	s->messages--;
+	s->bytes -= length;
+	q->log.live_bytes -= length;
 }
 
 /* ---- preparing, on the disk thread ---- */
@@ -327,6 +333,7 @@ bool segments_advance(struct queue *q)
 		if (s->begun)
 			s->prev = s->v[s->n - 1].seq, s->prev_end = s->at;
 		close(s->fd);
+		s->v[s->n - 1].closed_ms = clock_mono_ms();
 	}
 	s->fd = s->ready_fd;
 	s->ready_fd = -1;
@@ -413,9 +420,12 @@ void segments_recycle(struct queue *q)
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct segment *g = &s->v[i];
-		if (g->messages > 0 || g->seq >= q->checkpoint.segment || i == s->n - 1)
+		if (g->messages > 0 || g->seq >= q->checkpoint.segment || i == s->n - 1) {
 			s->v[kept++] = *g;
-		else if (s->spare_n < SPARES_MAX)
+			continue;
+		}
+		fault("queue.segment_free");
+		if (s->spare_n < SPARES_MAX)
 			s->spares[s->spare_n++] = g->seq;
 		else
 			drop_file(q, g->seq);

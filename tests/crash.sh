@@ -1,6 +1,7 @@
 #!/bin/sh
 # tests/crash.sh BUILD_DIR [short]: kill -9 at every named point of the queue, several times each, on a store that has
-# been killed before; after each kill queue_check must be content and nothing acknowledged may be missing.
+# been killed before; after each kill queue_check must be content and nothing acknowledged may be missing.  Then the
+# same to the whole gateway under load (tests/crash_daemon.sh).
 # The last line is "N passed, N failed".
 set -u
 tool=$1/tests/tools/queue_crash
@@ -39,6 +40,13 @@ for point in $(sort -u "$work/points"); do
 		fi
 	done
 done
-echo "$kills kills at $(sort -u "$work/points" | wc -l) points, $duplicates recipients served twice, none lost"
+sh "$(dirname "$0")/crash_daemon.sh" "$1" "${2:-}" >"$work/daemon" 2>&1
+cat "$work/daemon"
+sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/daemon" | tail -n 1)
+sum=${sum:-0 passed, 1 failed}
+passed=$((passed + ${sum%% *}))
+sum=${sum#*, }
+failed=$((failed + ${sum%% *}))
+echo "$kills kills of the queue alone at $(sort -u "$work/points" | wc -l) points, $duplicates recipients served twice, none lost"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

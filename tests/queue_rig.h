@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 static _Atomic int64_t rig_clock_ms; /* added to both clocks */
+static _Atomic int64_t rig_wall_ms;  /* added to the wall clock: somebody sets it */
 
 static int64_t rig_read_clock(clockid_t id)
 {
@@ -35,7 +36,7 @@ int64_t clock_mono_ms(void)
 
 int64_t clock_wall_ms(void)
 {
-	return rig_read_clock(CLOCK_REALTIME);
+	return rig_read_clock(CLOCK_REALTIME) + rig_wall_ms;
 }
 
 int clock_wait_ms(int64_t ms)
@@ -147,6 +148,7 @@ static inline int rig_teardown(void **state)
 
 	unsetenv("TOMBOLO_FAULT");
 	fault_init();
+	rig_wall_ms = 0;
 	nftw(r->path, rig_remove, 16, FTW_DEPTH | FTW_PHYS);
 	free(r);
 	return 0;

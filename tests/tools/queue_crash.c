@@ -2,6 +2,7 @@
  *
  *   queue_crash run DIR JOURNAL      simulated sessions spool, deliver, defer, fail, hold and release for a moment
  *   queue_crash verify DIR JOURNAL   queue_check, then delivers all that is left and compares with the journal
+ *   queue_crash check DIR            queue_check alone
  *
  * The journal has a line for each thing the outside world was told, written when it was told:
  *   A id n     250 for a message with n recipients        D id i     recipient i is done (delivered or failed)
@@ -15,6 +16,9 @@
 #include <unistd.h>
 
 enum { SESSIONS = 8, MESSAGES = 300, RCPTS_MAX = 3, BIG_BYTES = 200 * 1024, SEEN_MAX = 1 << 17 };
+/* Every so many messages one waits for long, so that segments are kept for its sake and then emptied. */
+enum { STRAGGLER = 13, STRAGGLER_MS = 3600 * 1000, MOVES = 12, TICKS_LEAST = 25, TICKS_MOST = 200 };
+enum { MINUTES_TICK_MS = 10 * 1000 };
 
 struct session {
 	struct commit commit;
@@ -49,6 +53,33 @@ static struct conf_queue conf = { .segment_bytes = 256 * 1024,
 				  .settle_window_ms = 5,
 				  .active_max = 20,
 				  .memory_max = 8 << 20 };
+
+/* ---- a clock: when all is sent, minutes pass, so that segments grow old; the next process finds it set back ---- */
+
+static _Atomic int64_t passed_ms;
+
+static int64_t read_clock(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + passed_ms;
+}
+
+int64_t clock_mono_ms(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_ms(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+int clock_wait_ms(int64_t ms)
+{
+	return ms > 2 ? 2 : (int)ms;
+}
 
 /* ---- what was said ---- */
 
@@ -96,8 +127,15 @@ static void read_journal(struct world *w, const char *path)
 
 /* ---- content: a function of the id, so that whoever reads it can tell ---- */
 
+static bool is_straggler(uint64_t id)
+{
+	return id % STRAGGLER == 0;
+}
+
 static size_t content_n(uint64_t id)
 {
+	if (is_straggler(id) && id % 17 != 0)
+		return 100 + id % 1000;
 	return id % 17 == 0 ? BIG_BYTES + id % 5000 : 100 + id * 7919 % 15000;
 }
 
@@ -169,10 +207,12 @@ static void settle(struct world *w, struct lease *l)
 	for (size_t i = 0; i < l->rcpt_n; i++) {
 		unsigned n = l->rcpts[i].index, luck = (unsigned)(l->id / 3 + n + l->rcpts[i].attempts) % 4;
 		o[i] = (struct outcome){ .index = n,
-					 .kind = w->verify || luck > 1 ? OUTCOME_DELIVERED
-						 : luck == 1           ? OUTCOME_FAILED
-								       : OUTCOME_DEFERRED,
-					 .due_ms = clock_wall_ms() + 5 + (int64_t)(l->id % 30),
+					 .kind = w->verify                          ? OUTCOME_DELIVERED
+						 : luck == 0 || is_straggler(l->id) ? OUTCOME_DEFERRED
+						 : luck == 1                        ? OUTCOME_FAILED
+										    : OUTCOME_DELIVERED,
+					 .due_ms = clock_wall_ms() + (is_straggler(l->id) ? STRAGGLER_MS : 5) +
+						   (int64_t)(l->id % 30),
 					 .text = S("451 4.2.1 later") };
 		if (o[i].kind != OUTCOME_DEFERRED)
 			say(w, 'D', l->id, n);
@@ -218,7 +258,7 @@ static void on_order(struct op *op)
 static void tick(struct loop_timer *t)
 {
 	struct world *w = container_of(t, struct world, timer);
-	struct queue_filter held = { .rcpt = S("@held.example") };
+	struct queue_filter held = { .rcpt = S("@held.example") }, deferred = { .deferred_only = true };
 	struct queue_stats stats;
 
 	queue_stats(w->queue, &stats);
@@ -228,10 +268,16 @@ static void tick(struct loop_timer *t)
 			send_one(&w->sessions[i]);
 	if (!w->order_busy && w->ticks % 2 == 0) {
 		w->order_busy = true;
-		queue_order(w->port, &held, !w->verify && w->ticks % 8 < 4 ? QUEUE_HOLD : QUEUE_RELEASE, false,
-			    &w->order, on_order);
+		if (w->verify && w->ticks % 4 == 0)
+			queue_order(w->port, &deferred, QUEUE_RETRY, false, &w->order, on_order);
+		else
+			queue_order(w->port, &held, !w->verify && w->ticks % 8 < 4 ? QUEUE_HOLD : QUEUE_RELEASE, false,
+				    &w->order, on_order);
 	}
-	bool over = w->verify ? stats.messages == 0 && !w->order_busy : w->sent == MESSAGES && w->ticks > 25;
+	if (!w->verify && w->sent == MESSAGES)
+		passed_ms += MINUTES_TICK_MS;
+	bool over = w->verify ? stats.messages == 0 && !w->order_busy
+			      : w->sent == MESSAGES && w->ticks > (stats.moved < MOVES ? TICKS_MOST : TICKS_LEAST);
 	if ((over || w->ticks > 2000) && w->reading == NULL)
 		loop_stop(w->loop);
 	else
@@ -308,10 +354,12 @@ int main(int argc, char **argv)
 	static struct world w;
 	int rc;
 
-	if (argc != 4)
+	if (argc < 3)
 		return 2;
 	fault_init();
 	conf.path = str_c(argv[2]);
+	if (argc == 3)
+		return strcmp(argv[1], "check") == 0 ? check_store("check") != 0 : 2;
 	w.seen = calloc(SEEN_MAX, sizeof *w.seen);
 	w.journal = open(argv[3], O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	must(w.seen != NULL && w.journal >= 0);
