@@ -63,12 +63,45 @@ void check_ranges(struct check *k, int line, const char *where, const char *opti
 	*n = good;
 }
 
-void check_key_pair(struct check *k, int line, const char *where, struct str certificate, struct str key)
+/* 64 hexadecimal digits, colons between them as people copy them. */
+static bool is_fingerprint(struct str s)
 {
-	if (certificate.n > 0 && key.n == 0)
-		report_error(k->r, line, "%s: there is a certificate, but no key", where);
+	size_t digits = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = chr_lower(s.p[i]);
+		if (c == ':')
+			continue;
+		if (!chr_is_digit(c) && (c < 'a' || c > 'f'))
+			return false;
+		digits++;
+	}
+	return digits == 64;
+}
+
+static void check_in_store(struct check *k, int line, const char *where, struct str ref, struct str key)
+{
+	const char *why = NULL;
+
+	if (k->c->tls.store.n == 0)
+		report_error(k->r, line, "%s: certificate '" STR_FMT "' is one of the folder tls.store, which is empty",
+			     where, STR_ARG(ref));
+	if (key.n > 0)
+		report_error(k->r, line, "%s: a certificate of tls.store has its key there: no key here", where);
+	if (str_istarts(ref, S("name:")))
+		why = conf_pattern_check(str_skip(ref, 5), NULL);
+	else if (str_istarts(ref, S("sha256:")) && !is_fingerprint(str_skip(ref, 7)))
+		why = "a SHA-256 fingerprint has 64 hexadecimal digits";
+	if (why != NULL)
+		report_error(k->r, line, "%s: certificate '" STR_FMT "': %s", where, STR_ARG(ref), why);
+}
+
+void check_certificate(struct check *k, int line, const char *where, struct str certificate, struct str key)
+{
 	if (certificate.n == 0 && key.n > 0)
 		report_error(k->r, line, "%s: there is a key, but no certificate", where);
+	if (conf_in_store(certificate))
+		check_in_store(k, line, where, certificate, key);
 }
 
 const char *check_where(struct check *k, const char *section, struct str name)
@@ -141,15 +174,18 @@ static void check_tls(struct check *k)
 {
 	const struct conf_tls *t = &k->c->tls;
 
-	check_key_pair(k, check_line(k, "tls", 0, t->key.n > 0 ? "key" : "certificate"), "tls", t->certificate, t->key);
+	check_certificate(k, check_line(k, "tls", 0, t->key.n > 0 ? "key" : "certificate"), "tls", t->certificate,
+			  t->key);
 	if (!str_eq(t->min, S("1.2")) && !str_eq(t->min, S("1.3")))
 		report_error(k->r, check_line(k, "tls", 0, "min"), "tls.min: '" STR_FMT "' is not one of 1.2, 1.3",
 			     STR_ARG(t->min));
-	if (t->crl == CRL_HARD && t->crl_file.n == 0)
+	if (t->crl == CRL_HARD && t->crl_file.n == 0 && t->crl_dir.n == 0)
 		report_error(k->r, check_line(k, "tls", 0, "crl"),
-			     "tls.crl: hard refuses every certificate without a crl_file");
+			     "tls.crl: hard refuses every certificate without a crl_file or crl_dir");
 	if (t->crl == CRL_OFF && t->crl_file.n > 0)
 		report_warning(k->r, check_line(k, "tls", 0, "crl_file"), "tls.crl_file is not read while crl = off");
+	if (t->crl == CRL_OFF && t->crl_dir.n > 0)
+		report_warning(k->r, check_line(k, "tls", 0, "crl_dir"), "tls.crl_dir is not read while crl = off");
 	if (t->client_cert_eku == EKU_CLIENT)
 		report_warning(k->r, check_line(k, "tls", 0, "client_cert_eku"),
 			       "tls.client_cert_eku: public authorities no longer issue certificates for clients, most "
@@ -241,7 +277,7 @@ static void check_inbound_tls(struct check *k)
 	const struct config *c = k->c;
 
 	for (size_t i = 0; i < c->receive_n; i++)
-		if (c->receives[i].starttls && (c->receives[i].certificate.n > 0 || c->tls.certificate.n > 0))
+		if (conf_offers_tls(c, &c->receives[i]))
 			return;
 	for (size_t i = 0; i < c->inbound_n; i++) {
 		const struct conf_inbound *in = &c->inbounds[i];

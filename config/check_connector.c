@@ -235,8 +235,8 @@ static void check_send_tls(struct check *k, size_t i, const char *where)
 	int line = check_line(k, "send", i, "tls_domain");
 	struct buf normal;
 
-	check_key_pair(k, check_line(k, "send", i, s->key.n > 0 ? "key" : "certificate"), where, s->certificate,
-		       s->key);
+	check_certificate(k, check_line(k, "send", i, s->key.n > 0 ? "key" : "certificate"), where, s->certificate,
+			  s->key);
 	if (s->tls == TLS_DOMAIN && s->smarthosts.n > 0 && s->tls_domain.n == 0)
 		report_error(k->r, check_line(k, "send", i, "tls"),
 			     "%s: tls = domain with smarthosts needs a tls_domain", where);

@@ -126,15 +126,15 @@ static void check_receive(struct check *k, size_t i)
 {
 	struct conf_receive *r = &k->c->receives[i];
 	const char *where = check_where(k, "receive", r->name);
-	bool can_tls = r->starttls && (r->certificate.n > 0 || k->c->tls.certificate.n > 0);
+	bool can_tls = conf_offers_tls(k->c, r);
 
 	check_listen(k, i, where);
 	check_ranges(k, check_line(k, "receive", i, "from"), where, "from", &r->from, &r->ranges, &r->range_n);
 	check_ranges(k, check_line(k, "receive", i, "proxy_from"), where, "proxy_from", &r->proxy_from, &r->proxies,
 		     &r->proxy_n);
 	check_permissions(k, i, where);
-	check_key_pair(k, check_line(k, "receive", i, r->key.n > 0 ? "key" : "certificate"), where, r->certificate,
-		       r->key);
+	check_certificate(k, check_line(k, "receive", i, r->key.n > 0 ? "key" : "certificate"), where, r->certificate,
+			  r->key);
 	if (r->from.n == 0)
 		report_error(k->r, check_line(k, "receive", i, "from"), "%s: from: the list is empty", where);
 	if (r->require_tls && !r->starttls)

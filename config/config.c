@@ -103,3 +103,14 @@ void config_unref(struct config **c)
 	}
 	*c = NULL;
 }
+
+bool conf_in_store(struct str reference)
+{
+	return str_istarts(reference, S("name:")) || str_istarts(reference, S("sha256:")) ||
+	       str_istarts(reference, S("<I>"));
+}
+
+bool conf_offers_tls(const struct config *c, const struct conf_receive *r)
+{
+	return r->starttls && (r->certificate.n > 0 || c->tls.certificate.n > 0 || c->tls.store.n > 0);
+}

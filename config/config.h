@@ -77,11 +77,12 @@ struct conf_recipients {
 };
 
 struct conf_tls {
-	conf_text certificate, key; /* PEM files; defaults for every listener and connector */
+	conf_text store;            /* folder of our certificates; empty = none */
+	conf_text certificate, key; /* reference (see conf_in_store) and key file; for every listener without its own */
 	conf_text ca;               /* PEM file of trusted roots; empty = the system's */
 	conf_text min;              /* "1.2" or "1.3" */
 	enum conf_crl crl;
-	conf_text crl_file;
+	conf_text crl_file, crl_dir; /* both may be given; crl = off reads neither */
 	enum conf_eku client_cert_eku;
 };
 
@@ -248,6 +249,12 @@ void config_doc(struct buf *out);                          /* docs/CONFIG.md fro
  * and then its normal form (A-labels, lower case, no dot at the end) is added to `normal`, which may be NULL; else what
  * is wrong with it. */
 const char *conf_pattern_check(struct str pattern, struct buf *normal);
+
+/* How a certificate is referred to: "name:HOST", "sha256:HEX" and "<I>issuer<S>subject" look in the folder tls.store
+ * and have no key option; all else is the path of a PEM file. */
+bool conf_in_store(struct str reference);
+/* STARTTLS is wanted there and a certificate could be found for it. */
+bool conf_offers_tls(const struct config *c, const struct conf_receive *r);
 
 const char *conf_tls_level_name(enum conf_tls_level l);
 const char *conf_site_name(enum conf_site s);

@@ -132,14 +132,21 @@ static const struct option recipients[] = {
 };
 
 static const struct option tls[] = {
-	{ "certificate", FIELD(OPT_TEXT, tls.certificate), .dflt = "",
-	  .doc = "PEM file of our certificate and its chain, for every connector without one of its own." },
-	{ "key", FIELD(OPT_TEXT, tls.key), .dflt = "", .doc = "PEM file of its private key." },
+	{ "store", FIELD(OPT_TEXT, tls.store), .dflt = "",
+	  .doc = "Folder of our certificates: NAME.pem with the key inside or in NAME.key beside it, and intermediate "
+		 "certificates without a key.  A client that names a host (SNI) is shown the certificate for it." },
+	{ "certificate", FIELD(OPT_TEXT, tls.certificate), .dflt = "", .shown = "with a store: the one for fqdn",
+	  .doc = "Our certificate, for every listener without one of its own: a PEM file with its chain, or one of the "
+		 "store by `name:HOST`, `sha256:HEX` or `<I>issuer<S>subject`.  Docs: TLS.md." },
+	{ "key", FIELD(OPT_TEXT, tls.key), .dflt = "", .shown = "NAME.key beside NAME.pem, or the same file",
+	  .doc = "PEM file of its private key." },
 	{ "ca", FIELD(OPT_TEXT, tls.ca), .dflt = "", .shown = "the system's", .doc = "PEM file of trusted roots." },
 	{ "min", FIELD(OPT_TEXT, tls.min), .dflt = "1.2", .doc = "Oldest version of TLS: 1.2 or 1.3." },
 	{ "crl", FIELD(OPT_ENUM, tls.crl), crl_names, .dflt = "soft",
 	  .doc = "Revocation: not checked; unknown passes and is reported; or unknown fails." },
-	{ "crl_file", FIELD(OPT_TEXT, tls.crl_file), .dflt = "", .doc = "PEM file of revocation lists." },
+	{ "crl_file", FIELD(OPT_TEXT, tls.crl_file), .dflt = "", .doc = "File of revocation lists, PEM or DER." },
+	{ "crl_dir", FIELD(OPT_TEXT, tls.crl_dir), .dflt = "",
+	  .doc = "Folder of such files (*.crl, *.pem, *.der); looked at every minute." },
 	{ "client_cert_eku", FIELD(OPT_ENUM, tls.client_cert_eku), eku_names, .dflt = "server-or-client",
 	  .doc = "Extended key usage asked of a client's certificate.  Public authorities no longer issue clientAuth, so "
 		 "`client` cuts off most peers." },
@@ -166,8 +173,8 @@ static const struct option receive[] = {
 	{ "tarpit", RECEIVE(OPT_MSEC, tarpit_ms), .dflt = "5s", .min = "0", .max = "10m",
 	  .doc = "Delay of the answers to a client that collects refusals." },
 	{ "certificate", RECEIVE(OPT_TEXT, certificate), .dflt = "", .shown = "tls.certificate",
-	  .doc = "PEM file of the certificate shown here." },
-	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "tls.key", .doc = "PEM file of its private key." },
+	  .doc = "The certificate shown here, as in tls.certificate." },
+	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "as tls.key", .doc = "PEM file of its private key." },
 };
 
 static const struct option inbound[] = {
@@ -218,8 +225,8 @@ static const struct option send_options[] = {
 	{ "match", SEND(OPT_ENUM, match), match_names, .dflt = "strict",
 	  .doc = "Rules for comparing certificate names: those of RFC 9525 or those of Exchange." },
 	{ "certificate", SEND(OPT_TEXT, certificate), .dflt = "",
-	  .doc = "PEM file of the certificate we show as a client." },
-	{ "key", SEND(OPT_TEXT, key), .dflt = "", .doc = "PEM file of its private key." },
+	  .doc = "The certificate we show as a client, as in tls.certificate.  Without it mail waits." },
+	{ "key", SEND(OPT_TEXT, key), .dflt = "", .shown = "as tls.key", .doc = "PEM file of its private key." },
 	{ "ca", SEND(OPT_TEXT, ca), .dflt = "", .shown = "tls.ca", .doc = "PEM file of the roots trusted here." },
 	{ "fqdn", SEND(OPT_TEXT, fqdn), .dflt = "", .shown = "hostname", .doc = "Name in EHLO." },
 	{ "source", SEND(OPT_TEXT, source), .dflt = "", .doc = "Local address to connect from." },

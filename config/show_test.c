@@ -28,7 +28,7 @@ static const char full[] =
 	"domain contoso.com { plus = '+-' exact_case = yes routing_domain = r.example }\n"
 	"domain b.example { type = internal-relay relay_to = 'host:h.example:26' match_subdomains = yes default = yes }\n"
 	"recipients { max_age = 6h delete_percent = 7 }\n"
-	"tls { certificate = /c key = /k min = 1.3 crl = hard crl_file = /crl client_cert_eku = any }\n"
+	"tls { certificate = /c key = /k min = 1.3 crl = hard crl_file = /crl crl_dir = /crls store = /store client_cert_eku = any }\n"
 	"receive inet { listen = { '0.0.0.0:25', '[::]:25' } tarpit = 250ms size = 10MB }\n"
 	"receive hub { listen = '0.0.0.0:25' from = 10/8 permissions = { servers, cloud-mail } proxy_from = 10.0.0.1/32 }\n"
 	"inbound cloud { type = peer sender_certificate = { a.example, '*.b.example' } cloud_mail = yes trusted_orgs = o.example }\n"

@@ -35,6 +35,25 @@ static struct str header_of(struct str head)
 	return str_head(head, cut < 0 ? 0 : (size_t)cut + 1);
 }
 
+static bool is_8bit(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (chr_is_8bit(s.p[i]))
+			return true;
+	return false;
+}
+
+/* Only addresses make SMTPUTF8 necessary; without it the report is ASCII and arrives everywhere (a report that cannot
+ * be delivered is lost). */
+static bool needs_utf8(const struct bounce_order *o)
+{
+	bool needed = is_8bit(o->env->from);
+
+	for (size_t i = 0; i < o->rcpt_n && !needed; i++)
+		needed = is_8bit(o->rcpts[i].addr);
+	return needed;
+}
+
 static bool compose(struct buf *out, const struct bounce_order *o, uint64_t id, struct str trace_id, int64_t now_ms)
 {
 	char room[320];
@@ -51,7 +70,7 @@ static bool compose(struct buf *out, const struct bounce_order *o, uint64_t id, 
 			       .message_id = buf_str(&mid),
 			       .arrived_ms = o->env->arrived_ms,
 			       .now_ms = now_ms,
-			       .smtputf8 = o->env->smtputf8,
+			       .smtputf8 = needs_utf8(o),
 			       .rcpts = o->rcpts,
 			       .rcpt_n = o->rcpt_n,
 			       .original_headers = header_of(o->head) };
@@ -65,20 +84,12 @@ static void on_commit(struct op *op)
 	b->done(b, b->commit.ok ? NULL : &b->commit.err);
 }
 
-static bool has_8bit(const struct buf *b)
-{
-	for (size_t i = 0; i < b->n; i++)
-		if (chr_is_8bit(b->p[i]))
-			return true;
-	return false;
-}
-
 static void commit_report(struct bounce *b, const struct bounce_order *o, struct spool **s, struct str trace_id,
-			  bool is_8bit, int64_t now_ms)
+			  bool eight_bit, int64_t now_ms)
 {
 	const struct env_rcpt rcpt = { .addr = o->env->from };
-	const struct envelope env = { .body = is_8bit ? ENV_BODY_8BITMIME : ENV_BODY_7BIT,
-				      .smtputf8 = o->env->smtputf8,
+	const struct envelope env = { .body = eight_bit ? ENV_BODY_8BITMIME : ENV_BODY_7BIT,
+				      .smtputf8 = needs_utf8(o),
 				      .origin = ENV_SELF,
 				      .trace_id = trace_id,
 				      .epoch = o->env->epoch,
@@ -109,7 +120,7 @@ int bounce_start(struct bounce *b, const struct bounce_order *o, void (*done)(st
 	if (!compose(&text, o, spool_id(s), str_c(trace_id), now_ms)) {
 		err_set(e, ERR_TOO_BIG, "bounce.start", "the report is too big");
 	} else if (spool_write(s, buf_str(&text), e) == 0) {
-		commit_report(b, o, &s, str_c(trace_id), has_8bit(&text), now_ms);
+		commit_report(b, o, &s, str_c(trace_id), is_8bit(buf_str(&text)), now_ms);
 		result = 0;
 	}
 	buf_fini(&text);

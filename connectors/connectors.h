@@ -12,7 +12,7 @@
 #include "config/config.h"
 #include "queue/queue.h"
 #include "routing/routing.h"
-#include "tls/tls.h"
+#include "tls/certs.h"
 
 /* ---- receive scope (spec 3.1): the most specific range among those bound to the address the client came to ---- */
 
@@ -79,6 +79,14 @@ struct outbound; /* immutable, counted */
 
 /* Slow (PEM files): off the loops.  NULL with err naming the connector. */
 struct outbound *outbound_new(const struct config *c, struct err *e);
+/* The same with certificates out of a store.  `lenient`: a connector whose certificate is not there is no error, it is
+ * degraded: what must go by it waits (spec 3.5.1). */
+struct outbound *outbound_with(const struct config *c, struct certs *certs, bool lenient, struct err *e);
+/* Why mail for the connector waits; empty when it does not. */
+struct str outbound_trouble(const struct outbound *o, const struct conf_send *s);
+/* Of the connector; NULL: it shows none.  And its context; NULL: level none, or degraded. */
+const struct cert *outbound_certificate(const struct outbound *o, const struct conf_send *s);
+struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s);
 struct outbound *outbound_ref(struct outbound *o);
 void outbound_unref(struct outbound **o);
 

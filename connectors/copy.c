@@ -35,7 +35,7 @@ static void on_read(struct op *op)
 	struct copy *c = container_of(op, struct copy, read.op);
 	struct err e = c->read.err;
 
-	if (!c->read.ok || spool_write(c->spool, c->read.bytes, &e) != 0) {
+	if (!c->read.ok || c->read.bytes.n == 0 || spool_write(c->spool, c->read.bytes, &e) != 0) {
 		end(c, &e);
 		return;
 	}

@@ -36,9 +36,10 @@ static void on_read(struct op *op)
 {
 	struct delivery *dl = container_of(op, struct delivery, read.op);
 	struct smtp_client *c = dl->txn.client;
+	bool ok = dl->read.ok && dl->read.bytes.n > 0;
 
 	if (c != NULL && c->txn == &dl->txn && c->fetching)
-		smtp_client_content(c, dl->read.ok, dl->read.ok ? dl->read.bytes : str_c(dl->read.err.text));
+		smtp_client_content(c, ok, ok ? dl->read.bytes : str_c(dl->read.err.text));
 }
 
 static void on_fetch(struct smtp_txn *t, uint64_t offset)

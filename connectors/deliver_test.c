@@ -29,6 +29,7 @@ struct site {
 	struct routing *routing;
 	struct outbound *outbound;
 	struct deliver *deliver;
+	struct dns *dns;
 	struct host *hosts[2];
 	struct tls_ctx *host_tls;
 	struct buf seen;
@@ -63,6 +64,8 @@ static struct reply on_rcpt(struct visit *v, const struct cmd_rcpt *rcpt)
 {
 	if (starts(rcpt->to.whole, "no"))
 		return REPLY(550, 5, 1, 1, "no such user here");
+	if (starts(rcpt->to.whole, "stop"))
+		loop_stop(site.loop);
 	if (starts(rcpt->to.whole, "later"))
 		return REPLY(451, 4, 2, 1, "mailbox busy");
 	if (starts(rcpt->to.whole, "fault"))
@@ -81,7 +84,7 @@ static void on_content(struct visit *v, struct str run)
 		buf_add(&site.seen, S("report\n"));
 	ssize_t status = str_find(run, S("Status: "));
 	if (status >= 0)
-		buf_addf(&site.seen, "status %.5s\n", run.p + status + 8);
+		buf_addf(&site.seen, "status %.*s\n", (int)strcspn(run.p + status + 8, "\r"), run.p + status + 8);
 }
 
 static struct reply on_message(struct visit *v)
@@ -199,6 +202,29 @@ static void site_begin(void)
 	site.config = make_config("send \"none\" { space = { \"*\" } dns = yes }\n"); /* for the hosts' contexts */
 }
 
+/* Names that need no resolver. */
+static void open_names(void)
+{
+	static const char lines[] = "127.0.0.1 mx1.mx.example mx2.mx.example\n"
+				    "127.0.0.2 dead.mx.example\n"
+				    "MX 10 mx.example dead.mx.example\n"
+				    "MX 20 mx.example mx1.mx.example\n"
+				    "MX 0 never.example .\n";
+	const struct conf_list resolvers = { &(struct str)STR_LIT("127.0.0.1"), 1 };
+	char path[160];
+	struct err e = { 0 };
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/hosts", site.dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fwrite(lines, 1, sizeof lines - 1, f);
+	fclose(f);
+	site.dns = dns_open(site.loop, &resolvers, str_c(path), &e);
+	if (site.dns == NULL)
+		fail_msg("%s", e.text);
+}
+
 static void site_start(const char *sends, const struct net_addr *own, size_t own_n)
 {
 	struct err e = { 0 };
@@ -214,6 +240,7 @@ static void site_start(const char *sends, const struct net_addr *own, size_t own
 	site.deliver = deliver_new(&(struct deliver_options){ .loop = site.loop,
 							      .port = &site.port,
 							      .routing = site.routing,
+							      .dns = site.dns,
 							      .outbound = site.outbound,
 							      .own = own,
 							      .own_n = own_n });
@@ -223,6 +250,8 @@ static void site_start(const char *sends, const struct net_addr *own, size_t own
 static void site_end(void)
 {
 	deliver_free(&site.deliver);
+	if (site.dns != NULL)
+		dns_close(&site.dns);
 	queue_detach(&site.port);
 	queue_close(&site.queue);
 	routing_close(&site.routing);
@@ -276,6 +305,7 @@ static struct commit commits[64];
 static size_t commit_n;
 static int64_t post_age_ms; /* of the messages to come */
 static unsigned post_notify;
+static const char *post_subject; /* not NULL: SMTPUTF8 was asked for */
 
 static void on_commit(struct op *op)
 {
@@ -284,12 +314,13 @@ static void on_commit(struct op *op)
 
 static void post_sized(const char *from, const char *const *rcpts, size_t n, size_t size)
 {
-	struct env_rcpt list[16] = { 0 };
+	struct env_rcpt list[300] = { 0 };
 	struct envelope env = { .from = str_c(from),
 				.origin = ENV_LOCAL,
 				.trace_id = S("5f0c9a57-0000-4000-8000-000000000001"),
 				.receive = S("in"),
 				.client = S("10.0.0.1"),
+				.smtputf8 = post_subject != NULL,
 				.arrived_ms = clock_wall_ms() - post_age_ms,
 				.rcpts = list,
 				.rcpt_n = n };
@@ -297,12 +328,15 @@ static void post_sized(const char *from, const char *const *rcpts, size_t n, siz
 	struct spool *s = spool_begin(site.port, &e);
 	char block[1000];
 
+	assert_true(n <= COUNT(list));
 	for (size_t i = 0; i < n; i++)
 		list[i] = (struct env_rcpt){ .addr = str_c(rcpts[i]), .notify = post_notify };
 	if (s == NULL)
 		fail_msg("%s", e.text);
 	memset(block, 'x', sizeof block);
 	memcpy(block, "Subject: t\r\n\r\n", 14);
+	if (post_subject != NULL)
+		memcpy(block + 8, post_subject, strlen(post_subject));
 	memcpy(block + 998, "\r\n", 2);
 	for (size_t at = 0; at < size; at += sizeof block)
 		assert_int_equal(spool_write(s, str_n(block, size - at < sizeof block ? size - at : sizeof block), &e),
@@ -490,6 +524,51 @@ static void test_several_transactions(void **state)
 	site_end();
 }
 
+/* More recipients than answers may be outstanding at once; among them some that are refused. */
+static void test_many_recipients(void **state)
+{
+	static char names[300][24];
+	const char *rcpts[300];
+
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	site_start(
+		"send \"out\" { space = { \"*\" } smarthosts = { \"$A\" } tls = none recipients_per_message = 300 }\n",
+		NULL, 0);
+	for (unsigned i = 0; i < 300; i++) {
+		snprintf(names[i], sizeof names[i], "%s%u@far.example", i % 10 == 9 ? "later" : "u", i);
+		rcpts[i] = names[i];
+	}
+	post_sized("s@far.example", rcpts, 300, 1000);
+	site_run(1, 1);
+	struct str seen = buf_str(&site.seen);
+	assert_true(str_starts(seen, S("A <s@far.example> u0@far.example,u1@far.example,")));
+	assert_true(str_ends(seen, S(",u298@far.example 1000\n")));
+	assert_int_equal(str_find(seen, S("later")), -1);
+	check_waiting("451 4.2.1 mailbox busy");
+	site_end();
+}
+
+/* One connection in all and two hops: the idle one makes room, nobody starves. */
+static void test_limit(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_host(1, "B", FULL, NULL);
+	site_start(INTERNET "send \"b\" { space = { \"b.example\" } smarthosts = { \"$B\" } tls = none }\n"
+			    "limits { outbound_connections = 1 }\n",
+		   NULL, 0);
+	for (int i = 0; i < 10; i++) {
+		post("s@far.example", "x@far.example");
+		post("s@far.example", "x@b.example");
+		post("s@far.example", "x@far.example", "y@b.example");
+	}
+	site_run(30, 0);
+	site_end();
+}
+
 static void test_big(void **state)
 {
 	(void)state;
@@ -585,6 +664,71 @@ static void test_hold(void **state)
 	site_end();
 }
 
+static void test_names(void **state)
+{
+	struct net_addr own;
+	char sends[200];
+
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_names();
+	snprintf(sends, sizeof sends, "send \"out\" { space = { \"*\" } dns = yes port = %u tls = none }\n",
+		 host_port(site.hosts[0]));
+	assert_true(net_parse_ip(S("127.0.0.1"), 4, &own));
+	site_start(sends, &own, 1); /* another port: not us */
+	post("s@mx.example", "x@mx.example");
+	site_run(1, 0);
+	check_seen("A <s@mx.example> x@mx.example 1000\n");
+	post("s@mx.example", "x@never.example");
+	site_run(3, 0);
+	check_seen("report\nstatus 5.1.10\nA <> s@mx.example\n");
+	site_end();
+}
+
+/* What the mail needs is computed from its bytes, not from what the client said (hardening 28). */
+static void test_utf8(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	site_start(INTERNET, NULL, 0);
+	post_subject = " ascii";
+	post("s@far.example", "x@far.example");
+	site_run(1, 0);
+	check_seen("A <s@far.example> x@far.example 1000\n");
+	post_subject = " \xc3\xbc";
+	post("s@far.example", "x@far.example");
+	post_subject = NULL;
+	site_run(3,
+		 0); /* the report quotes that header in ASCII unless it may be SMTPUTF8 itself: then it is lost too */
+	site_end();
+}
+
+static void test_reconfigure(void **state)
+{
+	struct config *next;
+	struct outbound *outbound;
+
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	open_host(1, "B", FULL, NULL);
+	site_start(INTERNET, NULL, 0);
+	post("s@far.example", "x@far.example");
+	site_run(1, 0);
+	next = make_config("send \"out\" { space = { \"*\" } smarthosts = { \"$B\" } tls = none }\n");
+	outbound = outbound_new(next, NULL);
+	assert_non_null(outbound);
+	deliver_reconfigure(site.deliver, outbound);
+	outbound_unref(&outbound);
+	config_unref(&next);
+	post("s@far.example", "x@far.example");
+	site_run(2, 0);
+	check_seen("A <s@far.example> x@far.example 1000\nB <s@far.example> x@far.example 1000\n");
+	site_end();
+}
+
 /* Connections and open leases go; the queue has its messages back. */
 static void test_end_in_the_middle(void **state)
 {
@@ -597,7 +741,9 @@ static void test_end_in_the_middle(void **state)
 	site_start(INTERNET, NULL, 0);
 	post("s@far.example", "x@far.example");
 	site_run(1, 0);
-	post("s@far.example", "y@far.example");
+	post("s@far.example", "stop@far.example", "no@far.example");
+	loop_run(site.loop); /* until the host hears of it: the transaction is on the wire */
+	assert_int_equal(deliver_busy(site.deliver), 1);
 	deliver_free(&site.deliver);
 	queue_detach(&site.port);
 	queue_close(&site.queue);
@@ -724,12 +870,17 @@ int main(void)
 		cmocka_unit_test(test_later),
 		cmocka_unit_test(test_old),
 		cmocka_unit_test(test_several_transactions),
+		cmocka_unit_test(test_many_recipients),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_big),
 		cmocka_unit_test(test_failover),
 		cmocka_unit_test(test_dead_hop),
 		cmocka_unit_test(test_loop_to_self),
 		cmocka_unit_test(test_connector_fault),
 		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_reconfigure),
 		cmocka_unit_test(test_end_in_the_middle),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_tls_reuse),

@@ -4,14 +4,22 @@
 #include "connectors/outbound.h"
 
 #include "base/must.h"
+#include "base/time.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
+struct way { /* of one send connector */
+	struct tls_ctx *tls;
+	const struct cert *own;
+	char trouble[300]; /* no certificate where one was asked for: nothing may leave */
+};
+
 struct outbound {
 	atomic_uint refs;
 	struct config *config;
-	struct tls_ctx *tls[]; /* one for each send connector */
+	struct certs *certs;
+	struct way ways[]; /* one for each send connector */
 };
 
 static struct str ca_of(const struct config *c, const struct conf_send *s)
@@ -19,44 +27,79 @@ static struct str ca_of(const struct config *c, const struct conf_send *s)
 	return s->ca.n > 0 ? s->ca : c->tls.ca;
 }
 
-static bool same_files(const struct config *c, const struct conf_send *a, const struct conf_send *b)
-{
-	return str_eq(a->certificate, b->certificate) && str_eq(a->key, b->key) && str_eq(ca_of(c, a), ca_of(c, b));
-}
-
-static struct tls_ctx *make_tls(const struct outbound *o, size_t at, struct err *e)
+static struct tls_ctx *make_tls(const struct outbound *o, size_t at, bool lenient, struct err *e)
 {
 	const struct config *c = o->config;
 	const struct conf_send *s = &c->sends[at];
 	const struct tls_client_options options = {
-		.certificate = s->certificate, .key = s->key, .ca = ca_of(c, s), .tls = &c->tls
+		.ca = ca_of(c, s),
+		.tls = &c->tls,
+		.allow_expired = lenient,
+		.certs = o->certs,
+		.own = o->ways[at].own,
+		.lenient = lenient,
 	};
 
 	for (size_t i = 0; i < at; i++)
-		if (o->tls[i] != NULL && same_files(c, &c->sends[i], s))
-			return tls_ctx_ref(o->tls[i]);
+		if (o->ways[i].tls != NULL && o->ways[i].own == o->ways[at].own &&
+		    str_eq(ca_of(c, &c->sends[i]), ca_of(c, s)))
+			return tls_ctx_ref(o->ways[i].tls);
 	return tls_client_new(&options, e);
 }
 
-struct outbound *outbound_new(const struct config *c, struct err *e)
+static int make_way(struct outbound *o, size_t at, bool lenient, struct err *e)
 {
-	struct outbound *o = calloc(1, sizeof *o + c->send_n * sizeof o->tls[0]);
+	const struct conf_send *s = &o->config->sends[at];
+	struct way *w = &o->ways[at];
+
+	if (s->tls == TLS_NONE)
+		return 0;
+	if (s->certificate.n > 0) {
+		w->own = certs_get(o->certs, s->certificate, s->key, clock_wall_ms(), e);
+		if (w->own == NULL && (lenient || !s->enabled)) {
+			snprintf(w->trouble, sizeof w->trouble, "%s", e->text);
+			return 0;
+		}
+		if (w->own == NULL)
+			return -1;
+	}
+	w->tls = make_tls(o, at, lenient, e);
+	return w->tls == NULL ? -1 : 0;
+}
+
+struct outbound *outbound_with(const struct config *c, struct certs *certs, bool lenient, struct err *e)
+{
+	struct outbound *o = calloc(1, sizeof *o + c->send_n * sizeof o->ways[0]);
 	struct err why = { 0 };
 
 	must(o != NULL);
 	atomic_init(&o->refs, 1);
 	o->config = config_ref(c);
+	o->certs = certs_ref(certs);
 	for (size_t i = 0; i < c->send_n; i++) {
-		if (c->sends[i].tls == TLS_NONE)
+		if (make_way(o, i, lenient, &why) == 0)
 			continue;
-		o->tls[i] = make_tls(o, i, &why);
-		if (o->tls[i] == NULL) {
-			err_set(e, why.code, "outbound.new", "send connector \"" STR_FMT "\": %s",
-				STR_ARG(c->sends[i].name), why.text);
-			outbound_unref(&o);
-			return NULL;
-		}
+		err_set(e, why.code, "outbound.new", "send connector \"" STR_FMT "\": %s", STR_ARG(c->sends[i].name),
+			why.text);
+		outbound_unref(&o);
+		return NULL;
 	}
+	return o;
+}
+
+struct outbound *outbound_new(const struct config *c, struct err *e)
+{
+	struct buf problems;
+	struct outbound *o = NULL;
+
+	buf_init(&problems, 64 * 1024);
+	struct certs *certs = certs_load(&c->tls, false, &problems);
+	if (certs != NULL)
+		o = outbound_with(c, certs, false, e);
+	else
+		err_set(e, ERR_TLS, "outbound.new", "%s", buf_cstr(&problems));
+	certs_unref(&certs);
+	buf_fini(&problems);
 	return o;
 }
 
@@ -74,7 +117,8 @@ void outbound_unref(struct outbound **op)
 	if (o == NULL || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	for (size_t i = 0; i < o->config->send_n; i++)
-		tls_ctx_unref(&o->tls[i]);
+		tls_ctx_unref(&o->ways[i].tls);
+	certs_unref(&o->certs);
 	config_unref(&o->config);
 	free(o);
 }
@@ -84,8 +128,23 @@ const struct config *outbound_config(const struct outbound *o)
 	return o->config;
 }
 
-struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s)
+static const struct way *way_of(const struct outbound *o, const struct conf_send *s)
 {
 	must(s >= o->config->sends && s < o->config->sends + o->config->send_n);
-	return o->tls[s - o->config->sends];
+	return &o->ways[s - o->config->sends];
+}
+
+struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s)
+{
+	return way_of(o, s)->tls;
+}
+
+const struct cert *outbound_certificate(const struct outbound *o, const struct conf_send *s)
+{
+	return way_of(o, s)->own;
+}
+
+struct str outbound_trouble(const struct outbound *o, const struct conf_send *s)
+{
+	return str_c(way_of(o, s)->trouble);
 }

@@ -6,6 +6,5 @@
 #include "connectors/connectors.h"
 
 const struct config *outbound_config(const struct outbound *o);
-struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s); /* NULL: level none */
 
 #endif

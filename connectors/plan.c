@@ -95,6 +95,19 @@ static void add_orcpt(const struct planner *p, struct plan *plan, struct str ori
 		arena_dup(p->arena, buf_str(&b), &plan->rcpt.env.orcpt);
 }
 
+/* A certificate the connector must show is not there (spec 3.5.1): without it the other side would take our mail for a
+ * stranger's. */
+static void settle_by_trouble(const struct planner *p, struct plan *plan, const struct conf_send *s, struct str trouble)
+{
+	char text[400];
+
+	snprintf(text, sizeof text, "the certificate of connector " STR_FMT " is missing: " STR_FMT, STR_ARG(s->name),
+		 STR_ARG(trouble));
+	plan->cause = "the way this message must take has no certificate to show";
+	plan->fixer = "administrator";
+	plan_settle(plan, p->arena, RCPT_DEFERRED, REPLY(454, 4, 7, 5, "certificate missing"), str_c(text));
+}
+
 static void choose_hop(const struct planner *p, struct plan *plan, const struct route *rt)
 {
 	const struct select_query q = { .domain = rt->hop_domain, .size = p->size, .next = rt->verdict.next };
@@ -102,9 +115,18 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 	enum hop_kind kind;
 	struct str target;
 
+	if (!addr_is_clean(rt->rcpt) || rt->rcpt.n == 0) {
+		defer_locally(p, plan, "the recipient table gives an address that cannot be sent");
+		plan->fixer = "administrator";
+		return;
+	}
 	select_send(outbound_config(p->outbound), &q, &sel);
 	if (sel.result != SELECT_OK) {
 		settle_by_selection(p, plan, &sel, rt);
+		return;
+	}
+	if (outbound_trouble(p->outbound, sel.send).n > 0) {
+		settle_by_trouble(p, plan, sel.send, outbound_trouble(p->outbound, sel.send));
 		return;
 	}
 	kind = rt->hop_host.n > 0 ? HOP_HOST : sel.send->smarthosts.n > 0 ? HOP_SMARTHOSTS : HOP_DOMAIN;

@@ -49,7 +49,7 @@ struct pool {
 	TAILQ_HEAD(, hop) hops;
 	SLIST_HEAD(, hop) buckets[BUCKETS];
 	struct loop_timer sweep;
-	size_t open_n;
+	size_t open_n, starving_n;
 };
 
 static void hop_wake(struct hop *h);
@@ -170,13 +170,23 @@ static void remove_client(struct smtp_client *c)
 	hop_wake(h);
 }
 
+static void set_starving(struct hop *h, bool starving)
+{
+	if (h->starving != starving)
+		h->pool->starving_n += starving ? 1 : (size_t)-1;
+	h->starving = starving;
+}
+
+/* A connection is free or gone: whoever waits for one under the common limit looks again. */
 static void wake_starving(struct pool *p)
 {
 	struct hop *h;
 
+	if (p->starving_n == 0)
+		return;
 	TAILQ_FOREACH (h, &p->hops, all)
 		if (h->starving) {
-			h->starving = false;
+			set_starving(h, false);
 			hop_wake(h);
 		}
 }
@@ -204,7 +214,8 @@ static void on_client_ready(struct smtp_client *c)
 	c->is_idle = true;
 	if (h->send->messages_per_connection > 0 && c->served >= (uint64_t)h->send->messages_per_connection)
 		close_client(c);
-	hop_wake(h);
+	hop_wake(h); /* before those of other hops: its own work comes first */
+	wake_starving(h->pool);
 }
 
 static void on_client(struct smtp_client *c, enum client_event e)
@@ -323,7 +334,7 @@ static void open_one(struct hop *h)
 		return;
 	}
 	if (p->open_n >= share(p, outbound_config(h->outbound)->limits.outbound_connections) && !make_room(p)) {
-		h->starving = true;
+		set_starving(h, true);
 		return;
 	}
 	open_client(h, at);
@@ -414,6 +425,7 @@ static void hop_free(struct hop *h)
 	while (!TAILQ_EMPTY(&h->idle))
 		remove_client(TAILQ_FIRST(&h->idle));
 	places_fini(&h->places);
+	set_starving(h, false);
 	TAILQ_REMOVE(&p->hops, h, all);
 	SLIST_REMOVE(&p->buckets[bucket_of(h->send, h->target)], h, hop, bucket);
 	outbound_unref(&h->outbound);

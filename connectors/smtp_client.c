@@ -366,6 +366,7 @@ static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 		return;
 	}
 	ehlo_parse(r, &c->caps);
+	c->caps.auth = STR_NONE; /* a view of the reply, and nothing we use */
 	if (!want_tls)
 		become_ready(c);
 	else if (c->caps.caps & EHLO_STARTTLS)

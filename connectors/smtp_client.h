@@ -69,7 +69,6 @@ struct smtp_txn {
 	struct arena *arena;
 	void (*fetch)(struct smtp_txn *, uint64_t offset); /* answer with smtp_client_content, not inside the call */
 	void (*done)(struct smtp_txn *);                   /* this connection is through with it */
-	void *owner;
 
 	/* answered */
 	enum smtp_end end;
@@ -143,7 +142,6 @@ struct smtp_client {
 	enum client_phase phase;
 	struct ehlo caps;
 	void (*on_event)(struct smtp_client *, enum client_event);
-	void *owner;
 	struct smtp_fault fault;
 	struct loop_task report; /* events leave at the end of the turn */
 	unsigned served;         /* transactions done */

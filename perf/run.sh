@@ -73,6 +73,7 @@ handshakes_openssl() {
 idle() {
 	root=$(root_of "$1")
 	before=$(tree_pss_kib $root)
+	rm -f "$W/idle"
 	"$B/perf/swarm" -p "$2" -I -c "$3" -t 15 ${4:+-T} >"$W/idle" 2>>"$W/swarm.log" &
 	load=$!
 	keep $load

@@ -3,7 +3,7 @@ def median: sort | .[length / 2 | floor];
 def side: sub("-tls$"; "");
 def num(d): if . == null then "-" else (. * pow(10; d) | round / pow(10; d) | tostring) end;
 def pad(n): tostring | if length < n then . + (" " * (n - length)) else . end;
-def row: [.[0] | pad(13)] + [.[1] | pad(15)] + [.[2:][] | pad(12)] | join("");
+def row: [.[0] | pad(13)] + [.[1] | pad(15)] + [.[2:][] | pad(13)] | join("");
 
 . as $all
 | ([["case", "server", "messages/s", "x Postfix", "% of wire", "CPU ms/msg", "flushes/msg", "own syncs", "p50 ms", "p99 ms", "PSS MiB", "missing"]]

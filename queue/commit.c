@@ -34,9 +34,11 @@ void commit_push(struct queue *q, struct requests *list)
 		return;
 	pthread_mutex_lock(&q->lock);
 	requests_move(&q->inbox, list);
-	if (q->commit_sleeps)
-		pthread_cond_signal(&q->wake_commit);
+	bool wake = q->commit_sleeps;
+	q->commit_sleeps = false; /* one wake-up is enough */
 	pthread_mutex_unlock(&q->lock);
+	if (wake)
+		pthread_cond_signal(&q->wake_commit); /* behind the unlock: else it wakes up to wait for us */
 }
 
 void commit_push_one(struct queue *q, struct request *r)
@@ -551,6 +553,7 @@ static void finish(struct queue *q)
 
 	q->settle_deadline_ms = INT64_MIN;
 	write_groups(q);
+	finish_settles(q, &q->settles); /* no room in the log for them: the index can still remember */
 	if (commit_checkpoint(q, &e) != 0)
 		log_error(NULL, "queue.checkpoint", kv_c("error", e.text));
 	send_answers(q);

@@ -70,9 +70,8 @@ static bool fill_due(struct queue *q, struct store_txn *t, struct live *l, struc
 		struct str value;
 		index_key_rcpt(key, l->id, p->due[i].index);
 		if (p->due[i].attempts == 0 || !store_get(t, q->index.rcpt, str_n(key, sizeof key), &value) ||
-		    !row_get_rcpt(value, &row) || text_n + row.text.n > p->texts.cap)
+		    !row_get_rcpt(value, &row) || text_n + row.text.n > p->texts.cap || !buf_add(&p->texts, row.text))
 			continue;
-		buf_add(&p->texts, row.text);
 		p->due[i].last = str_n(p->texts.p + text_n, row.text.n);
 		text_n += row.text.n;
 	}

@@ -156,7 +156,9 @@ void lease_settle(struct lease **lp, const struct outcome *o, size_t n)
 	struct parcel *p = parcel_of_lease(*lp);
 	static const char padding[RECORD_ALIGN];
 
-	must(p->stage == PARCEL_LEASED && n == p->lease.rcpt_n);
+	must(p->stage == PARCEL_LEASED && n == p->lease.rcpt_n && n > 0);
+	/* the record has to fit into a segment whatever the texts are */
+	size_t text_max = (size_t)p->queue->segment_bytes / 4 / n;
 	*lp = NULL;
 	buf_reset(&p->outcomes);
 	buf_reserve(&p->outcomes, RECORD_HEAD);
@@ -172,7 +174,7 @@ void lease_settle(struct lease **lp, const struct outcome *o, size_t n)
 				.delay_told = o[i].delay_told,
 				.attempts = (uint16_t)(r->attempts < UINT16_MAX ? r->attempts + 1 : UINT16_MAX),
 				.due_ms = o[i].due_ms,
-				.text = o[i].text,
+				.text = str_head(o[i].text, text_max),
 			});
 	}
 	size_t pad = (RECORD_ALIGN - p->outcomes.n % RECORD_ALIGN) % RECORD_ALIGN;

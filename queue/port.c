@@ -2,7 +2,7 @@
  * parcels, so that a busy loop never asks the kernel for memory. */
 #include "queue/inner.h"
 
-enum { PARCEL_FIRST = 16 * 1024, PARCEL_KEEP = 128 * 1024 };
+enum { PARCEL_FIRST = 16 * 1024, PARCEL_KEEP = 128 * 1024, TEXTS_MAX = 64 * 1024 * 1024 };
 
 /* ---- parcels ---- */
 
@@ -25,7 +25,7 @@ struct parcel *parcel_new(struct queue *q)
 	p->spool.big_fd = -1;
 	buf_init(&p->bytes, q->segment_bytes + 2 * RECORD_BLOCK); /* a record, or blocks of a big file */
 	buf_init(&p->outcomes, q->segment_bytes);
-	buf_init(&p->texts, q->segment_bytes);
+	buf_init(&p->texts, TEXTS_MAX);
 	buf_reserve(&p->bytes, PARCEL_FIRST);
 	return p;
 }

@@ -310,6 +310,8 @@ static void hand_over_rows(struct ask *a, struct queue_query *q)
 	q->rows = (struct queue_row *)(void *)a->rows.p;
 	q->row_n = a->row_n;
 	q->more = a->more;
+	q->ok = a->ok;
+	q->err = a->err;
 	for (size_t i = 0; i < q->row_n; i++) {
 		fix(&q->rows[i].from, &a->row_texts);
 		fix(&q->rows[i].rcpt, &a->row_texts);
@@ -348,7 +350,7 @@ void queue_query(struct queue_port *p, const struct queue_filter *f, struct queu
 	must(q->state == NULL && !op_is_open(&q->op));
 	q->rows = NULL;
 	q->row_n = 0;
-	q->more = false;
+	q->more = q->ok = false;
 	q->state = a;
 	op_start(&q->op, done, &a->asker);
 	port_request(p, &a->request);

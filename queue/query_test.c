@@ -23,6 +23,7 @@ static size_t ask(struct rig *r, struct queue_filter f)
 	answered = false;
 	queue_query(r->port, &f, &query, on_answer);
 	rig_until(r, is_answered);
+	assert_true(query.ok);
 	return query.row_n;
 }
 

@@ -29,7 +29,7 @@ struct queue_port;
 struct spool;
 struct lease;
 
-struct queue_recovery { /* what queue_open found, for one log line */
+struct queue_recovery { /* what queue_open found, for one log line; cut_bytes: torn or damaged, not recovered */
 	uint64_t messages, recipients, replayed_records, cut_bytes, orphans_removed;
 	int64_t took_ms;
 };
@@ -47,7 +47,8 @@ void queue_reconfigure(struct queue *q,
  */
 struct queue_port *queue_attach(struct queue *q, struct loop *loop, void (*on_lease)(void *arg, struct lease *l),
 				void *arg);
-/* Returns unsettled leases to the schedule (due now) and closes the port. */
+/* Returns unsettled leases to the schedule (due now) and closes the port.  Commits in flight are stored, but nobody is
+ * told.  Spools are aborted or committed before, lease_read_fini and queue_query_fini called. */
 void queue_detach(struct queue_port **p);
 /* Stops handing out leases (shutdown: finish what is in flight); spooling goes on. */
 void queue_pause(struct queue_port *p, bool paused);
@@ -60,7 +61,8 @@ uint64_t spool_id(const struct spool *s);   /* unique for ever; printed by queue
 uint64_t spool_size(const struct spool *s); /* content bytes so far */
 
 /* Adds content, already without dot-stuffing.  Copies it; `chunk` may be reused at once.
- * 0, or -1 with err ERR_TOO_BIG (limits.message_max) | ERR_NO_SPACE | ERR_IO; after -1 only abort is allowed. */
+ * 0, or -1 with err ERR_NO_SPACE | ERR_IO; after -1 abort, or commit, which then fails with the same error.
+ * How big a message may be is the session's to say. */
 int spool_write(struct spool *s, struct str chunk, struct err *e);
 void spool_abort(struct spool **s); /* nothing stays; harmless on NULL */
 
@@ -155,6 +157,8 @@ struct queue_query {
 	struct queue_row *rows; /* until queue_query_fini */
 	size_t row_n;
 	bool more;
+	bool ok; /* false: the index could not be read, see err */
+	struct err err;
 	void *state;
 };
 

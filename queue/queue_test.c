@@ -328,6 +328,99 @@ static void test_segments_are_recycled(void **state)
 	rig_close(r);
 }
 
+/* ---- two loops ---- */
+
+enum { EACH = 200 };
+
+static bool sent_and_settled(struct rig *r)
+{
+	static _Thread_local struct rig_commit c[4];
+	static _Thread_local size_t sent;
+
+	for (size_t i = 0; i < r->lease_n; i++)
+		rig_settle(r, i, OUTCOME_DELIVERED, 0);
+	r->lease_n = 0;
+	for (size_t i = 0, open = r->commits_open; open == 0 && sent < EACH && i < COUNT(c); i++, sent++)
+		rig_send(r, &c[i], 3000, 1);
+	return sent == EACH && r->commits_open == 0 && rig_empty(r);
+}
+
+static void *other_loop(void *arg)
+{
+	struct rig *r = arg;
+	struct err e;
+
+	r->loop = loop_new(&e);
+	r->port = queue_attach(r->queue, r->loop, rig_on_lease, r);
+	loop_timer_init(r->loop, &r->timer, rig_tick);
+	rig_until(r, sent_and_settled);
+	queue_detach(&r->port);
+	loop_free(&r->loop);
+	return NULL;
+}
+
+static void test_two_loops(void **state)
+{
+	struct rig *r = *state;
+	static struct rig other;
+	pthread_t thread;
+
+	rig_open(r);
+	other = (struct rig){ .queue = r->queue };
+	must(pthread_create(&thread, NULL, other_loop, &other) == 0);
+	rig_until(r, sent_and_settled);
+	pthread_join(thread, NULL);
+	assert_int_equal(rig_stats(r).delivered, 2 * EACH);
+	rig_close(r);
+	rig_check(r);
+}
+
+/* ---- many recipients ---- */
+
+enum { MANY = 3000 };
+
+static void test_many_recipients(void **state)
+{
+	struct rig *r = *state;
+	static struct env_rcpt rcpts[MANY];
+	static struct outcome o[MANY];
+	struct envelope env = { .from = S("a@b.example"), .rcpts = rcpts, .rcpt_n = MANY };
+	struct rig_commit c = { .rig = r };
+	struct err e;
+
+	env.arrived_ms = clock_wall_ms();
+	for (size_t i = 0; i < MANY; i++)
+		rcpts[i].addr = S("someone@a.example");
+	rig_open(r);
+	struct spool *s = spool_begin(r->port, &e);
+	r->commits_open++;
+	spool_commit(&s, &env, &c.commit, rig_on_commit);
+	rig_until(r, rig_leased);
+	for (size_t i = 0; i < MANY; i++)
+		o[i] = (struct outcome){
+			.index = (unsigned)i,
+			.kind = i % 2 ? OUTCOME_DELIVERED : OUTCOME_DEFERRED,
+			.due_ms = clock_wall_ms() + 1000,
+			.text = S("451 4.2.1 a text of some length, so that all of them together are long")
+		};
+	lease_settle(&r->leases[0], o, MANY);
+	rig_until(r, rig_idle);
+	assert_int_equal(rig_stats(r).recipients, MANY / 2);
+	rig_close(r);
+	rig_check(r);
+	rig_open(r);
+	rig_clock_ms += 1100;
+	rig_until(r, rig_leased);
+	assert_true(r->leases[0]->rcpt_n == MANY / 2 && r->leases[0]->rcpts[1].index == 2);
+	assert_true(str_starts(r->leases[0]->rcpts[1].last, S("451 ")));
+	for (size_t i = 0; i < MANY / 2; i++)
+		o[i] = (struct outcome){ .index = (unsigned)i * 2, .kind = OUTCOME_FAILED };
+	lease_settle(&r->leases[0], o, MANY / 2);
+	rig_until(r, rig_empty);
+	rig_close(r);
+	rig_check(r);
+}
+
 static void test_two_owners(void **state)
 {
 	struct rig *r = *state;
@@ -358,6 +451,8 @@ int main(void)
 		T(test_pause),
 		T(test_cancelled_commit_is_stored),
 		T(test_segments_are_recycled),
+		T(test_two_loops),
+		T(test_many_recipients),
 		T(test_two_owners),
 	};
 

@@ -466,6 +466,25 @@ static void test_no_space_for_a_segment(void **state)
 	rig_close(r);
 }
 
+/* Stopping while messages wait for a segment that is not filled yet: they are stored all the same. */
+static void test_stop_while_waiting(void **state)
+{
+	struct rig *r = *state;
+	static struct rig_commit c[40];
+
+	r->conf.active_max = 0;
+	r->conf.segment_bytes = 8 << 20;
+	rig_open(r);
+	for (size_t i = 0; i < COUNT(c); i++)
+		rig_send(r, &c[i], 20000, 1);
+	rig_close(r);
+	rig_check(r);
+	r->commits_open = 0;
+	rig_open(r);
+	assert_int_equal(r->found.messages, COUNT(c));
+	rig_close(r);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int main(void)
@@ -485,6 +504,7 @@ int main(void)
 		T(test_full_index_recovers),
 		T(test_short_of_space),
 		T(test_no_space_for_a_segment),
+		T(test_stop_while_waiting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,15 +215,18 @@ static int finish_file(struct queue *q, struct segment_job *j)
 }
 
 /* One step; the job goes to the end of the line again between steps, so that reads need not wait for a whole segment
- * to be filled.  A stop of the queue ends it early: an unfinished segment is filled further at the next use. */
+ * to be filled.  A stop of the queue ends it early: a segment that is not full yet is filled further at its next use.
+ */
 static bool prepare_step(struct queue *q, struct segment_job *j, bool stopping)
 {
 	int rc = 0;
 
 	if (j->fd < 0)
 		rc = begin_file(q, j);
+	else if (j->filled < j->bytes && stopping)
+		j->filled = j->bytes, j->unfilled = true;
 	else if (j->filled < j->bytes)
-		rc = stopping ? err_set(&j->err, ERR_BUSY, "queue.segment", "stopping") : fill_some(j);
+		rc = fill_some(j);
 	if (rc == 0 && j->filled < j->bytes)
 		return false;
 	if (rc == 0)
@@ -277,10 +280,9 @@ void segments_prepared(struct queue *q, struct segment_job *j)
 
 	must(s->preparing);
 	s->preparing = s->stuck = false;
-	s->prepare_failed = j->fd < 0 && j->err.code != ERR_BUSY;
+	s->prepare_failed = j->fd < 0;
 	if (j->fd < 0) {
-		if (s->prepare_failed)
-			log_error(NULL, "queue.segment", kv_c("error", j->err.text));
+		log_error(NULL, "queue.segment", kv_c("error", j->err.text));
 		return;
 	}
 	s->ready_fd = j->fd;

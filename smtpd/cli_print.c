@@ -460,13 +460,24 @@ static const struct column hop_columns[] = {
 	{ NULL, NULL, COL_TEXT, 0 },
 };
 
+static const struct column tls_columns[] = {
+	{ "used_by", "USED BY", COL_TEXT, 30 },
+	{ "subject", "SUBJECT", COL_TEXT, 40 },
+	{ "days_left", "DAYS", COL_NUM, 0 },
+	{ "chain", "CHAIN", COL_TEXT, 0 },
+	{ "alarms", "ALARMS", COL_WRAP, 0 },
+	{ "detail", "", COL_NOTE, 0 },
+	{ "why", "", COL_NOTE, 0 },
+	{ NULL, NULL, COL_TEXT, 0 },
+};
+
 static const struct print_layout layouts[] = {
 	{ "queue", "list", queue_columns, NULL, NULL },      { "queue", "show", message_columns, print_message, NULL },
 	{ "queue", "summary", summary_columns, NULL, NULL }, { "queue", "retry", NULL, NULL, print_order },
 	{ "queue", "remove", NULL, NULL, print_order },      { "queue", "hold", NULL, NULL, print_order },
 	{ "queue", "release", NULL, NULL, print_order },     { "route", "explain", explain_columns, NULL, NULL },
 	{ "config", "diff", NULL, NULL, print_diff },        { "connector", "list", connector_columns, NULL, NULL },
-	{ "connector", "hops", hop_columns, NULL, NULL },
+	{ "connector", "hops", hop_columns, NULL, NULL },    { "tls", "show", tls_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

@@ -15,6 +15,7 @@
 enum { CONTROL_REQUEST_MAX = 64 * 1024 - 1, CONTROL_CLIENTS_MAX = 32 };
 
 struct control;
+struct setup;
 
 /* What the control socket may see and do; the composition root fills it in. */
 struct control_hooks {
@@ -28,6 +29,9 @@ struct control_hooks {
 	struct queue_port *port; /* of the control's own loop */
 	/* Loads and applies a configuration; slow: called on the worker.  0, or -1 with one line an error. */
 	int (*reload)(void *arg, struct buf *problems);
+	int (*tls_reload)(void *arg, struct buf *problems); /* the same for certificates and revocation lists alone */
+	/* The one in force, a reference; on the worker.  NULL: there is none (offline), it is made of the config. */
+	struct setup *(*setup)(void *arg);
 	/* Sessions of all loops, by counter name; calls back for each; what comes twice under a name is added up.
 	 * Called on the control's loop. */
 	void (*counters)(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to);

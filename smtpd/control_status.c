@@ -148,7 +148,7 @@ static void list_receive(struct call *c, const struct conf_receive *r, struct bu
 	add_list(what, "listen", &r->listen);
 	add_list(what, "from", &r->from);
 	add_list(what, "permissions", &r->permissions);
-	bool can = r->starttls && (r->certificate.n > 0 || c->config->tls.certificate.n > 0);
+	bool can = conf_offers_tls(c->config, r);
 	connector_row(c, "receive", r->name, true, r->require_tls ? "required" : can ? "offered" : "off", what);
 }
 

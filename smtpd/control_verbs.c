@@ -131,6 +131,11 @@ const struct verb control_verbs[] = {
 	{ "config", "reload", VERB_OPERATOR, VERB_WORKER, run_config_reload, NULL,
 	  "load the file again, all of it or nothing" },
 
+	{ "tls", "show", VERB_OFFLINE, VERB_WORKER, run_tls_show, NULL,
+	  "our certificates, who shows them, what is wrong" },
+	{ "tls", "reload", VERB_OPERATOR, VERB_WORKER, run_tls_reload, NULL,
+	  "read certificates and revocation lists again" },
+
 	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL,
 	  "receive, inbound and send connectors" },
 	{ "connector", "hops", 0, VERB_WORKER, run_connector_hops, NULL, "where we connect to, and how it goes" },

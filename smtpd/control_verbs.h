@@ -39,6 +39,10 @@ void run_config_show(struct call *c);
 void run_config_diff(struct call *c);
 void run_config_reload(struct call *c);
 
+/* control_tls.c */
+void run_tls_show(struct call *c);
+void run_tls_reload(struct call *c);
+
 /* Shared by the handlers. */
 const char *conf_side_name(enum conf_side s);                 /* "onprem" */
 const char *conf_tls_name(enum conf_tls_level l);             /* "validate" */

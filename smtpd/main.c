@@ -12,6 +12,7 @@
 #include "smtpd/hops.h"
 #include "smtpd/notify.h"
 #include "smtpd/server.h"
+#include "smtpd/tls_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000, DRAIN_QUICK_MS = 200 };
+enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000 };
 
 struct worker { /* one loop and its thread */
 	struct app *app;
@@ -41,6 +42,7 @@ struct app {
 	struct setup *setup;
 	struct shared shared;
 	struct control *control;
+	struct tls_watch *tls_watch;
 	struct worker workers[LOOPS_MAX];
 	size_t worker_n;
 	struct net_addr *own; /* our listening addresses, never delivered to */
@@ -67,6 +69,48 @@ static void on_setup(struct loop_task *task)
 	setup_unref(&next);
 }
 
+/* All loops take it for what begins from now on.  Under the reload lock; takes `next` and gives the old one back. */
+static struct setup *app_swap(struct app *app, struct setup *next)
+{
+	for (size_t i = 0; i < app->worker_n; i++) {
+		struct worker *w = &app->workers[i];
+		struct setup *untaken = __atomic_exchange_n(&w->next_setup, setup_ref(next), __ATOMIC_ACQ_REL);
+		if (untaken == NULL)
+			loop_post(w->loop, &w->setup_task);
+		setup_unref(&untaken); /* else the task is on its way and takes the newer one */
+	}
+	struct setup *old = app->setup;
+	app->setup = next;
+	return old;
+}
+
+/* Certificates, CA files and revocation lists only, for the configuration in force.  Slow, as app_reload. */
+static int app_tls_reload(void *arg, struct buf *problems)
+{
+	struct app *app = arg;
+
+	pthread_mutex_lock(&app->reload_lock);
+	struct setup *next = setup_make(app->setup->config, app->path, SETUP_CHECK, problems);
+	int result = next == NULL ? -1 : 0;
+	if (next != NULL)
+		next = app_swap(app, next);
+	pthread_mutex_unlock(&app->reload_lock);
+	setup_unref(&next);
+	if (result == 0)
+		log_info(NULL, "tls.reloaded", kv_c("by", "control"));
+	return result;
+}
+
+static struct setup *app_setup(void *arg)
+{
+	struct app *app = arg;
+
+	pthread_mutex_lock(&app->reload_lock);
+	struct setup *s = setup_ref(app->setup);
+	pthread_mutex_unlock(&app->reload_lock);
+	return s;
+}
+
 /* Slow; on the control worker or the reload thread.  0, or -1 and the old configuration stays in force. */
 static int app_reload(void *arg, struct buf *problems)
 {
@@ -75,7 +119,7 @@ static int app_reload(void *arg, struct buf *problems)
 	int result = -1;
 
 	pthread_mutex_lock(&app->reload_lock);
-	struct setup *next = setup_load(app->path, false, problems);
+	struct setup *next = setup_load(app->path, SETUP_CHECK, problems);
 	if (next == NULL || config_restart_diff(app->setup->config, next->config, problems) > 0)
 		goto out;
 	if (routing_reconfigure(app->shared.routing, next->config, &e) != 0) {
@@ -86,16 +130,7 @@ static int app_reload(void *arg, struct buf *problems)
 	const struct conf_log *log = &next->config->log;
 	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0)
 		buf_addf(problems, "log.file " STR_FMT " cannot be opened: the old one stays\n", STR_ARG(log->file));
-	for (size_t i = 0; i < app->worker_n; i++) {
-		struct worker *w = &app->workers[i];
-		struct setup *untaken = __atomic_exchange_n(&w->next_setup, setup_ref(next), __ATOMIC_ACQ_REL);
-		if (untaken == NULL)
-			loop_post(w->loop, &w->setup_task);
-		setup_unref(&untaken); /* else the task is on its way and takes the newer one */
-	}
-	struct setup *old = app->setup;
-	app->setup = next;
-	next = old; /* queue and routing have let go of it: both were given the new one */
+	next = app_swap(app, next); /* queue and routing have let go of the old one: both were given the new one */
 	result = 0;
 out:
 	pthread_mutex_unlock(&app->reload_lock);
@@ -145,6 +180,7 @@ static void stop_all(struct app *app)
 		return;
 	app->drained = SIZE_MAX;
 	control_close(&app->control);
+	tls_watch_stop(&app->tls_watch);
 	loop_timer_stop(&app->drain_timer);
 	for (size_t i = app->worker_n; i-- > 0;)
 		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
@@ -181,8 +217,8 @@ static void on_signal(struct loop_io *io, unsigned events)
 		}
 		for (size_t i = 0; i < app->worker_n; i++)
 			loop_post(app->workers[i].loop, &app->workers[i].drain_task);
-		/* sessions in mid-message get time; what is queued is safe anyway */
-		loop_timer_set(&app->drain_timer, gate_count(app->shared.gate) > 0 ? DRAIN_MS : DRAIN_QUICK_MS);
+		/* sessions and deliveries in mid-message get time; what is queued is safe anyway */
+		loop_timer_set(&app->drain_timer, DRAIN_MS);
 	}
 }
 
@@ -284,7 +320,8 @@ static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
 	w->drain_task.fn = on_drain;
 	w->stop_task.fn = on_stop;
 	w->setup_task.fn = on_setup;
-	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n, e) != 0)
+	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n,
+			app->worker_n, e) != 0)
 		return -1;
 	w->server.session_id = (uint64_t)i << 56; /* ids of different loops differ */
 	w->server.on_drained = on_drained;
@@ -329,29 +366,16 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static struct str read_hosts(const struct config *c, char *room, size_t size)
-{
-	int fd;
-	ssize_t n;
-
-	if (c->hosts.n == 0 || (fd = open(c->hosts.p, O_RDONLY | O_CLOEXEC)) < 0)
-		return STR_NONE;
-	n = read(fd, room, size);
-	close(fd);
-	return n > 0 ? str_n(room, (size_t)n) : STR_NONE;
-}
-
 static int open_shared(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
 	struct queue_recovery found = { 0 };
-	static char hosts[64 * 1024];
 
 	app->shared.gate = gate_new();
 	app->shared.routing = routing_open(c, e);
 	if (app->shared.routing == NULL)
 		return -1;
-	app->shared.dns = dns_open(app->workers[0].loop, &c->resolvers, read_hosts(c, hosts, sizeof hosts), e);
+	app->shared.dns = dns_open(app->workers[0].loop, &c->resolvers, c->hosts, e);
 	if (app->shared.dns == NULL)
 		return -1;
 	app->shared.queue = queue_open(&c->queue, &found, e);
@@ -375,6 +399,8 @@ static int open_control(struct app *app, struct err *e)
 		.queue = app->shared.queue,
 		.port = app->workers[0].server.port,
 		.reload = app_reload,
+		.tls_reload = app_tls_reload,
+		.setup = app_setup,
 		.counters = app_counters,
 		.hops = app_hops,
 		.started_ms = app->started_ms,
@@ -440,6 +466,10 @@ static int start(struct app *app, struct err *e)
 	free(fds);
 	if (failed != 0 || open_control(app, e) != 0)
 		return -1;
+	app->tls_watch = tls_watch_start(
+		&(struct tls_watch_options){ .loop = app->workers[0].loop, .setup = app_setup, .arg = app }, e);
+	if (app->tls_watch == NULL)
+		return -1;
 	loop_timer_init(app->workers[0].loop, &app->drain_timer, on_drain_late);
 	loop_io_start(app->workers[0].loop, &app->signals, app->signal_fd, LOOP_READ, on_signal);
 	return 0;
@@ -486,7 +516,7 @@ static int print_doc(void)
 
 	buf_init(&doc, 1024 * 1024);
 	config_doc(&doc);
-	fwrite(doc.p, 1, doc.n, stdout);
+	fputs(buf_cstr(&doc), stdout);
 	buf_fini(&doc);
 	return 0;
 }
@@ -514,8 +544,8 @@ int main(int argc, char **argv)
 	fault_init();
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
-	app.setup = setup_load(app.path, !check, &problems);
-	fwrite(problems.p, 1, problems.n, stderr);
+	app.setup = setup_load(app.path, check ? SETUP_CHECK : SETUP_START, &problems);
+	fputs(buf_cstr(&problems), stderr);
 	if (check && app.setup != NULL)
 		fprintf(stderr, "%s: ok\n", app.path);
 	buf_fini(&problems);

@@ -2,6 +2,7 @@
 #include "smtpd/server.h"
 
 #include "base/must.h"
+#include "base/op.h"
 #include "smtpd/listener.h"
 #include "smtpd/session.h"
 
@@ -14,11 +15,25 @@ static void on_lease(void *arg, struct lease *l)
 	deliver_lease(s->deliver, l);
 }
 
+enum { DRAIN_LOOK_MS = 20 };
+
+/* While draining: is anything of ours still under way? */
+static void on_drain_look(struct loop_timer *t)
+{
+	struct server *s = container_of(t, struct server, drain_timer);
+
+	if (!LIST_EMPTY(&s->sessions) || deliver_busy(s->deliver) > 0)
+		loop_timer_set(t, DRAIN_LOOK_MS);
+	else if (s->on_drained != NULL)
+		s->on_drained(s);
+}
+
 int server_init(struct server *s, struct loop *l, struct shared *shared, struct setup *setup, const int *fds,
-		size_t fd_n, const struct net_addr *own, size_t own_n, struct err *e)
+		size_t fd_n, const struct net_addr *own, size_t own_n, size_t shares, struct err *e)
 {
 	*s = (struct server){ .loop = l, .shared = shared, .setup = setup_ref(setup) };
 	LIST_INIT(&s->sessions);
+	loop_timer_init(l, &s->drain_timer, on_drain_look);
 	struct deliver_options o = {
 		.loop = l,
 		.port = &s->port,
@@ -27,6 +42,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.outbound = setup->outbound,
 		.own = own,
 		.own_n = own_n,
+		.shares = (unsigned)shares,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);
@@ -48,6 +64,7 @@ static void stop_listening(struct server *s)
 void server_fini(struct server *s)
 {
 	stop_listening(s);
+	loop_timer_stop(&s->drain_timer);
 	s->on_drained = NULL;
 	while (!LIST_EMPTY(&s->sessions))
 		session_close(LIST_FIRST(&s->sessions));
@@ -80,8 +97,7 @@ void server_drain(struct server *s)
 		next = LIST_NEXT(session, entry);
 		session_drain(session);
 	}
-	if (LIST_EMPTY(&s->sessions) && s->on_drained != NULL)
-		s->on_drained(s);
+	loop_timer_set(&s->drain_timer, 0);
 }
 
 static const struct counter_name {

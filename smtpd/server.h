@@ -38,19 +38,22 @@ struct server {
 	size_t listener_n;
 	LIST_HEAD(, session) sessions;
 	bool draining;                        /* no new connections; 421 to those that are idle */
-	void (*on_drained)(struct server *s); /* last session gone while draining */
-	uint64_t session_id;                  /* of the newest session; odd per loop */
+	void (*on_drained)(struct server *s); /* nothing of ours is under way any more */
+	struct loop_timer drain_timer;
+	uint64_t session_id; /* of the newest session; odd per loop */
 	struct counters counters;
 };
 
 #define COUNT(server, name) __atomic_add_fetch(&(server)->counters.name, 1, __ATOMIC_RELAXED)
 
-/* `fds` are listening sockets (one per address of the configuration, in order); the server owns them from now on. */
+/* `shares` loops split the limits of outbound connections.  `fds` are listening sockets (one per address of the
+ * configuration, in order); the server owns them from now on. */
 int server_init(struct server *s, struct loop *l, struct shared *shared, struct setup *setup, const int *fds,
-		size_t fd_n, const struct net_addr *own, size_t own_n, struct err *e);
+		size_t fd_n, const struct net_addr *own, size_t own_n, size_t shares, struct err *e);
 void server_fini(struct server *s); /* closes all sessions at once; queue port and deliveries too */
 void server_reconfigure(struct server *s, struct setup *setup);
-void server_drain(struct server *s); /* stop accepting; on_drained follows when no session is left */
+void server_drain(struct server *s); /* stop accepting and leasing; on_drained follows when all sessions and deliveries
+					have ended */
 
 void server_counter_each(const struct server *s, void (*each)(void *to, const char *name, uint64_t value), void *to);
 

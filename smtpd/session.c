@@ -126,8 +126,6 @@ void session_close(struct session *s)
 		gate_leave(server->shared->gate, &s->client);
 	setup_unref(&s->setup);
 	loop_free_later(server->loop, s);
-	if (server->draining && LIST_EMPTY(&server->sessions) && server->on_drained != NULL)
-		server->on_drained(server);
 }
 
 static void session_end(struct session *s, const struct reply *last)

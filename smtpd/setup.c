@@ -6,81 +6,182 @@
 
 #include <stdlib.h>
 
-static struct str first_of(struct str a, struct str b)
+struct making {
+	struct setup *s;
+	const char *path;
+	enum setup_how how;
+	struct buf *problems;
+	bool bad;
+};
+
+static void problem(struct making *m, int line, const char *kind, struct str name, const char *text)
 {
-	return a.n > 0 ? a : b;
+	buf_addf(m->problems, "%s:%d: %s \"" STR_FMT "\": %s\n", m->path, line, kind, STR_ARG(name), text);
+	m->bad = true;
 }
 
-enum { EXPIRY_WARN_DAYS = 30 };
-static const int64_t day_ms = 86400000;
+/* ---- which certificate a listener shows ---- */
 
-/* The first alarm of spec 3.5.7: a renewal that was forgotten is the most frequent end of a hybrid link. */
-static void warn_of_expiry(const struct setup *s, size_t i, const char *path, struct buf *problems)
+struct reference {
+	struct str certificate, key;
+};
+
+static const struct cert *get(struct setup *s, struct reference r, struct err *e)
 {
-	const struct conf_receive *r = &s->config->receives[i];
-	int64_t left_ms;
-
-	if (s->server_tls[i] == NULL)
-		return;
-	left_ms = tls_ctx_not_after_ms(s->server_tls[i]) - clock_wall_ms();
-	if (left_ms < 0)
-		buf_addf(problems, "%s:%d: warning: receive \"" STR_FMT "\": the certificate is over\n", path, r->line,
-			 STR_ARG(r->name));
-	else if (left_ms < EXPIRY_WARN_DAYS * day_ms)
-		buf_addf(problems, "%s:%d: warning: receive \"" STR_FMT "\": the certificate ends in %lld days\n", path,
-			 r->line, STR_ARG(r->name), (long long)(left_ms / day_ms));
+	return certs_get(s->certs, r.certificate, r.key, clock_wall_ms(), e);
 }
 
-static int load_tls(struct setup *s, size_t i, bool at_start, struct err *e)
+static const struct cert *any_of_store(const struct setup *s)
 {
+	int64_t now_ms = clock_wall_ms();
+	const struct cert *best = NULL;
+
+	for (size_t i = 0; i < certs_count(s->certs); i++) {
+		const struct cert *c = certs_at(s->certs, i);
+		const struct cert_facts *f = cert_facts(c);
+		if (!f->in_store || f->weak.n > 0 || !cert_is_begun(f, now_ms))
+			continue;
+		if (best == NULL || cert_compare(f, cert_facts(best), now_ms) > 0)
+			best = c;
+	}
+	return best;
+}
+
+/* What is asked for, or else the default, or else the best there is: STARTTLS with another certificate is better than
+ * none, which a peer that insists on TLS takes for an outage.  *e is about what was asked for. */
+static const struct cert *choose(struct making *m, const struct conf_receive *r, struct err *e)
+{
+	struct setup *s = m->s;
+	const struct conf_tls *tls = &s->config->tls;
+	const struct reference own = { r->certificate, r->key }, shared = { tls->certificate, tls->key };
+	struct buf by_name;
+	const struct cert *c = NULL;
+
+	if (own.certificate.n > 0)
+		c = get(s, own, e);
+	if (c == NULL && shared.certificate.n > 0)
+		c = get(s, shared, e->code == ERR_NONE ? e : NULL);
+	if (c == NULL && tls->store.n > 0) {
+		buf_init(&by_name, 512);
+		buf_addf(&by_name, "name:" STR_FMT, STR_ARG(r->fqdn));
+		c = get(s, (struct reference){ .certificate = buf_str(&by_name) }, e->code == ERR_NONE ? e : NULL);
+		buf_fini(&by_name);
+	}
+	return c != NULL ? c : any_of_store(s);
+}
+
+static struct cert_use *use_add(struct setup *s, const char *kind, struct str name, struct str fqdn,
+				const struct cert *cert, const char *trouble)
+{
+	struct cert_use *u = &s->uses[s->use_n++];
+
+	*u = (struct cert_use){ .kind = kind, .name = name, .fqdn = fqdn, .cert = cert };
+	snprintf(u->trouble, sizeof u->trouble, "%s", trouble);
+	return u;
+}
+
+static void load_receive(struct making *m, size_t i)
+{
+	struct setup *s = m->s;
 	const struct config *c = s->config;
 	const struct conf_receive *r = &c->receives[i];
-	struct tls_server_options o = {
-		.certificate = first_of(r->certificate, c->tls.certificate),
-		.key = first_of(r->key, c->tls.key),
+	struct err e = { 0 };
+
+	if (!conf_offers_tls(c, r))
+		return;
+	const struct cert *own = choose(m, r, &e);
+	if (own == NULL || (e.code != ERR_NONE && m->how == SETUP_CHECK)) {
+		problem(m, r->line, "receive", r->name, e.text);
+		return;
+	}
+	use_add(s, "receive", r->name, r->fqdn, own, e.text);
+	const struct tls_server_options o = {
 		.ca = c->tls.ca,
 		.tls = &c->tls,
 		.id_context = r->name,
-		.allow_expired = at_start,
+		.allow_expired = m->how == SETUP_START,
+		.certs = s->certs,
+		.own = own,
+		.lenient = m->how == SETUP_START,
 	};
-
-	if (!r->starttls || o.certificate.n == 0)
-		return 0;
-	s->server_tls[i] = tls_server_new(&o, e);
-	return s->server_tls[i] == NULL ? -1 : 0;
+	s->server_tls[i] = tls_server_new(&o, &e);
+	if (s->server_tls[i] == NULL)
+		problem(m, r->line, "receive", r->name, e.text);
 }
 
-struct setup *setup_load(const char *path, bool at_start, struct buf *problems)
+/* ---- the whole ---- */
+
+static void load_outbound(struct making *m)
+{
+	struct setup *s = m->s;
+	const struct config *c = s->config;
+	struct err e = { 0 };
+
+	s->outbound = outbound_with(c, s->certs, m->how == SETUP_START, &e);
+	if (s->outbound == NULL) {
+		buf_addf(m->problems, "%s: %s\n", m->path, e.text);
+		m->bad = true;
+		return;
+	}
+	for (size_t i = 0; i < c->send_n; i++) {
+		const struct conf_send *send = &c->sends[i];
+		if (send->enabled && send->tls != TLS_NONE && send->certificate.n > 0)
+			use_add(s, "send", send->name, send->fqdn, outbound_certificate(s->outbound, send),
+				outbound_trouble(s->outbound, send).p);
+	}
+}
+
+/* The broken files, each on its line: errors, or at a start warnings. */
+static void load_certs(struct making *m)
+{
+	struct str line, rest;
+	struct buf broken;
+
+	buf_init(&broken, 64 * 1024);
+	m->s->certs = certs_load(&m->s->config->tls, m->how == SETUP_START, &broken);
+	m->bad = m->s->certs == NULL;
+	for (rest = buf_str(&broken); rest.n > 0;) {
+		str_cut(rest, '\n', &line, &rest);
+		buf_addf(m->problems, "%s: %s" STR_FMT "\n", m->path, m->bad ? "" : "warning: ", STR_ARG(line));
+	}
+	buf_fini(&broken);
+}
+
+struct setup *setup_make(const struct config *config, const char *path, enum setup_how how, struct buf *problems)
 {
 	struct setup *s = calloc(1, sizeof *s);
-	struct err e = { 0 };
-	bool bad = false;
+	struct making m = { .s = s, .path = path, .how = how, .problems = problems };
+	char prefix[512];
 
 	must(s != NULL);
 	s->refs = 1;
-	s->config = config_load(path, problems);
-	if (s->config == NULL) {
-		setup_unref(&s);
-		return NULL;
+	s->config = config_ref(config);
+	s->server_tls = calloc(config->receive_n + 1, sizeof(struct tls_ctx *));
+	s->uses = calloc(config->receive_n + config->send_n + 1, sizeof *s->uses);
+	must(s->server_tls != NULL && s->uses != NULL);
+	load_certs(&m);
+	if (!m.bad) {
+		for (size_t i = 0; i < config->receive_n; i++)
+			load_receive(&m, i);
+		load_outbound(&m);
 	}
-	s->server_tls = calloc(s->config->receive_n, sizeof *s->server_tls);
-	must(s->server_tls != NULL);
-	for (size_t i = 0; i < s->config->receive_n; i++)
-		if (load_tls(s, i, at_start, &e) == 0) {
-			warn_of_expiry(s, i, path, problems);
-		} else {
-			const struct conf_receive *r = &s->config->receives[i];
-			buf_addf(problems, "%s:%d: receive \"" STR_FMT "\": %s\n", path, r->line, STR_ARG(r->name),
-				 e.text);
-			bad = true;
-		}
-	s->outbound = outbound_new(s->config, &e);
-	if (s->outbound == NULL) {
-		buf_addf(problems, "%s: %s\n", path, e.text);
-		bad = true;
-	}
-	if (bad)
+	if (!m.bad) {
+		snprintf(prefix, sizeof prefix, "%s: ", path);
+		setup_put_alarms(s, clock_wall_ms(), prefix, problems);
+	} else {
 		setup_unref(&s);
+	}
+	return s;
+}
+
+struct setup *setup_load(const char *path, enum setup_how how, struct buf *problems)
+{
+	struct config *config = config_load(path, problems);
+	struct setup *s = NULL;
+
+	if (config != NULL)
+		s = setup_make(config, path, how, problems);
+	config_unref(&config);
 	return s;
 }
 
@@ -97,10 +198,12 @@ void setup_unref(struct setup **sp)
 	*sp = NULL;
 	if (s == NULL || __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
-	for (size_t i = 0; s->server_tls != NULL && i < s->config->receive_n; i++)
+	for (size_t i = 0; i < s->config->receive_n; i++)
 		tls_ctx_unref(&s->server_tls[i]);
 	free(s->server_tls);
+	free(s->uses);
 	outbound_unref(&s->outbound);
+	certs_unref(&s->certs);
 	config_unref(&s->config);
 	free(s);
 }
@@ -111,4 +214,23 @@ struct tls_ctx *setup_tls(const struct setup *s, const struct conf_receive *r)
 
 	must(i < s->config->receive_n);
 	return s->server_tls[i];
+}
+
+static int add_refresh(struct tls_ctx *c, int sofar, struct err *e)
+{
+	int now = sofar >= 0 && c != NULL ? tls_ctx_refresh(c, e) : 0;
+
+	return sofar < 0 || now < 0 ? -1 : sofar | now;
+}
+
+int setup_refresh(const struct setup *s, struct err *e)
+{
+	const struct config *c = s->config;
+	int changed = 0;
+
+	for (size_t i = 0; i < c->receive_n; i++)
+		changed = add_refresh(s->server_tls[i], changed, e);
+	for (size_t i = 0; i < c->send_n; i++)
+		changed = add_refresh(outbound_tls(s->outbound, &c->sends[i]), changed, e);
+	return changed;
 }

@@ -8,6 +8,7 @@
 
 #include "base/must.h"
 #include "base/time.h"
+#include "tls/certs.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -88,48 +89,6 @@ static int on_chain(X509_STORE_CTX *store, void *arg)
 	return 1;
 }
 
-/* ---- files ---- */
-
-static int refuse_password(char *to, int size, int rwflag, void *arg)
-{
-	(void)to, (void)size, (void)rwflag, (void)arg;
-	return -1; /* a daemon must not ask on a terminal */
-}
-
-static int check_validity(SSL_CTX *ssl, const char *path, bool allow_expired, struct err *e)
-{
-	X509 *x = SSL_CTX_get0_certificate(ssl);
-
-	if (!allow_expired && X509_cmp_current_time(X509_get0_notAfter(x)) < 0)
-		return err_set(e, ERR_TLS, "tls.certificate", "the certificate in %s has expired", path);
-	if (X509_cmp_current_time(X509_get0_notBefore(x)) > 0)
-		return err_set(e, ERR_TLS, "tls.certificate", "the certificate in %s is not valid yet", path);
-	return 0;
-}
-
-/* `certificate` and `key` are NUL-terminated option values; an empty key means it stands in the same file. */
-static int load_certificate(SSL_CTX *ssl, struct str certificate, struct str key, bool allow_expired, struct err *e)
-{
-	const char *file = certificate.p, *key_file = key.n > 0 ? key.p : certificate.p;
-
-	ERR_clear_error();
-	SSL_CTX_set_default_passwd_cb(ssl, refuse_password);
-	if (SSL_CTX_use_certificate_chain_file(ssl, file) != 1)
-		return openssl_err(e, ERR_TLS, "tls.certificate", "cannot use the certificate in %s", file);
-	if (SSL_CTX_use_PrivateKey_file(ssl, key_file, SSL_FILETYPE_PEM) != 1) {
-		if (ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH) {
-			ERR_clear_error();
-			return err_set(e, ERR_TLS, "tls.certificate",
-				       "the key in %s does not belong to the certificate in %s", key_file, file);
-		}
-		return openssl_err(e, ERR_TLS, "tls.certificate", "cannot use the private key in %s", key_file);
-	}
-	if (SSL_CTX_check_private_key(ssl) != 1)
-		return openssl_err(e, ERR_TLS, "tls.certificate",
-				   "the key in %s does not belong to the certificate in %s", key_file, file);
-	return check_validity(ssl, file, allow_expired, e);
-}
-
 /* ---- what both roles have ---- */
 
 static void set_limits(SSL_CTX *ssl, const struct conf_tls *tls)
@@ -153,8 +112,8 @@ static void set_verification(struct tls_ctx *c)
 {
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(c->ssl);
 
-	SSL_CTX_set1_cert_store(c->ssl, trust_store(c->trust));
-	/* without FAIL_IF_NO_PEER_CERT: a server asks for a certificate and takes what it gets */
+	/* whom to trust is set for each connection (ctx_verify_by): lists of revocations are renewed in between.
+	 * Without FAIL_IF_NO_PEER_CERT: a server asks for a certificate and takes what it gets */
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(c->ssl, on_chain, c);
 	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY); /* the EKU is ours to judge */
@@ -162,24 +121,79 @@ static void set_verification(struct tls_ctx *c)
 		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 }
 
-static struct tls_ctx *ctx_new(bool server, struct str ca, const struct conf_tls *tls, struct err *e)
+/* What the two kinds of options have in common. */
+struct ctx_options {
+	struct str certificate, key, ca;
+	const struct conf_tls *tls;
+	bool allow_expired;
+	struct certs *certs;
+	const struct cert *own;
+	bool lenient;
+};
+
+static int check_validity(const struct cert *own, bool allow_expired, struct err *e)
 {
-	if (tls->crl == CRL_HARD && tls->crl_file.n == 0) {
-		err_set(e, ERR_TLS, "tls.context", "crl = hard needs crl_file: without it every certificate fails");
+	const struct cert_facts *f = cert_facts(own);
+
+	if (!allow_expired && f->not_after_ms < clock_wall_ms())
+		return err_set(e, ERR_TLS, "tls.certificate", "the certificate in " STR_FMT " has expired",
+			       STR_ARG(f->file));
+	return 0;
+}
+
+/* `own`, or else the file that is named. */
+static int find_certificate(struct tls_ctx *c, const struct ctx_options *o, struct err *e)
+{
+	struct buf problems;
+
+	c->own = o->own;
+	if (o->certs != NULL)
+		c->certs = certs_ref(o->certs);
+	if (o->own != NULL || o->certificate.n == 0)
+		return 0;
+	if (c->certs == NULL) {
+		const struct conf_tls files = { .ca = o->ca.n > 0 ? o->ca : o->tls->ca };
+		buf_init(&problems, 4096);
+		c->certs = certs_load(&files, false, &problems);
+		if (c->certs == NULL)
+			err_set(e, ERR_TLS, "tls.certificate", "%s", buf_cstr(&problems));
+		buf_fini(&problems);
+	}
+	if (c->certs != NULL)
+		c->own = certs_get(c->certs, o->certificate, o->key, clock_wall_ms(), e);
+	return c->own == NULL ? -1 : 0;
+}
+
+static struct tls_ctx *ctx_new(bool server, const struct ctx_options *o, struct err *e)
+{
+	const struct conf_tls *tls = o->tls;
+	struct trust_files files = { .ca = o->ca.n > 0 ? o->ca : tls->ca };
+
+	if (tls->crl == CRL_HARD && tls->crl_file.n == 0 && tls->crl_dir.n == 0) {
+		err_set(e, ERR_TLS, "tls.context",
+			"crl = hard needs crl_file or crl_dir: without it every certificate fails");
 		return NULL;
 	}
-	struct trust *trust = trust_get(ca.n > 0 ? ca : tls->ca, tls->crl != CRL_OFF ? tls->crl_file : STR_NONE, e);
+	if (tls->crl != CRL_OFF) {
+		files.crl_file = tls->crl_file;
+		files.crl_dir = tls->crl_dir;
+	}
+	struct trust *trust = trust_get(&files, o->lenient, e);
 	if (trust == NULL)
 		return NULL;
 	struct tls_ctx *c = calloc(1, sizeof *c);
 	must(c != NULL);
 	*c = (struct tls_ctx){ .trust = trust, .server = server, .eku = tls->client_cert_eku, .crl = tls->crl };
 	atomic_init(&c->refs, 1);
+	pthread_mutex_init(&c->lock, NULL);
 	c->ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
 	c->bio = secured_bio_new();
 	must(c->ssl != NULL && c->bio != NULL);
 	set_limits(c->ssl, tls);
 	set_verification(c);
+	if (find_certificate(c, o, e) != 0 ||
+	    (c->own != NULL && (check_validity(c->own, o->allow_expired, e) != 0 || cert_use(c->own, c->ssl, e) != 0)))
+		tls_ctx_unref(&c);
 	return c;
 }
 
@@ -217,22 +231,36 @@ static void set_server_sessions(SSL_CTX *ssl, struct str id_context)
 	SSL_CTX_set_session_ticket_cb(ssl, on_ticket_made, on_ticket, NULL);
 }
 
+/* The client hello has been read and no certificate chosen: one that names the host asked for, if there is one. */
+static int on_choose(SSL *ssl, void *arg)
+{
+	const struct tls_ctx *c = arg;
+	const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	const struct cert *better = certs_for_host(c->certs, str_c(host), clock_wall_ms());
+
+	if (better != NULL && better != c->own && !cert_covers(c->own, str_c(host)))
+		cert_use_once(better, ssl);
+	ERR_clear_error();
+	return 1; /* never a reason to fail: the listener's own certificate stands */
+}
+
 struct tls_ctx *tls_server_new(const struct tls_server_options *o, struct err *e)
 {
+	const struct ctx_options both = { o->certificate,   o->key,   o->ca,  o->tls,
+					  o->allow_expired, o->certs, o->own, o->lenient };
 	struct tls_ctx *c;
 
-	if (o->certificate.n == 0) {
+	if (o->certificate.n == 0 && o->own == NULL) {
 		err_set(e, ERR_TLS, "tls.certificate", "a server needs a certificate");
 		return NULL;
 	}
-	c = ctx_new(true, o->ca, o->tls, e);
+	c = ctx_new(true, &both, e);
 	if (c == NULL)
 		return NULL;
 	SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	/* no list of acceptable CAs is sent: some clients show no certificate when theirs is not on it */
 	set_server_sessions(c->ssl, o->id_context);
-	if (load_certificate(c->ssl, o->certificate, o->key, o->allow_expired, e) != 0)
-		tls_ctx_unref(&c);
+	SSL_CTX_set_cert_cb(c->ssl, on_choose, c);
 	return c;
 }
 
@@ -251,15 +279,15 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
 struct tls_ctx *tls_client_new(const struct tls_client_options *o, struct err *e)
 {
-	struct tls_ctx *c = ctx_new(false, o->ca, o->tls, e);
+	const struct ctx_options both = { o->certificate,   o->key,   o->ca,  o->tls,
+					  o->allow_expired, o->certs, o->own, o->lenient };
+	struct tls_ctx *c = ctx_new(false, &both, e);
 
 	if (c == NULL)
 		return NULL;
 	c->sessions = sessions_new();
 	SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(c->ssl, on_session);
-	if (o->certificate.n > 0 && load_certificate(c->ssl, o->certificate, o->key, o->allow_expired, e) != 0)
-		tls_ctx_unref(&c);
 	return c;
 }
 
@@ -282,15 +310,45 @@ void tls_ctx_unref(struct tls_ctx **cp)
 	BIO_meth_free(c->bio);
 	sessions_free(&c->sessions);
 	trust_put(&c->trust);
+	certs_unref(&c->certs);
+	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
 int64_t tls_ctx_not_after_ms(const struct tls_ctx *c)
 {
-	X509 *x = SSL_CTX_get0_certificate(c->ssl);
-	struct tm tm;
+	return c->own == NULL ? 0 : cert_facts(c->own)->not_after_ms;
+}
 
-	if (x == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) != 1)
+/* ---- revocation lists, renewed while in use ---- */
+
+void ctx_verify_by(struct tls_ctx *c, SSL *ssl)
+{
+	pthread_mutex_lock(&c->lock);
+	must(SSL_set1_verify_cert_store(ssl, trust_store(c->trust)) == 1);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void tls_ctx_crls(struct tls_ctx *c, struct tls_crls *out)
+{
+	pthread_mutex_lock(&c->lock);
+	*out = *trust_crls(c->trust);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* One caller at a time, so that `trust` is ours to look at without the lock. */
+int tls_ctx_refresh(struct tls_ctx *c, struct err *e)
+{
+	if (!trust_crls_changed(c->trust))
 		return 0;
-	return (int64_t)timegm(&tm) * 1000;
+	struct trust *next = trust_renew(c->trust, e), *old = c->trust;
+	if (next == NULL)
+		return -1;
+	pthread_mutex_lock(&c->lock);
+	c->trust = next;
+	pthread_mutex_unlock(&c->lock);
+	trust_put(&old);
+	if (c->sessions != NULL) /* each holds the verdict of its first handshake */
+		sessions_clear(c->sessions);
+	return 1;
 }

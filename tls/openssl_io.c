@@ -199,6 +199,7 @@ static struct secured *secured_new(struct stream *s, struct tls_ctx *c)
 	BIO_set_data(bio, s);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
+	ctx_verify_by(c, t->ssl);
 	SSL_set_app_data(t->ssl, t);
 	return t;
 }

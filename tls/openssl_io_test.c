@@ -19,7 +19,8 @@ static struct tls_ctx *server_new(const char *name, const struct conf_tls *tls, 
 
 	snprintf(file, sizeof file, "%s.pem", name);
 	snprintf(key, sizeof key, "%s.key", name);
-	struct tls_server_options o = { cert(file), cert(key), cert("ca.pem"), tls, str_c(listener), false };
+	struct tls_server_options o = { cert(file), cert(key), cert("ca.pem"), tls,  str_c(listener),
+					false,      NULL,      NULL,           false };
 	struct tls_ctx *c = tls_server_new(&o, &e);
 	if (c == NULL)
 		fail_msg("%s: %s", name, e.text);
@@ -33,8 +34,14 @@ static struct tls_ctx *client_new(const char *name, const char *ca, const struct
 
 	snprintf(file, sizeof file, "%s.pem", name == NULL ? "" : name);
 	snprintf(key, sizeof key, "%s.key", name == NULL ? "" : name);
-	struct tls_client_options o = { name == NULL ? STR_NONE : cert(file), name == NULL ? STR_NONE : cert(key),
-					cert(ca), tls, false };
+	struct tls_client_options o = { name == NULL ? STR_NONE : cert(file),
+					name == NULL ? STR_NONE : cert(key),
+					cert(ca),
+					tls,
+					false,
+					NULL,
+					NULL,
+					false };
 	struct tls_ctx *c = tls_client_new(&o, &e);
 	if (c == NULL)
 		fail_msg("%s: %s", name, e.text);
@@ -328,7 +335,8 @@ static void test_bad_files(void **state)
 		{ "server.pem", "client.key", "ca.pem", "", "does not belong to", CRL_OFF },
 		{ "server.pem", "locked.key", "ca.pem", "", "cannot use the private key", CRL_OFF },
 		{ "server.pem", "nothing.key", "ca.pem", "", "cannot use the private key", CRL_OFF },
-		{ "server.pem", "", "ca.pem", "", "cannot use the private key", CRL_OFF },
+		{ "server.pem", "", "ca.pem", "", NULL, CRL_OFF }, /* server.key stands beside */
+		{ "ca.pem", "ca.pem", "ca.pem", "", "cannot use the private key", CRL_OFF },
 		{ "server.pem", "server.pem", "ca.pem", "", "cannot use the private key", CRL_OFF },
 		{ "nothing.pem", "server.key", "ca.pem", "", "cannot use the certificate", CRL_OFF },
 		{ "server.key", "server.key", "ca.pem", "", "cannot use the certificate", CRL_OFF },
@@ -345,9 +353,15 @@ static void test_bad_files(void **state)
 
 	for (size_t i = 0; i < ALL(table); i++) {
 		struct conf_tls tls = { .min = S("1.2"), .crl = table[i].crl, .crl_file = cert(table[i].crl_file) };
-		struct tls_server_options o = {
-			cert(table[i].certificate), cert(table[i].key), cert(table[i].ca), &tls, S("in"), false
-		};
+		struct tls_server_options o = { cert(table[i].certificate),
+						cert(table[i].key),
+						cert(table[i].ca),
+						&tls,
+						S("in"),
+						false,
+						NULL,
+						NULL,
+						false };
 		struct err e = { 0 };
 		struct tls_ctx *c = tls_server_new(&o, &e);
 		if ((c != NULL) != (table[i].why == NULL) || (c == NULL && strstr(e.text, table[i].why) == NULL))
@@ -361,9 +375,11 @@ static void test_bad_files(void **state)
 static void test_expired_by_choice(void **state)
 {
 	struct tls_server_options o = {
-		cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, S("in"), true
+		cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, S("in"), true, NULL, NULL, false
 	};
-	struct tls_client_options co = { cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, true };
+	struct tls_client_options co = {
+		cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, true, NULL, NULL, false
+	};
 	struct tls_ctx *server = tls_server_new(&o, NULL), *client = tls_client_new(&co, NULL);
 	struct pair p;
 	(void)state;
@@ -379,8 +395,9 @@ static void test_expired_by_choice(void **state)
 
 static void test_trust_is_shared(void **state)
 {
-	struct trust *a = trust_get(cert("ca.pem"), STR_NONE, NULL), *b = trust_get(cert("ca.pem"), STR_NONE, NULL);
-	struct trust *crl = trust_get(cert("ca.pem"), cert("crl.pem"), NULL);
+	const struct trust_files ca = { .ca = cert("ca.pem") }, both = { .ca = ca.ca, .crl_file = cert("crl.pem") };
+	struct trust *a = trust_get(&ca, false, NULL), *b = trust_get(&ca, false, NULL);
+	struct trust *crl = trust_get(&both, false, NULL);
 	(void)state;
 
 	assert_non_null(a);
@@ -389,7 +406,7 @@ static void test_trust_is_shared(void **state)
 	/* a file that changed is another one */
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1000000000 } };
 	assert_int_equal(utimensat(AT_FDCWD, cert("ca.pem").p, times, 0), 0);
-	struct trust *newer = trust_get(cert("ca.pem"), STR_NONE, NULL);
+	struct trust *newer = trust_get(&ca, false, NULL);
 	assert_ptr_not_equal(a, newer);
 	trust_put(&a);
 	trust_put(&b);

@@ -9,7 +9,7 @@
 
 #include <openssl/x509v3.h>
 
-enum { NAMES_MAX = 1024 };
+enum { NAMES_MAX = 1024, DN_MAX = 256 * 1024 };
 
 static struct str dup_str(struct arena *a, struct str s)
 {
@@ -114,23 +114,40 @@ void identities_read(X509 *x, struct arena *a, struct tls_identities *ids)
 
 /* ---- the rest ---- */
 
-static struct str dup_dn(struct arena *a, const X509_NAME *name)
+void name_print(const X509_NAME *name, struct buf *out)
 {
-	BIO *out = BIO_new(BIO_s_mem());
-	struct str dn = STR_NONE;
+	BIO *bio = BIO_new(BIO_s_mem());
 	char *p;
 
-	must(out != NULL);
+	must(bio != NULL);
 	/* UTF-8 stays readable; control bytes stay escaped */
-	X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
-	long n = BIO_get_mem_data(out, &p);
+	X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+	long n = BIO_get_mem_data(bio, &p);
 	if (n > 0)
-		dn = dup_str(a, str_n(p, (size_t)n));
-	BIO_free(out);
-	return dn;
+		buf_add(out, str_n(p, (size_t)n));
+	BIO_free(bio);
 }
 
-static struct str dup_fingerprint(struct arena *a, X509 *x)
+struct str name_dup(struct arena *a, const X509_NAME *name)
+{
+	struct str copy;
+	struct buf b;
+
+	buf_init(&b, DN_MAX);
+	name_print(name, &b);
+	copy = dup_str(a, buf_str(&b));
+	buf_fini(&b);
+	return copy;
+}
+
+int64_t asn1_time_ms(const ASN1_TIME *t)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) * 1000 : 0;
+}
+
+struct str fingerprint_dup(struct arena *a, X509 *x)
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char md[EVP_MAX_MD_SIZE];
@@ -149,7 +166,6 @@ static struct str dup_fingerprint(struct arena *a, X509 *x)
 static void read_certificate(SSL *ssl, X509 *x, struct arena *a, struct tls_peer *p)
 {
 	long verdict = SSL_get_verify_result(ssl);
-	struct tm tm;
 
 	p->has_certificate = true;
 	/* a resumed session brings the verdict of the first handshake; time has gone on since */
@@ -158,11 +174,10 @@ static void read_certificate(SSL *ssl, X509 *x, struct arena *a, struct tls_peer
 	p->chain_ok = verdict == X509_V_OK;
 	if (!p->chain_ok)
 		p->chain_error = dup_str(a, str_c(X509_verify_cert_error_string(verdict)));
-	p->subject = dup_dn(a, X509_get_subject_name(x));
-	p->issuer = dup_dn(a, X509_get_issuer_name(x));
-	p->sha256 = dup_fingerprint(a, x);
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(x), &tm) == 1)
-		p->not_after_ms = (int64_t)timegm(&tm) * 1000;
+	p->subject = name_dup(a, X509_get_subject_name(x));
+	p->issuer = name_dup(a, X509_get_issuer_name(x));
+	p->sha256 = fingerprint_dup(a, x);
+	p->not_after_ms = asn1_time_ms(X509_get0_notAfter(x));
 	identities_read(x, a, &p->ids);
 }
 

@@ -39,6 +39,14 @@ static void slot_clear(struct slot *slot)
 	*slot = (struct slot){ 0 };
 }
 
+void sessions_clear(struct sessions *c)
+{
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < SLOTS; i++)
+		slot_clear(&c->slots[i]);
+	pthread_mutex_unlock(&c->lock);
+}
+
 void sessions_free(struct sessions **cp)
 {
 	struct sessions *c = *cp;

@@ -1,24 +1,50 @@
 /* tls/openssl_tls.h: what the openssl_*.c files of this room share.  The only header with OpenSSL types in it.
  *
  *   openssl_trust     CA files and CRLs as shared stores         openssl_ctx    contexts, and the verdict on a chain
- *   openssl_sessions  saved outbound sessions                    openssl_io     bytes and handshakes
- *   openssl_peer      what the other side proved */
+ *   openssl_certs     our certificates, their keys and chains    openssl_io     bytes and handshakes
+ *   openssl_sessions  saved outbound sessions                    openssl_peer   what the other side proved */
 #ifndef TLS_OPENSSL_TLS_H
 #define TLS_OPENSSL_TLS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "tls/tls.h"
 
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
-/* ---- trust: one store per {CA file, CRL file} as long as somebody uses it.  Any thread. ---- */
+/* ---- trust: one store per set of files as long as somebody uses it.  Any thread. ---- */
 
 struct trust;
-/* Empty ca = the system's bundle.  Files that changed on disk give a new store, so a reload sees them. */
-struct trust *trust_get(struct str ca, struct str crl, struct err *e);
+struct trust_files {
+	struct str ca;                /* empty = the system's bundle */
+	struct str crl_file, crl_dir; /* empty = none */
+};
+/* Files that changed on disk give a new store, so a reload sees them.  With `lenient`, revocation lists that are
+ * missing or broken are passed over and told in trust_crls. */
+struct trust *trust_get(const struct trust_files *f, bool lenient, struct err *e);
 void trust_put(struct trust **t);
 X509_STORE *trust_store(const struct trust *t);
+const struct tls_crls *trust_crls(const struct trust *t);
+bool trust_crls_changed(const struct trust *t);                  /* looks at the disk */
+struct trust *trust_renew(const struct trust *t, struct err *e); /* the same files as they are now */
+
+/* ---- our certificates (openssl_certs.c) ---- */
+
+/* Makes the context show it; 0, or -1 with err. */
+int cert_use(const struct cert *c, SSL_CTX *ssl, struct err *e);
+/* The same for one connection, over what its context shows. */
+bool cert_use_once(const struct cert *c, SSL *ssl);
+
+bool cert_covers(const struct cert *c, struct str host); /* a name in a certificate's own sense, any bytes */
+
+/* ---- values of certificates (openssl_peer.c) ---- */
+
+int64_t asn1_time_ms(const ASN1_TIME *t);                /* 0 when it is none */
+void name_print(const X509_NAME *name, struct buf *out); /* RFC 2253 */
+struct str name_dup(struct arena *a, const X509_NAME *name);
+struct str fingerprint_dup(struct arena *a, X509 *x); /* lower case hex */
 
 /* ---- sessions: bounded, by key.  Any thread. ---- */
 
@@ -26,7 +52,8 @@ struct sessions;
 struct sessions *sessions_new(void);
 void sessions_free(struct sessions **c);
 void sessions_save(struct sessions *c, struct str key, SSL_SESSION *session); /* takes the reference */
-SSL_SESSION *sessions_find(struct sessions *c, struct str key);               /* a new reference, or NULL */
+void sessions_clear(struct sessions *c);
+SSL_SESSION *sessions_find(struct sessions *c, struct str key); /* a new reference, or NULL */
 
 /* ---- contexts ---- */
 
@@ -34,12 +61,18 @@ struct tls_ctx {
 	SSL_CTX *ssl;
 	BIO_METHOD *bio; /* over struct stream: no SIGPIPE, no descriptor of its own */
 	atomic_size_t refs;
+	struct certs *certs; /* holds `own`; NULL: none */
+	const struct cert *own;
+	pthread_mutex_t lock; /* trust: tls_ctx_refresh changes it */
 	struct trust *trust;
 	struct sessions *sessions; /* client contexts */
 	bool server;
 	enum conf_eku eku;
 	enum conf_crl crl;
 };
+
+/* The roots and revocation lists of this moment judge this connection. */
+void ctx_verify_by(struct tls_ctx *c, SSL *ssl);
 
 /* Sets *e to `what` and OpenSSL's oldest reason; empties its queue. */
 int openssl_err(struct err *e, enum err_code code, const char *where, const char *fmt, ...)

@@ -20,9 +20,12 @@ static int make_contexts(void **state)
 
 	if (certs_make(state) != 0)
 		return -1;
-	struct tls_server_options so = {
-		cert("server.pem"), cert("server.key"), cert("ca.pem"), &tls_conf, S("in"), false
-	};
+	struct tls_server_options so = { .certificate = cert("server.pem"),
+					 .key = cert("server.key"),
+					 .ca = cert("ca.pem"),
+					 .tls = &tls_conf,
+					 .id_context = S("in"),
+					 .allow_expired = false };
 	struct tls_client_options co = { .ca = cert("ca.pem"), .tls = &tls_conf };
 	server_ctx = tls_server_new(&so, &e);
 	client_ctx = tls_client_new(&co, &e);

@@ -49,9 +49,9 @@ static inline int certs_remove(void **state)
 /* "server.pem" -> its path; a few at a time. */
 static inline struct str cert(const char *file)
 {
-	static char paths[8][128];
+	static char paths[64][128];
 	static unsigned at;
-	char *p = paths[at++ % 8];
+	char *p = paths[at++ % 64];
 
 	if (file == NULL || file[0] == '\0')
 		return STR_NONE;

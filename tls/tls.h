@@ -1,6 +1,6 @@
 /* tls/tls.h: OpenSSL behind a stream: certificates, handshakes, and what the other side proved.
  *
- *   tls_server_new / tls_client_new            slow: PEM, CA bundle; off the loops
+ *   tls_server_new / tls_client_new            slow: PEM, CA bundle; off the loops; tls/certs.h has our certificates
  *     -> tls_accept / tls_connect -> STREAM_SECURED
  *       -> tls_peer: protocol, cipher, chain verdict, identities
  *         -> tls_name_match (pure)
@@ -18,12 +18,18 @@
 
 struct tls_ctx; /* one per listener or connector role */
 
+struct cert;
+struct certs;
+
 struct tls_server_options {
-	struct str certificate, key; /* PEM files, certificate chain first */
+	struct str certificate, key; /* PEM files, as in certs_get; not with `own` */
 	struct str ca;               /* trusted for client certificates; empty = tls->ca, or the system's */
 	const struct conf_tls *tls;
-	struct str id_context; /* listener name: sessions resume only where they were made */
-	bool allow_expired;    /* show a certificate that is over (better than no TLS); see tls_ctx_not_after_ms */
+	struct str id_context;  /* listener name: sessions resume only where they were made */
+	bool allow_expired;     /* show a certificate that is over (better than no TLS); see tls_ctx_not_after_ms */
+	struct certs *certs;    /* where `own` is from; clients that name a host are shown the one for it */
+	const struct cert *own; /* shown to everybody else */
+	bool lenient;           /* begin without a list of revocations that is broken; see tls_ctx_crls */
 };
 
 struct tls_client_options {
@@ -31,16 +37,32 @@ struct tls_client_options {
 	struct str ca;               /* as above, for server certificates */
 	const struct conf_tls *tls;
 	bool allow_expired;
+	struct certs *certs;
+	const struct cert *own;
+	bool lenient;
 };
 
 /* NULL with err when a file cannot be read, is no PEM, is encrypted, is not valid now, or key and certificate
- * differ. */
+ * differ.  A context keeps a reference to `certs`. */
 struct tls_ctx *tls_server_new(const struct tls_server_options *o, struct err *e);
 struct tls_ctx *tls_client_new(const struct tls_client_options *o, struct err *e);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx **c);
 /* When our own certificate ends (wall clock); 0 = the context has none. */
 int64_t tls_ctx_not_after_ms(const struct tls_ctx *c);
+
+struct tls_crls {               /* the revocation lists a context judges by */
+	bool wanted;            /* a file or a folder is configured, and crl is not off */
+	size_t n;               /* lists read */
+	int64_t next_update_ms; /* of the one that is due first (or was); INT64_MAX when none says */
+	char oldest[200];       /* its issuer */
+	char problem[240];      /* a file that was passed over, and why; or empty */
+};
+void tls_ctx_crls(struct tls_ctx *c, struct tls_crls *out);
+/* Looks at the files of revocation lists and takes those that changed for the next handshakes; slow, off the loops.
+ * 1 when it did, 0 when nothing changed, -1 with err when they are no good: then what was in use stays.  One caller at
+ * a time. */
+int tls_ctx_refresh(struct tls_ctx *c, struct err *e);
 
 /* Server side: after the 220 to STARTTLS has been flushed and input is empty. */
 void tls_accept(struct stream *s, struct tls_ctx *c);

@@ -18,6 +18,7 @@ certs
 P=$(first_block 3)
 cat >"$W/bulk.conf" <<-CONF
 	hostname = mail.contoso.com
+	resolvers = 127.0.0.1
 	control = $W/control
 	loops = 2
 	queue { path = $W/queue }

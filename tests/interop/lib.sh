@@ -77,13 +77,13 @@ check() {
 }
 
 certs() {
-	CERTS=$B/certs
+	CERTS=$(pwd)/$B/certs
 	[ -f "$CERTS/ca.pem" ] || sh "$HERE/../certs.sh" "$CERTS" >/dev/null
 }
 
 # gateway_up NAME: starts tombolod on $W/NAME.conf
 gateway_up() {
-	"$B/tombolod" -c "$W/$1.conf" >"$W/$1.out" 2>&1 &
+	"$B/tombolod" -c "$W/$1.conf" >>"$W/$1.out" 2>&1 &
 	GATEWAY=$!
 	keep $GATEWAY
 	export TOMBOLO_CONTROL=$W/control

@@ -43,7 +43,9 @@ static struct cmd_offer offer_of(const struct caller *c)
 {
 	unsigned caps = c->peer.caps;
 
-	return (struct cmd_offer){ .size = caps & EHLO_SIZE, .eightbitmime = caps & EHLO_8BITMIME };
+	return (struct cmd_offer){ .size = caps & EHLO_SIZE,
+				   .eightbitmime = caps & EHLO_8BITMIME,
+				   .xoorg = caps & EHLO_XOORG };
 }
 
 static void put_next_rcpt(struct caller *c)
@@ -93,7 +95,7 @@ static void put_data(struct caller *c)
 void caller_send(struct caller *c, const struct caller_message *m)
 {
 	struct cmd_offer offer = offer_of(c);
-	struct envelope env = { .from = m->from, .body = m->kind };
+	struct envelope env = { .from = m->from, .xorg = m->xorg, .body = m->kind };
 
 	must(c->step == CALLER_READY && m->rcpt_n > 0);
 	c->message = *m;

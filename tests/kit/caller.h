@@ -20,6 +20,7 @@ struct caller_message {
 	struct str from;
 	const struct str *rcpts;
 	size_t rcpt_n;
+	struct str xorg; /* claimed where the server offers XOORG; empty = nothing */
 	struct str head,
 		body; /* content in two parts (either may be empty); CR LF lines, for DATA dots already stuffed */
 	size_t chunk; /* of a BDAT; 0 = DATA */

@@ -367,7 +367,8 @@ static bool do_item(struct play *p, const struct item *item)
 	case ITEM_FILE: {
 		struct buf b;
 		buf_init(&b, SCRIPT_MAX);
-		play_expand(p, item->text, &b);
+		play_expand(p, str_skip(item->text, str_starts(item->text, S("\n"))),
+			    &b); /* begins behind the "{" line */
 		char name[PATH_ROOM];
 		snprintf(name, sizeof name, STR_FMT, STR_ARG(item->name));
 		play_write_file(p, play_path(p, name), buf_str(&b));

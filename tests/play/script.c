@@ -46,6 +46,19 @@ static ssize_t find_outside(struct str s, struct str what)
 	return -1;
 }
 
+/* Index of the `=>` that parts a line, which has a blank before it (addresses may hold "=>"), or -1. */
+static ssize_t find_arrow(struct str s)
+{
+	for (size_t at = 0;; at++) {
+		ssize_t n = find_outside(str_skip(s, at), S("=>"));
+		if (n < 0)
+			return -1;
+		at += (size_t)n;
+		if (at > 0 && is_blank(s.p[at - 1]))
+			return (ssize_t)at;
+	}
+}
+
 /* A line without its comment and blanks. */
 static struct str strip(struct str line)
 {
@@ -253,7 +266,7 @@ static bool is_order(struct str word)
 /* A client expects on the right; a sink expects on the left (a pattern over the line, or parts of a body). */
 static int parse_step(struct reader *r, struct str line, int number, bool hears_left, struct step *step)
 {
-	ssize_t arrow = find_outside(line, S("=>"));
+	ssize_t arrow = find_arrow(line);
 	struct str left = arrow < 0 ? line : str_trim(str_head(line, (size_t)arrow)), rest = left;
 	struct str word = str_word(&rest);
 
@@ -467,7 +480,7 @@ static int parse_line(struct reader *r, int line, struct str text)
 	}
 	if (str_eq(word, S("tombolo"))) {
 		struct item *item = add_item(r->s, ITEM_TOMBOLO, line);
-		arrow = find_outside(rest, S("=>"));
+		arrow = find_arrow(rest);
 		item->text = arrow < 0 ? rest : str_trim(str_head(rest, (size_t)arrow));
 		item->right = arrow < 0 ? STR_NONE : str_trim(str_skip(rest, (size_t)arrow + 2));
 		return parse_want(r, line, item->right, &item->want);

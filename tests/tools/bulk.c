@@ -3,10 +3,9 @@
  *   bulk table -u PEOPLE                          the recipients as CSV, for `tombolo recipients import`
  *   bulk run -p GATEWAY -l ONPREM -r CLOUD -C CERT -K KEY [-n MESSAGES] [-u PEOPLE] [-c CONNECTIONS] [-S SEED] [-T]
  *
- * It is the senders and both next hops at once, in one loop.  A message is a function of the seed and its number: who
- * gets it, how it is sent and every byte of it; so what arrives is composed again and compared byte for byte, and all
- * that is remembered of a message is which of its recipients got it.  A recipient's number likewise says what it is:
- * on-prem, in the cloud or nobody; on-prem ones are sometimes addressed by an alias or in capitals.
+ * It is the senders and both next hops at once, in one loop.  A message is a function of the seed and its number
+ * (tests/kit/letters.h): what arrives is composed again and compared byte for byte, and all that is remembered of a
+ * message is which of its recipients got it.
  * -T: some connections use STARTTLS.  A message counts as passed when all answers to it were right and every recipient
  * was served exactly once, in one copy a side.  Exit 0 when all did. */
 #include "base/log.h"
@@ -14,6 +13,7 @@
 #include "base/op.h"
 #include "tests/kit/caller.h"
 #include "tests/kit/host.h"
+#include "tests/kit/letters.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -27,27 +27,11 @@ static const char usage[] = "usage: bulk table [-u PEOPLE]\n"
 			    "                [-c CONNECTIONS] [-S SEED] [-T]\n";
 
 enum {
-	RCPTS_MAX = 20,
 	PEOPLE_MIN = 100,
-	ADDRESS_MAX = 80,
-	POOL_BYTES = 8 << 20, /* text that bodies are cut from; 8-bit text only in its second half */
-	BODY_MAX = 3 << 20,
-	CONTENT_MAX = BODY_MAX + 4096,
 	VISIT_MAX = 60,   /* messages a connection, at most */
 	STUCK_MS = 20000, /* nothing happens for so long: it never will */
 	LINGER_MS = 500,  /* after the last copy: time for one too many to show up */
 	COMPLAINTS_SHOWN = 20,
-};
-
-enum side { ONPREM, CLOUD, SIDES, NOBODY = SIDES };
-
-struct plan { /* of one message; the same every time it is asked for */
-	uint64_t number;
-	uint32_t people[RCPTS_MAX];
-	char to[RCPTS_MAX][ADDRESS_MAX]; /* as the sender writes it */
-	unsigned rcpt_n;
-	size_t size, pool_at, chunk;
-	bool eightbit;
 };
 
 struct fate {
@@ -59,8 +43,8 @@ struct fate {
 struct sender {
 	struct caller caller;
 	struct loop_timer again;
-	struct plan plan;
-	struct str rcpts[RCPTS_MAX];
+	struct letter letter;
+	struct str rcpts[LETTER_RCPTS];
 	struct buf content, wire;
 	unsigned left; /* messages until QUIT */
 };
@@ -68,11 +52,11 @@ struct sender {
 static struct bulk {
 	struct loop *loop;
 	struct net_addr gateway;
-	uint64_t messages, people, connections, seed;
+	uint64_t messages, connections;
+	struct letters letters;
 	uint16_t port[SIDES];
 	const char *cert, *key;
 	bool use_tls;
-	char *pool;
 	struct fate *fates;
 	struct caller_options ways[4]; /* pipelined or not, clear or TLS */
 	struct sender *senders;
@@ -82,125 +66,6 @@ static struct bulk {
 	struct loop_timer watch;
 	int64_t quiet_since_ms, end_ms;
 } bulk;
-
-/* ---- what is known of a number ---- */
-
-/* splitmix64: next of a sequence */
-static uint64_t draw(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15U;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-	return z ^ z >> 31;
-}
-
-static uint64_t draw_below(uint64_t *state, uint64_t n)
-{
-	return draw(state) % n;
-}
-
-static enum side side_of(uint32_t person)
-{
-	static const enum side sides[] = { ONPREM, CLOUD, ONPREM, CLOUD, ONPREM, CLOUD, ONPREM, NOBODY };
-
-	return sides[person % 8];
-}
-
-static bool has_alias(uint32_t person)
-{
-	return person % 8 == 6;
-}
-
-/* The address in RCPT at the next hop. */
-static void put_final(char to[ADDRESS_MAX], uint32_t person)
-{
-	snprintf(to, ADDRESS_MAX, side_of(person) == CLOUD ? "r%u@contoso.mail.cloud.example" : "u%u@contoso.com",
-		 person);
-}
-
-static size_t draw_size(uint64_t *r)
-{
-	if (draw_below(r, 400) == 0)
-		return (1 << 20) + draw_below(r, BODY_MAX - (1 << 20));
-	return 200 + draw_below(r, draw_below(r, 4) == 0 ? 2000 : 64 * 1024 - 200);
-}
-
-static bool is_among(const struct plan *p, uint32_t person)
-{
-	for (unsigned i = 0; i < p->rcpt_n; i++)
-		if (p->people[i] == person)
-			return true;
-	return false;
-}
-
-static void plan_message(uint64_t number, struct plan *p)
-{
-	uint64_t r = bulk.seed + number * 0x2545f4914f6cdd1dU;
-	unsigned n = 1 + (unsigned)draw_below(&r, RCPTS_MAX);
-
-	*p = (struct plan){ .number = number };
-	while (p->rcpt_n < n) {
-		uint32_t person = (uint32_t)draw_below(&r, bulk.people);
-		const char *form = has_alias(person)        ? "also%u@contoso.com"
-				   : draw_below(&r, 8) == 0 ? "U%u@Contoso.COM"
-							    : "u%u@contoso.com";
-		if (is_among(p, person))
-			continue;
-		snprintf(p->to[p->rcpt_n], ADDRESS_MAX, form, person);
-		p->people[p->rcpt_n++] = person;
-	}
-	p->size = draw_size(&r);
-	p->eightbit = draw_below(&r, 4) == 0;
-	p->pool_at = draw_below(&r, POOL_BYTES / 2 - BODY_MAX) + (p->eightbit ? POOL_BYTES / 2 : 0);
-	if (draw_below(&r, 2) == 0)
-		p->chunk = 1 + draw_below(&r, p->size + 4096);
-	if (p->chunk > 0 && p->size / p->chunk > 16)
-		p->chunk = p->size / 16;
-}
-
-static void compose(const struct plan *p, struct buf *b)
-{
-	buf_reset(b);
-	buf_addf(b,
-		 "X-Bulk: %ju\r\nFrom: <s%ju@outside.example>\r\nTo: <everybody@contoso.com>\r\n"
-		 "Subject: message %ju\r\nMessage-ID: <%jx.%ju@outside.example>\r\n\r\n",
-		 p->number, p->number, p->number, bulk.seed, p->number);
-	struct str text = str_n(bulk.pool + p->pool_at, p->size);
-	if (text.p[text.n - 1] == '\r')
-		text.n--; /* the cut went through a line end */
-	if (text.p[0] == '\n')
-		text = str_skip(text, 1);
-	buf_add(b, text);
-	buf_add(b, S("\r\n"));
-	must(!b->full);
-}
-
-/* Lines of 0 to 900 letters; every fourth one begins with dots or is a dot alone. */
-static void fill_pool(void)
-{
-	uint64_t r = bulk.seed ^ 0xb01d;
-	size_t at = 0;
-
-	bulk.pool = malloc(POOL_BYTES);
-	must(bulk.pool != NULL);
-	while (at < POOL_BYTES) {
-		size_t n = draw_below(&r, 4) == 0 ? draw_below(&r, 900) : draw_below(&r, 78), dots = 0;
-		bool eightbit = at >= POOL_BYTES / 2 && draw_below(&r, 3) == 0;
-		if (draw_below(&r, 4) == 0)
-			dots = 1 + draw_below(&r, 3);
-		if (dots > 0 && draw_below(&r, 4) == 0)
-			n = dots;
-		if (n + 2 > POOL_BYTES - at)
-			n = POOL_BYTES - at >= 2 ? POOL_BYTES - at - 2 : 0;
-		for (size_t i = 0; i < n && at < POOL_BYTES; i++)
-			bulk.pool[at++] = i < dots   ? '.'
-					  : eightbit ? (char)(0xa0 + draw_below(&r, 0x5f))
-						     : (char)(' ' + draw_below(&r, 95));
-		for (const char *end = "\r\n"; *end != '\0' && at < POOL_BYTES; end++)
-			bulk.pool[at++] = *end;
-	}
-}
 
 /* ---- the verdict ---- */
 
@@ -219,12 +84,12 @@ __attribute__((format(printf, 2, 3))) static void complain(uint64_t number, cons
 	putchar('\n');
 }
 
-static unsigned expected_on(const struct plan *p, enum side side)
+static unsigned expected_on(const struct letter *p, enum side side)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < p->rcpt_n; i++)
-		n += side_of(p->people[i]) == side;
+		n += letter_side(p->people[i]) == side;
 	return n;
 }
 
@@ -233,9 +98,9 @@ static void judge(uint64_t number)
 {
 	static const char *const names[] = { "on-prem", "cloud" };
 	struct fate *f = &bulk.fates[number];
-	struct plan p;
+	struct letter p;
 
-	plan_message(number, &p);
+	letter_plan(&bulk.letters, number, &p);
 	if (!f->answered)
 		complain(number, "never answered");
 	for (enum side side = ONPREM; side < SIDES; side++) {
@@ -244,7 +109,7 @@ static void judge(uint64_t number)
 			complain(number, "%u copies at the %s host instead of %u", got, names[side], want);
 	}
 	for (unsigned i = 0; i < p.rcpt_n; i++) {
-		bool want = f->accepted && side_of(p.people[i]) != NOBODY;
+		bool want = f->accepted && letter_side(p.people[i]) != NOBODY;
 		if ((f->served >> i & 1) != want)
 			complain(number, "%s was %sserved", p.to[i], want ? "not " : "");
 	}
@@ -265,7 +130,7 @@ static void on_content(struct visit *v, struct str run)
 	if (content == NULL) {
 		v->owner = content = calloc(1, sizeof *content);
 		must(content != NULL);
-		buf_init(content, CONTENT_MAX + 4096);
+		buf_init(content, LETTER_MAX + 4096);
 	}
 	buf_add(content, run);
 }
@@ -310,13 +175,13 @@ static bool number_of(struct str content, uint64_t *number)
 	       str_u64(str_skip(line, 8), bulk.messages - 1, number);
 }
 
-static void serve_one(const struct plan *p, struct fate *f, enum side side, struct str address)
+static void serve_one(const struct letter *p, struct fate *f, enum side side, struct str address)
 {
-	char final[ADDRESS_MAX];
+	char final[LETTER_ADDRESS];
 
 	for (unsigned i = 0; i < p->rcpt_n; i++) {
-		put_final(final, p->people[i]);
-		if (side_of(p->people[i]) != side || !str_eq(address, str_c(final)))
+		letter_put_final(final, p->people[i]);
+		if (letter_side(p->people[i]) != side || !str_eq(address, str_c(final)))
 			continue;
 		if (f->served >> i & 1)
 			complain(p->number, "%s was served again", final);
@@ -327,12 +192,12 @@ static void serve_one(const struct plan *p, struct fate *f, enum side side, stru
 	complain(p->number, STR_FMT " is no recipient on this side", STR_ARG(address));
 }
 
-static void compare(const struct plan *p, struct str got)
+static void compare(const struct letter *p, struct str got)
 {
 	struct buf want;
 
-	buf_init(&want, CONTENT_MAX);
-	compose(p, &want);
+	buf_init(&want, LETTER_MAX);
+	letter_compose(&bulk.letters, p, &want);
 	if (!str_eq(got, buf_str(&want)))
 		complain(p->number, "the content differs: %zu bytes came, %zu were sent", got.n, want.n);
 	buf_fini(&want);
@@ -343,7 +208,7 @@ static struct reply on_message(struct visit *v)
 	struct str content = v->owner == NULL ? STR_NONE : buf_str(v->owner), rest = buf_str(&v->rcpts), one;
 	enum side side = side_of_visit(v);
 	uint64_t number;
-	struct plan p;
+	struct letter p;
 
 	bulk.progress++;
 	bulk.copies++;
@@ -351,7 +216,7 @@ static struct reply on_message(struct visit *v)
 	if (!skip_received(&content) || !number_of(content, &number)) {
 		complain(bulk.messages, "not one of ours: " STR_FMT, STR_ARG(str_head(content, 200)));
 	} else {
-		plan_message(number, &p);
+		letter_plan(&bulk.letters, number, &p);
 		bulk.fates[number].copies[side]++;
 		while (rest.n > 0) {
 			str_cut(rest, '\n', &one, &rest);
@@ -368,11 +233,11 @@ static struct reply on_message(struct visit *v)
 
 static void send_next(struct sender *s)
 {
-	struct plan *p = &s->plan;
+	struct letter *p = &s->letter;
 	struct body_out stuffing;
 
-	plan_message(bulk.begun++, p);
-	compose(p, &s->content);
+	letter_plan(&bulk.letters, bulk.begun++, p);
+	letter_compose(&bulk.letters, p, &s->content);
 	for (unsigned i = 0; i < p->rcpt_n; i++)
 		s->rcpts[i] = str_c(p->to[i]);
 	buf_reset(&s->wire);
@@ -405,15 +270,15 @@ static void on_ready(struct caller *c)
 
 static void on_verdict(struct sender *s, const struct reply *r)
 {
-	struct fate *f = &bulk.fates[s->plan.number];
-	unsigned known = expected_on(&s->plan, ONPREM) + expected_on(&s->plan, CLOUD);
+	struct fate *f = &bulk.fates[s->letter.number];
+	unsigned known = expected_on(&s->letter, ONPREM) + expected_on(&s->letter, CLOUD);
 
 	f->answered = true;
 	f->accepted = reply_is_ok(r);
 	if (f->accepted)
 		bulk.wanted += known;
 	if (f->accepted != (known > 0))
-		complain(s->plan.number, "answered %d " STR_FMT, r->code, STR_ARG(str_head(r->text, 100)));
+		complain(s->letter.number, "answered %d " STR_FMT, r->code, STR_ARG(str_head(r->text, 100)));
 }
 
 static void on_reply(struct caller *c, enum verb what, size_t at, const struct reply *r)
@@ -425,16 +290,16 @@ static void on_reply(struct caller *c, enum verb what, size_t at, const struct r
 		on_verdict(s, r);
 	} else if (what == VERB_MAIL) {
 		if (!reply_is_ok(r))
-			complain(s->plan.number, "MAIL was answered %d " STR_FMT, r->code, STR_ARG(r->text));
+			complain(s->letter.number, "MAIL was answered %d " STR_FMT, r->code, STR_ARG(r->text));
 	} else {
-		int want = side_of(s->plan.people[at]) == NOBODY ? 550 : 250;
+		int want = letter_side(s->letter.people[at]) == NOBODY ? 550 : 250;
 		bulk.refused_rcpts += r->code == 550;
 		if (r->code != want)
-			complain(s->plan.number, "%s was answered %d " STR_FMT, s->plan.to[at], r->code,
+			complain(s->letter.number, "%s was answered %d " STR_FMT, s->letter.to[at], r->code,
 				 STR_ARG(r->text));
 		/* without a recipient and without pipelining there is nothing else to come */
-		if (at + 1 == s->plan.rcpt_n && !c->options->pipeline && c->rcpt_ok == 0)
-			bulk.fates[s->plan.number].answered = true;
+		if (at + 1 == s->letter.rcpt_n && !c->options->pipeline && c->rcpt_ok == 0)
+			bulk.fates[s->letter.number].answered = true;
 	}
 }
 
@@ -443,7 +308,7 @@ static void on_closed(struct caller *c, const char *why)
 	struct sender *s = container_of(c, struct sender, caller);
 
 	if (why != NULL)
-		complain(s->plan.number, "connection: %s", why);
+		complain(s->letter.number, "connection: %s", why);
 	if (bulk.begun < bulk.messages)
 		loop_timer_set(&s->again, why == NULL ? 0 : 50);
 	else
@@ -454,10 +319,10 @@ static void connect_again(struct loop_timer *t)
 {
 	static const struct caller_events events = { .ready = on_ready, .reply = on_reply, .closed = on_closed };
 	struct sender *s = container_of(t, struct sender, again);
-	uint64_t r = bulk.seed - ++bulk.connected;
+	uint64_t r = bulk.letters.seed - ++bulk.connected;
 
-	s->left = 1 + (unsigned)draw_below(&r, VISIT_MAX);
-	caller_start(&s->caller, bulk.loop, &bulk.ways[draw_below(&r, bulk.use_tls ? 4 : 2)], &events);
+	s->left = 1 + (unsigned)letter_draw(&r, VISIT_MAX);
+	caller_start(&s->caller, bulk.loop, &bulk.ways[letter_draw(&r, bulk.use_tls ? 4 : 2)], &events);
 }
 
 /* ---- the run ---- */
@@ -493,8 +358,8 @@ static void start_senders(void)
 	bulk.running = bulk.connections;
 	for (size_t i = 0; i < bulk.connections; i++) {
 		struct sender *s = &bulk.senders[i];
-		buf_init(&s->content, CONTENT_MAX);
-		buf_init(&s->wire, 2 * (size_t)CONTENT_MAX);
+		buf_init(&s->content, LETTER_MAX);
+		buf_init(&s->wire, 2 * (size_t)LETTER_MAX);
 		loop_timer_init(bulk.loop, &s->again, connect_again);
 		loop_timer_set(&s->again, 0);
 	}
@@ -518,9 +383,9 @@ static void report(int64_t took_ms)
 	for (uint64_t n = 0; n < bulk.messages; n++)
 		judge(n);
 	printf("%ju messages (%ju by BDAT, %ju above 1 MiB) over %ju connections to %ju people; %ju recipients refused\n",
-	       bulk.messages, bulk.by_bdat, bulk.big, bulk.connected, bulk.people, bulk.refused_rcpts);
-	printf("%ju recipients served in %ju copies, %ju MiB, %ju connections secured; seed %ju\n", bulk.served,
-	       bulk.copies, bulk.bytes >> 20, bulk.secured, bulk.seed);
+	       bulk.messages, bulk.by_bdat, bulk.big, bulk.connected, bulk.letters.people, bulk.refused_rcpts);
+	printf("%ju recipients served in %ju copies, %ju MiB, %ju connections to the cloud; seed %ju\n", bulk.served,
+	       bulk.copies, bulk.bytes >> 20, bulk.secured, bulk.letters.seed);
 	printf("%.1f s, %.0f messages a second\n", secs, (double)bulk.messages / secs);
 	printf("%ju passed, %ju failed\n", bulk.messages - bulk.failed_messages,
 	       bulk.failed_messages + (bulk.complaints > 0 && bulk.failed_messages == 0));
@@ -558,7 +423,7 @@ static int run(void)
 
 	bulk.fates = calloc(bulk.messages, sizeof *bulk.fates);
 	must(bulk.fates != NULL);
-	fill_pool();
+	letters_init(&bulk.letters);
 	if ((bulk.loop = loop_new(&e)) == NULL || (cloud_tls = tls_server_new(&server, &e)) == NULL ||
 	    (sender_tls = tls_client_new(&client, &e)) == NULL ||
 	    (hosts[ONPREM] = open_host(ONPREM, NULL, &e)) == NULL ||
@@ -588,81 +453,65 @@ static int run(void)
 	tls_ctx_unref(&sender_tls);
 	loop_free(&bulk.loop);
 	free(bulk.fates);
-	free(bulk.pool);
+	letters_fini(&bulk.letters);
 	return bulk.complaints > 0;
 }
 
 static int table(void)
 {
 	puts("address,loc,routing,aliases");
-	for (uint32_t i = 0; i < bulk.people; i++)
-		if (side_of(i) == ONPREM && has_alias(i))
+	for (uint32_t i = 0; i < bulk.letters.people; i++)
+		if (letter_side(i) == ONPREM && letter_has_alias(i))
 			printf("u%u@contoso.com,local,,also%u@contoso.com\n", i, i);
-		else if (side_of(i) == ONPREM)
+		else if (letter_side(i) == ONPREM)
 			printf("u%u@contoso.com,local,,\n", i);
-		else if (side_of(i) == CLOUD)
+		else if (letter_side(i) == CLOUD)
 			printf("u%u@contoso.com,remote,r%u@contoso.mail.cloud.example,\n", i, i);
 	return 0;
 }
 
-static bool read_number(const char *text, uint64_t max, uint64_t *out)
-{
-	return str_u64(str_c(text), max, out);
-}
-
 static bool read_options(int argc, char **argv)
 {
-	uint64_t ports[3] = { 0 };
+	uint64_t gateway = 0, onprem = 0, cloud = 0;
+	const struct {
+		int option;
+		uint64_t *to, most;
+	} numbers[] = {
+		{ 'p', &gateway, 65535 },
+		{ 'l', &onprem, 65535 },
+		{ 'r', &cloud, 65535 },
+		{ 'n', &bulk.messages, 10000000 },
+		{ 'u', &bulk.letters.people, 10000000 },
+		{ 'c', &bulk.connections, 10000 },
+		{ 'S', &bulk.letters.seed, UINT64_MAX },
+	};
 	bool good = true;
 	int option;
 
-	while ((option = getopt(argc, argv, "p:l:r:n:u:c:S:C:K:T")) != -1)
-		switch (option) {
-		case 'p':
-			good &= read_number(optarg, 65535, &ports[0]);
-			break;
-		case 'l':
-			good &= read_number(optarg, 65535, &ports[1]);
-			break;
-		case 'r':
-			good &= read_number(optarg, 65535, &ports[2]);
-			break;
-		case 'n':
-			good &= read_number(optarg, 10000000, &bulk.messages);
-			break;
-		case 'u':
-			good &= read_number(optarg, 10000000, &bulk.people);
-			break;
-		case 'c':
-			good &= read_number(optarg, 10000, &bulk.connections);
-			break;
-		case 'S':
-			good &= read_number(optarg, UINT64_MAX, &bulk.seed);
-			break;
-		case 'C':
+	while ((option = getopt(argc, argv, "p:l:r:n:u:c:S:C:K:T")) != -1) {
+		if (option == '?')
+			return false;
+		if (option == 'C')
 			bulk.cert = optarg;
-			break;
-		case 'K':
+		if (option == 'K')
 			bulk.key = optarg;
-			break;
-		case 'T':
-			bulk.use_tls = true;
-			break;
-		default:
-			good = false;
-		}
-	bulk.port[ONPREM] = (uint16_t)ports[1];
-	bulk.port[CLOUD] = (uint16_t)ports[2];
-	return good && bulk.people >= PEOPLE_MIN && bulk.messages > 0 && bulk.connections > 0 &&
-	       net_parse_ip(S("127.0.0.1"), (uint16_t)ports[0], &bulk.gateway);
+		bulk.use_tls |= option == 'T';
+		for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+			if (numbers[i].option == option)
+				good &= str_u64(str_c(optarg), numbers[i].most, numbers[i].to);
+	}
+	bulk.port[ONPREM] = (uint16_t)onprem;
+	bulk.port[CLOUD] = (uint16_t)cloud;
+	return good && bulk.letters.people >= PEOPLE_MIN && bulk.messages > 0 && bulk.connections > 0 &&
+	       net_parse_ip(S("127.0.0.1"), (uint16_t)gateway, &bulk.gateway);
 }
 
 int main(int argc, char **argv)
 {
 	bulk.messages = 10000;
-	bulk.people = 6000;
+	bulk.letters.people = 6000;
 	bulk.connections = 40;
-	bulk.seed = 1;
+	bulk.letters.seed = 1;
 	if (argc < 2 || !read_options(argc - 1, argv + 1)) {
 		fputs(usage, stderr);
 		return 2;

@@ -19,7 +19,7 @@ static int play_one(const char *file, const char *build, const char *certs)
 	buf_init(&failure, FAILURE_MAX);
 	alarm(SCENARIO_MS / 1000 + 10); /* a player that hangs */
 	bool passed = play_scenario(file, build, certs, &failure);
-	fwrite(failure.p, 1, failure.n, stdout);
+	fputs(buf_cstr(&failure), stdout);
 	fflush(stdout);
 	buf_fini(&failure);
 	return passed ? 0 : 1;

@@ -1,9 +1,9 @@
 /* tests/tools/send.c: sends one message and prints the answers.
  *
- *   send -p PORT -f SENDER -t RECIPIENT[,RECIPIENT] [-s SUBJECT] [-e EHLO] [-T | -c CERT -k KEY] [-b TEXT]
+ *   send -p PORT -f SENDER -t RECIPIENT[,RECIPIENT] [-s SUBJECT] [-e EHLO] [-T | -c CERT -k KEY] [-o ORG] [-b TEXT]
  *
- * One line a recipient and one for the message: "RECIPIENT<tab>ANSWER", "message<tab>ANSWER".  -c implies STARTTLS.
- * Exit: 0 all accepted, 1 something refused, 2 usage or no connection. */
+ * One line a recipient and one for the message: "RECIPIENT<tab>ANSWER", "message<tab>ANSWER".  -c implies STARTTLS, -o
+ * claims an organisation (XOORG). Exit: 0 all accepted, 1 something refused, 2 usage or no connection. */
 #include "base/log.h"
 #include "base/must.h"
 #include "base/op.h"
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const char usage[] = "usage: send -p PORT -f SENDER -t RECIPIENT[,RECIPIENT] [-s SUBJECT] [-e EHLO]\n"
-			    "            [-T | -c CERT -k KEY] [-b TEXT]\n";
+			    "            [-T | -c CERT -k KEY] [-o ORG] [-b TEXT]\n";
 
 enum { RCPTS_MAX = 1000, HEAD_MAX = 64 * 1024 };
 
@@ -33,6 +33,7 @@ static void print(struct letter *l, struct str who, const struct reply *r)
 	struct str first, rest;
 
 	str_cut(r->text, '\r', &first, &rest);
+	first = str_trim(first);
 	printf(STR_FMT "\t%d " STR_FMT "\n", STR_ARG(who), r->code, STR_ARG(first));
 	if (!reply_is_ok(r))
 		l->status = 1;
@@ -121,7 +122,7 @@ int main(int argc, char **argv)
 	bool tls = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "p:f:t:s:e:b:Tc:k:")) != -1) {
+	while ((option = getopt(argc, argv, "p:f:t:s:e:b:Tc:k:o:")) != -1) {
 		if (option == 'p' && !str_u64(str_c(optarg), 65535, &port))
 			port = 0;
 		else if (option == 'f')
@@ -134,6 +135,8 @@ int main(int argc, char **argv)
 			o.ehlo = str_c(optarg);
 		else if (option == 'b')
 			text = optarg;
+		else if (option == 'o')
+			letter.message.xorg = str_c(optarg);
 		else if (option == 'c')
 			tls_options.certificate = str_c(optarg);
 		else if (option == 'k')

@@ -1,0 +1,152 @@
+/* smtpd/setup_report.c: the certificates we show and what is wrong with them, for the log, for `tombolo tls show` and
+ * for whoever loads a configuration: one list, told in three ways. */
+#include "base/must.h"
+#include "base/time.h"
+#include "smtpd/setup.h"
+
+enum { USED_MAX = 4096 };
+
+struct lister {
+	const struct setup *s;
+	int64_t now_ms;
+	void (*each)(void *to, const struct cert_report *r);
+	void *to;
+};
+
+static void add_user(struct buf *b, const struct cert_use *u)
+{
+	buf_addf(b, "%s%s " STR_FMT, b->n > 0 ? ", " : "", u->kind, STR_ARG(u->name));
+}
+
+/* The certificate of use `first` with all others that show it too. */
+static void report_used(const struct lister *l, size_t first)
+{
+	const struct cert *c = l->s->uses[first].cert;
+	struct cert_report r = { .facts = cert_facts(c) };
+	struct buf used;
+
+	buf_init(&used, USED_MAX);
+	cert_alarms(r.facts, l->now_ms, &r.alarms);
+	for (size_t i = first; i < l->s->use_n; i++) {
+		if (l->s->uses[i].cert != c)
+			continue;
+		add_user(&used, &l->s->uses[i]);
+		cert_alarm_name(r.facts, l->s->uses[i].fqdn, &r.alarms);
+	}
+	r.used_by = buf_str(&used);
+	l->each(l->to, &r);
+	buf_fini(&used);
+}
+
+static void report_missing(const struct lister *l, const struct cert_use *u)
+{
+	struct cert_report r = { 0 };
+	struct buf used;
+
+	buf_init(&used, USED_MAX);
+	add_user(&used, u);
+	r.used_by = buf_str(&used);
+	tls_alarm_raise(&r.alarms, TLS_ALARM_CERT_MISSING, true, "%s: %s", u->trouble,
+			u->cert == NULL ? "its mail waits" : "another one is shown");
+	l->each(l->to, &r);
+	buf_fini(&used);
+}
+
+static bool is_shown(const struct setup *s, const struct cert *c, size_t before)
+{
+	for (size_t i = 0; i < before; i++)
+		if (s->uses[i].cert == c)
+			return true;
+	return false;
+}
+
+void setup_each_cert(const struct setup *s, int64_t now_ms, void (*each)(void *to, const struct cert_report *r),
+		     void *to)
+{
+	const struct lister l = { s, now_ms, each, to };
+
+	for (size_t i = 0; i < s->use_n; i++) {
+		if (s->uses[i].trouble[0] != '\0')
+			report_missing(&l, &s->uses[i]);
+		if (s->uses[i].cert != NULL && !is_shown(s, s->uses[i].cert, i))
+			report_used(&l, i);
+	}
+	for (size_t i = 0; i < certs_count(s->certs); i++) {
+		struct cert_report r = { .facts = cert_facts(certs_at(s->certs, i)) };
+		if (r.facts->weak.n == 0)
+			continue;
+		cert_alarms(r.facts, now_ms, &r.alarms);
+		each(to, &r);
+	}
+}
+
+/* All contexts judge by the same lists. */
+void setup_crls(const struct setup *s, int64_t now_ms, struct tls_crls *crls, struct tls_alarms *alarms)
+{
+	struct tls_ctx *c = NULL;
+
+	*crls = (struct tls_crls){ 0 };
+	for (size_t i = 0; i < s->config->receive_n && c == NULL; i++)
+		c = s->server_tls[i];
+	for (size_t i = 0; i < s->config->send_n && c == NULL; i++)
+		c = outbound_tls(s->outbound, &s->config->sends[i]);
+	if (c != NULL)
+		tls_ctx_crls(c, crls);
+	crl_alarms(s->config->tls.crl, crls, now_ms, alarms);
+}
+
+/* ---- told ---- */
+
+struct teller {
+	const char *prefix;
+	struct buf *out; /* NULL: to the log */
+	size_t n;
+};
+
+static void tell_alarm(struct teller *t, enum tls_alarm which, const struct cert_report *r)
+{
+	const char *name = tls_alarm_name(which), *why = r->alarms.why[which];
+	struct str file = r->facts != NULL ? r->facts->file : STR_NONE;
+	struct str sha256 = r->facts != NULL ? r->facts->sha256 : STR_NONE;
+
+	t->n++;
+	if (t->out != NULL)
+		buf_addf(t->out, "%s%s: %s: %s (" STR_FMT "%s" STR_FMT ")\n", t->prefix,
+			 r->alarms.warn[which] ? "warning" : "note", name, why, STR_ARG(r->used_by),
+			 r->used_by.n > 0 && file.n > 0 ? "; " : "", STR_ARG(file));
+	else if (r->alarms.warn[which])
+		log_warn(NULL, "tls.alarm", kv_c("alarm", name), kv_c("why", why), kv_str("used_by", r->used_by),
+			 kv_str("file", file), kv_str("sha256", sha256));
+	else
+		log_info(NULL, "tls.alarm", kv_c("alarm", name), kv_c("why", why), kv_str("used_by", r->used_by),
+			 kv_str("file", file), kv_str("sha256", sha256));
+}
+
+static void tell(void *to, const struct cert_report *r)
+{
+	for (enum tls_alarm i = 0; i < TLS_ALARM_N; i++)
+		if (r->alarms.is[i])
+			tell_alarm(to, i, r);
+}
+
+static size_t tell_all(const struct setup *s, int64_t now_ms, const char *prefix, struct buf *out)
+{
+	struct teller t = { prefix, out, 0 };
+	struct cert_report lists = { .used_by = S("revocation lists") };
+	struct tls_crls crls;
+
+	setup_each_cert(s, now_ms, tell, &t);
+	setup_crls(s, now_ms, &crls, &lists.alarms);
+	tell(&t, &lists);
+	return t.n;
+}
+
+void setup_put_alarms(const struct setup *s, int64_t now_ms, const char *prefix, struct buf *out)
+{
+	tell_all(s, now_ms, prefix, out);
+}
+
+size_t setup_log_alarms(const struct setup *s, int64_t now_ms)
+{
+	return tell_all(s, now_ms, "", NULL);
+}

@@ -1,0 +1,24 @@
+/* smtpd/tls_watch.h: what changes about certificates while nobody does anything: time passes, and revocation lists are
+ * renewed by others.
+ *
+ * Once a minute, on a thread of its own: takes revocation lists that changed (crl.renewed; crl.kept when they are no
+ * good); logs all alarms (tls.alarm) when they are others than before, after a reload, and else once a day.
+ * Threads: start and stop on the loop's. */
+#ifndef SMTPD_TLS_WATCH_H
+#define SMTPD_TLS_WATCH_H
+
+#include "smtpd/setup.h"
+
+struct tls_watch;
+
+struct tls_watch_options {
+	struct loop *loop;
+	struct setup *(*setup)(void *arg); /* a reference to the one in force; called on the watch's thread */
+	void *arg;
+};
+
+/* The first look is at once.  NULL with err when there is no thread. */
+struct tls_watch *tls_watch_start(const struct tls_watch_options *o, struct err *e);
+void tls_watch_stop(struct tls_watch **w); /* waits for the look in progress */
+
+#endif
