@@ -202,6 +202,8 @@ bool record_is_sound(const struct record *r, struct str payload)
 
 /* ---- envelope ---- */
 
+enum { FLAG_SMTPUTF8 = 1, FLAG_PLAIN_HEADERS = 2 };
+
 bool record_put_envelope(struct buf *b, const struct envelope *env)
 {
 	const struct str texts[] = { env->from,   env->envid, env->xorg, env->receive, env->inbound,
@@ -210,7 +212,7 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 	put32(b, (uint32_t)env->rcpt_n);
 	put8(b, (uint8_t)env->ret);
 	put8(b, (uint8_t)env->body);
-	put8(b, env->smtputf8);
+	put8(b, (uint8_t)((env->smtputf8 ? FLAG_SMTPUTF8 : 0) | (env->plain_headers ? FLAG_PLAIN_HEADERS : 0)));
 	put8(b, (uint8_t)env->origin);
 	put8(b, (uint8_t)env->class);
 	put8(b, (uint8_t)env->org);
@@ -248,7 +250,9 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 	get32(&r);
 	env->ret = get8(&r);
 	env->body = get8(&r);
-	env->smtputf8 = get8(&r) != 0;
+	uint8_t flags = get8(&r);
+	env->smtputf8 = flags & FLAG_SMTPUTF8;
+	env->plain_headers = flags & FLAG_PLAIN_HEADERS;
 	env->origin = get8(&r);
 	env->class = get8(&r);
 	env->org = get8(&r);

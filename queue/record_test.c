@@ -15,6 +15,7 @@ static const struct envelope sample = {
 	.ret = ENV_RET_HDRS,
 	.body = ENV_BODY_8BITMIME,
 	.smtputf8 = true,
+	.plain_headers = true,
 	.xorg = STR_LIT("contoso.com"),
 	.origin = ENV_PEER,
 	.class = ENV_CLASS_EXT,
@@ -59,7 +60,7 @@ static void test_envelope(void **state)
 	assert_int_equal(got.ret, sample.ret);
 	assert_int_equal(got.origin, sample.origin);
 	assert_int_equal(got.class, sample.class);
-	assert_true(got.smtputf8 && got.serial == UINT64_MAX && got.epoch == 7 && got.hops == 3);
+	assert_true(got.smtputf8 && got.plain_headers && got.serial == UINT64_MAX && got.epoch == 7 && got.hops == 3);
 	assert_true(got.arrived_ms == sample.arrived_ms);
 	for (size_t i = 0; i < COUNT(rcpts); i++) {
 		check_str(got.rcpts[i].addr, rcpts[i].addr, "addr");

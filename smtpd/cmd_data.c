@@ -1,6 +1,7 @@
 /* smtpd/cmd_data.c: DATA and BDAT: content on its way into the spool, and the reply that only durability permits. */
 #include "smtpd/commands.h"
 
+#include "smtpd/firewall.h"
 #include "smtpd/policy.h"
 
 static enum step step_data(struct session *s);
@@ -53,6 +54,8 @@ static bool content_begin(struct session *s)
 	if (!arena_dup(&s->arena, r.tls, &t->env.tls))
 		return false;
 	s->content_from_ms = loop_now_ms(s->server->loop);
+	t->on_header = firewall_judge;
+	t->on_header_arg = s;
 	return transaction_content_begin(t, s->server->port, &r, c, policy_size_max(c, s->receive)) == 0;
 }
 

@@ -5,6 +5,7 @@
 #ifndef SMTPD_SERVER_H
 #define SMTPD_SERVER_H
 
+#include "connectors/header_policy.h"
 #include "smtpd/gate.h"
 #include "smtpd/setup.h"
 
@@ -19,6 +20,8 @@ struct counters { /* written by the loop, read by anyone (relaxed) */
 	uint64_t rcpts, rejected_rcpts, deferred_rcpts;
 	uint64_t tls_sessions, tls_failures, tls_resumed;
 	uint64_t protocol_errors, timeouts, commit_failures;
+	uint64_t forged_messages;        /* strangers who wrote headers of our organisation */
+	uint64_t header_fields[GROUP_N]; /* taken out or renamed at the door, by group of the policy */
 };
 
 struct shared { /* one per process */

@@ -51,6 +51,7 @@ struct envelope {
 	uint64_t serial;     /* of the recipient table */
 	int64_t arrived_ms;  /* wall clock */
 	unsigned hops;       /* Received fields counted */
+	bool plain_headers;  /* no field that a way out may have to change: known when it was accepted */
 
 	const struct env_rcpt *rcpts;
 	size_t rcpt_n;
