@@ -16,8 +16,9 @@ static struct {
 	int fd;
 	_Atomic enum log_level least; /* these three are looked at without the lock */
 	_Atomic enum log_format format;
-	_Atomic bool waits; /* something is held */
-	struct buf held;    /* lines not written yet */
+	_Atomic bool waits;      /* something is held */
+	_Atomic int64_t seen_ms; /* when a loop first saw it wait; 0 = not yet */
+	struct buf held;         /* lines not written yet */
 } sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = 2, .least = LOG_LEVEL_INFO, .held = { .max = SINK_BYTES } };
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
@@ -36,6 +37,7 @@ static void write_held(void)
 	}
 	buf_reset(&sink.held);
 	sink.waits = false;
+	sink.seen_ms = 0;
 }
 
 int log_open(const char *path, enum log_level least, enum log_format format)
@@ -62,6 +64,20 @@ void log_flush(void)
 	pthread_mutex_lock(&sink.lock);
 	write_held();
 	pthread_mutex_unlock(&sink.lock);
+}
+
+int64_t log_flush_in_time(int64_t now_ms)
+{
+	int64_t seen_ms = sink.seen_ms;
+
+	if (!sink.waits)
+		return INT64_MAX;
+	if (seen_ms == 0)
+		sink.seen_ms = seen_ms = now_ms;
+	if (now_ms - seen_ms < LOG_DELAY_MS)
+		return LOG_DELAY_MS - (now_ms - seen_ms);
+	log_flush();
+	return INT64_MAX;
 }
 
 bool log_wants(enum log_level level)

@@ -6,12 +6,14 @@
  * The event name is a literal "noun.verb"; every event carries at least one value.  Values from peers are escaped here
  * and nowhere else: control bytes, quotes, DEL and 8-bit bytes that are not clean UTF-8 leave as \xNN, so no peer can
  * forge a line.  Never log body content or a secret. The sink is the one global of the process; lines are collected and
- * written by log_flush (the loop calls it once a turn), by any line of level warn or above, or when the buffer is full.
- * Any thread may log. */
+ * written when they have waited for LOG_DELAY_MS (the loops look: a write for each message would be a tenth of its
+ * cost), by any line of level warn or above, or when the buffer is full.  Any thread may log. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
 #include "base/str.h"
+
+enum { LOG_DELAY_MS = 50 };
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -48,6 +50,8 @@ struct log {
 /* Opens the sink: fd 2 when path is NULL.  Returns 0 or -1 (errno set); on failure the old sink stays. */
 int log_open(const char *path, enum log_level least, enum log_format format);
 void log_flush(void);
+/* Writes when lines have waited for LOG_DELAY_MS; returns how long they may still wait (INT64_MAX: nothing does). */
+int64_t log_flush_in_time(int64_t now_ms);
 bool log_wants(enum log_level level);
 
 void log_event(const struct log *l, enum log_level level, const char *event, const struct kv *kvs);

@@ -251,8 +251,10 @@ static void before_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 	run_timers(l);
 	run_deferred(l);
 	free_garbage(l);
-	log_flush();
+	int64_t log_ms = log_flush_in_time(l->now_ms);
 	int64_t left = l->heap_n == 0 ? INT32_MAX : l->heap[0]->key_ms - l->now_ms;
+	if (log_ms < left)
+		left = log_ms;
 	if (left < 0)
 		left = 0;
 	ev_now_update(ev);

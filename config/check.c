@@ -298,6 +298,7 @@ void check_config(struct check *k)
 	check_receives(k);
 	check_inbounds(k);
 	check_sends(k);
+	check_tls_policies(k);
 	check_queue(k);
 	check_mode(k);
 	check_egress(k, "onprem", k->c->egress.onprem);

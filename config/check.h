@@ -23,6 +23,7 @@ void check_domains(struct check *k);
 void check_receives(struct check *k);
 void check_inbounds(struct check *k);
 void check_sends(struct check *k);
+void check_tls_policies(struct check *k);
 
 /* Line to name for an option of the i-th item of a section: its own, else that of the item. */
 int check_line(const struct check *k, const char *section, size_t i, const char *option);

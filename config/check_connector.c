@@ -5,6 +5,8 @@
 #include "base/must.h"
 #include "config/value.h"
 
+#include <time.h>
+
 /* Patterns of certificate names, each replaced by its normal form. */
 static void check_patterns(struct check *k, int line, const char *where, const char *option, struct conf_list *l)
 {
@@ -56,6 +58,40 @@ static void check_sender_domains(struct check *k, size_t i, const char *where)
 	}
 }
 
+/* "2027-01-31" -> the end of that day, UTC.  0 when it is no date. */
+static int64_t end_of_day_ms(struct str s)
+{
+	uint64_t year, month, day;
+
+	if (s.n != 10 || s.p[4] != '-' || s.p[7] != '-' || !str_u64(str_head(s, 4), 9999, &year) ||
+	    !str_u64(str_n(s.p + 5, 2), 12, &month) || !str_u64(str_skip(s, 8), 31, &day) || year < 1970)
+		return 0;
+	struct tm tm = { .tm_year = (int)year - 1900, .tm_mon = (int)month - 1, .tm_mday = (int)day };
+	time_t t = timegm(&tm);
+	if (tm.tm_mon != (int)month - 1 || tm.tm_mday != (int)day)
+		return 0; /* 31 February */
+	return ((int64_t)t + 24 * 3600) * 1000;
+}
+
+/* Exchange's address-based connectors break silently when the cloud's addresses change: so trust in them ends on a day
+ * that somebody has to renew. */
+static void check_ip_trust(struct check *k, size_t i, const char *where)
+{
+	struct conf_inbound *in = &k->c->inbounds[i];
+	int line = check_line(k, "inbound", i, in->ip_trust_until.n > 0 ? "ip_trust_until" : "ip_trust");
+
+	in->ip_trust_until_ms = end_of_day_ms(in->ip_trust_until);
+	if (in->ip_trust_until.n > 0 && in->ip_trust_until_ms == 0)
+		report_error(k->r, line, "%s: ip_trust_until: '" STR_FMT "' is not a date like 2027-01-31", where,
+			     STR_ARG(in->ip_trust_until));
+	else if (in->ip_trust == IP_TRUST_FULL && in->ip_trust_until.n == 0)
+		report_error(k->r, line, "%s: ip_trust = full needs an ip_trust_until, a date like 2027-01-31", where);
+	else if (in->ip_trust == IP_TRUST_NONE && in->ip_trust_until.n > 0)
+		report_error(k->r, line, "%s: ip_trust_until is for ip_trust = full", where);
+	if (in->ip_trust == IP_TRUST_FULL && in->sender_ip.n == 0)
+		report_error(k->r, line, "%s: ip_trust = full without sender_ip", where);
+}
+
 static void check_peer(struct check *k, size_t i, const char *where)
 {
 	const struct conf_inbound *in = &k->c->inbounds[i];
@@ -73,6 +109,14 @@ static void check_peer(struct check *k, size_t i, const char *where)
 		report_error(k->r, check_line(k, "inbound", i, "sender_domains"),
 			     "%s: sender_domains is for partners: a peer is never known by the sender's address",
 			     where);
+	if (in->sender_ip.n > 0 && !in->org_required)
+		report_warning(k->r, check_line(k, "inbound", i, "org_required"),
+			       "%s: org_required = no with sender_ip: whoever has one of these addresses may relay",
+			       where);
+	check_ip_trust(k, i, where);
+	if (in->own_tenant_only != OWN_TENANT_NO && !in->org_required)
+		report_error(k->r, check_line(k, "inbound", i, "own_tenant_only"),
+			     "%s: own_tenant_only looks at the claim, which org_required = no does not ask for", where);
 	if (in->restrict_cert || in->restrict_ip)
 		report_error(k->r, check_line(k, "inbound", i, in->restrict_cert ? "restrict_cert" : "restrict_ip"),
 			     "%s: restrict_cert and restrict_ip are for partners", where);
@@ -80,9 +124,15 @@ static void check_peer(struct check *k, size_t i, const char *where)
 
 static void check_partner(struct check *k, size_t i, const char *where)
 {
-	static const char *const of_peers[] = { "cloud_mail", "return_internal", "peer_relay", "trusted_orgs" };
+	static const char *const of_peers[] = { "cloud_mail",   "return_internal", "peer_relay",
+						"trusted_orgs", "ip_trust",        "own_tenant_only" };
 	const struct conf_inbound *in = &k->c->inbounds[i];
-	const bool set[] = { in->cloud_mail, in->return_internal, in->peer_relay, in->trusted_orgs.n > 0 };
+	const bool set[] = { in->cloud_mail,
+			     in->return_internal,
+			     in->peer_relay,
+			     in->trusted_orgs.n > 0,
+			     in->ip_trust != IP_TRUST_NONE || in->ip_trust_until.n > 0,
+			     in->own_tenant_only != OWN_TENANT_NO };
 
 	for (size_t j = 0; j < sizeof set / sizeof *set; j++)
 		if (set[j])
@@ -338,4 +388,39 @@ void check_sends(struct check *k)
 {
 	for (size_t i = 0; i < k->c->send_n; i++)
 		check_send(k, i);
+}
+
+/* ---- tls_policy ---- */
+
+static void check_tls_policy(struct check *k, size_t i)
+{
+	struct conf_tls_policy *p = &k->c->tls_policies[i];
+	const char *where = check_where(k, "tls_policy", p->name);
+	struct conf_space space = { 0 };
+	struct buf normal;
+
+	if (!parse_domain_space(k, p->name, &space))
+		report_error(k->r, p->line, "%s: the name is not one of name, *.name, *", where);
+	p->any = space.any;
+	p->sub = space.sub;
+	p->domain = space.domain;
+	if (p->tls_domain.n == 0)
+		return;
+	if (p->tls != TLS_DOMAIN)
+		report_error(k->r, check_line(k, "tls_policy", i, "tls_domain"),
+			     "%s: tls_domain is compared only with tls = domain", where);
+	buf_init(&normal, 1024);
+	const char *why = conf_pattern_check(p->tls_domain, &normal);
+	if (why != NULL)
+		report_error(k->r, check_line(k, "tls_policy", i, "tls_domain"), "%s: tls_domain: '" STR_FMT "': %s",
+			     where, STR_ARG(p->tls_domain), why);
+	else
+		p->tls_domain = value_dup(k->arena, buf_str(&normal));
+	buf_fini(&normal);
+}
+
+void check_tls_policies(struct check *k)
+{
+	for (size_t i = 0; i < k->c->tls_policy_n; i++)
+		check_tls_policy(k, i);
 }

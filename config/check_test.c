@@ -134,7 +134,28 @@ static const struct {
 	  "f:2: receive \"x\": clients in 10.0.0.0/8 belong to receive \"x\" already (line 2), which listens on the same "
 	  "address\n" },
 
-	/* inbound */
+/* inbound */
+#define BY_IP TLS "inbound i { type = peer sender_certificate = a.example sender_ip = 192.0.2.0/24 "
+	{ BY_IP "ip_trust = full }",
+	  "f:3: inbound \"i\": ip_trust = full needs an ip_trust_until, a date like 2027-01-31\n" },
+	{ BY_IP "ip_trust = full ip_trust_until = 2027-01-31 }", "" },
+	{ BY_IP "ip_trust = full ip_trust_until = \"2028-02-29\" }", "" },
+	{ BY_IP "ip_trust = full\nip_trust_until = 2027-02-29 }",
+	  "f:4: inbound \"i\": ip_trust_until: '2027-02-29' is not a date like 2027-01-31\n" },
+	{ BY_IP "ip_trust = full ip_trust_until = soon }",
+	  "f:3: inbound \"i\": ip_trust_until: 'soon' is not a date like 2027-01-31\n" },
+	{ BY_IP "ip_trust_until = 2027-01-31 }", "f:3: inbound \"i\": ip_trust_until is for ip_trust = full\n" },
+	{ TLS "inbound i { type = peer sender_certificate = a.example\nip_trust = full ip_trust_until = 2027-01-31 }",
+	  "f:4: inbound \"i\": ip_trust = full without sender_ip\n" },
+	{ BY_IP "own_tenant_only = report }", "" },
+	{ BY_IP "own_tenant_only = yes org_required = no }",
+	  "f:3: warning: inbound \"i\": org_required = no with sender_ip: whoever has one of these addresses may relay\n"
+	  "f:3: inbound \"i\": own_tenant_only looks at the claim, which org_required = no does not ask for\n" },
+	{ BY_IP "own_tenant_only = maybe }",
+	  "f:3: inbound \"i\": own_tenant_only: 'maybe' is not one of no, report, yes\n" },
+	{ TLS "inbound i { sender_certificate = a.example\nip_trust = full\nown_tenant_only = yes }",
+	  "f:4: inbound \"i\": ip_trust is for type = peer\n"
+	  "f:5: inbound \"i\": own_tenant_only is for type = peer\n" },
 	{ TLS "inbound i { type = peer }",
 	  "f:3: inbound \"i\": a peer needs sender_certificate or, with less trust, sender_ip\n" },
 	{ TLS "inbound i { type = peer\nsender_ip = 10/8 }",
@@ -167,6 +188,18 @@ static const struct {
 	  "f:3: inbound \"i\": trusted_orgs: '-' is not a domain name\n" },
 	{ TLS "inbound i { sender_certificate = a.example }\ninbound j { sender_certificate = A.example. }",
 	  "f:4: warning: inbound \"j\": a.example is in inbound \"i\" too (line 3); the first by name wins\n" },
+
+	/* tls_policy */
+	{ "tls_policy fabrikam.example { tls = domain tls_domain = mx.fabrikam.example }", "" },
+	{ "tls_policy \"*.fabrikam.example\" { } tls_policy \"*\" { tls = may }", "" },
+	{ "tls_policy \"a.*.example\" { }",
+	  "f:2: tls_policy \"a.*.example\": the name is not one of name, *.name, *\n" },
+	{ "tls_policy fabrikam.example {\ntls_domain = \"*.example\" }",
+	  "f:3: tls_policy \"fabrikam.example\": tls_domain is compared only with tls = domain\n"
+	  "f:3: tls_policy \"fabrikam.example\": tls_domain: '*.example': the name needs two labels at least, as in "
+	  "contoso.com\n" },
+	{ "tls_policy fabrikam.example { tls = dane }",
+	  "f:2: tls_policy \"fabrikam.example\": tls: 'dane' is not one of none, may, encrypt, validate, domain\n" },
 
 	/* send */
 	{ "send s { }", "f:2: send \"s\": space is missing\n" },

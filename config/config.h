@@ -32,6 +32,8 @@ enum conf_domain_type { DOMAIN_AUTHORITATIVE, DOMAIN_INTERNAL_RELAY, DOMAIN_EXTE
 enum conf_tls_level { TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VALIDATE, TLS_DOMAIN }; /* rising */
 enum conf_match { MATCH_STRICT, MATCH_EXCHANGE };
 enum conf_inbound_type { INBOUND_PEER, INBOUND_PARTNER };
+enum conf_ip_trust { IP_TRUST_NONE, IP_TRUST_FULL };
+enum conf_own_tenant { OWN_TENANT_NO, OWN_TENANT_REPORT, OWN_TENANT_YES };
 enum conf_crl { CRL_OFF, CRL_SOFT, CRL_HARD };
 enum conf_eku { EKU_SERVER_OR_CLIENT, EKU_CLIENT, EKU_ANY };
 enum conf_forwarded { FORWARDED_RETURN, FORWARDED_DIRECT };
@@ -135,7 +137,20 @@ struct conf_inbound { /* who is calling (spec 3.3) */
 	conf_flag require_tls, restrict_cert, restrict_ip;
 	conf_flag cloud_mail, org_required, return_internal, peer_relay;
 	struct conf_list trusted_orgs;
+	enum conf_ip_trust ip_trust;
+	conf_text ip_trust_until;  /* "2027-01-31" */
+	int64_t ip_trust_until_ms; /* wall clock, the end of that day (UTC); 0 = no date */
+	enum conf_own_tenant own_tenant_only;
 	conf_flag enabled;
+	int line;
+};
+
+struct conf_tls_policy {   /* least protection towards a recipient domain, whatever connector leads there (spec 3.7) */
+	conf_text name;    /* as written: "name", "*.name" or "*" */
+	struct str domain; /* without "*.", A-labels; empty for "*" */
+	bool any, sub;     /* "*"; "*.name": name and all below */
+	enum conf_tls_level tls;
+	conf_text tls_domain; /* pattern the server's certificate must match; empty = the right default of the hop */
 	int line;
 };
 
@@ -228,6 +243,8 @@ struct config {
 	size_t inbound_n;
 	struct conf_send *sends;
 	size_t send_n;
+	struct conf_tls_policy *tls_policies;
+	size_t tls_policy_n;
 	struct conf_private *private; /* memory, reference count, file name */
 };
 

@@ -14,6 +14,7 @@
 #define RECEIVE(t, m) FIELD_OF(struct conf_receive, t, m)
 #define INBOUND(t, m) FIELD_OF(struct conf_inbound, t, m)
 #define SEND(t, m)    FIELD_OF(struct conf_send, t, m)
+#define POLICY(t, m)  FIELD_OF(struct conf_tls_policy, t, m)
 
 /* The words of each enum, in its order. */
 #define WORDS static const char *const
@@ -27,6 +28,8 @@ WORDS domain_type_names[] = { "authoritative", "internal-relay", "external-relay
 WORDS crl_names[] = { "off", "soft", "hard", NULL };
 WORDS eku_names[] = { "server-or-client", "client", "any", NULL };
 WORDS inbound_type_names[] = { "peer", "partner", NULL };
+WORDS ip_trust_names[] = { "none", "full", NULL };
+WORDS own_tenant_names[] = { "no", "report", "yes", NULL };
 WORDS match_names[] = { "strict", "exchange", NULL };
 WORDS tls_level_names[] = { "none", "may", "encrypt", "validate", "domain", NULL };
 WORDS headers_names[] = { "transparent", "endpoint", NULL };
@@ -204,6 +207,16 @@ static const struct option inbound[] = {
 	  .doc = "Peer: hand internal mail for its own mailboxes back instead of deferring it." },
 	{ "peer_relay", INBOUND(OPT_FLAG, peer_relay), .dflt = "no",
 	  .doc = "Peer: may send to the Internet through us even without centralized mail transport." },
+	{ "ip_trust", INBOUND(OPT_ENUM, ip_trust), ip_trust_names, .dflt = "none",
+	  .doc = "Peer known by its address: no trust in its headers, or the same as with a certificate until "
+		 "ip_trust_until.  Addresses of a shared cloud belong to all its tenants." },
+	{ "ip_trust_until", INBOUND(OPT_TEXT, ip_trust_until), .dflt = "",
+	  .doc = "Last day of ip_trust = full, `2027-01-31` (UTC); from the next day on the addresses are not taken for "
+		 "the peer's any more, and an alarm says so." },
+	{ "own_tenant_only", INBOUND(OPT_ENUM, own_tenant_only), own_tenant_names, .dflt = "no",
+	  .doc = "Peer: mail without a claim of our organisation (other tenants of a shared cloud, but also mail that "
+		 "only passes through ours) is taken; taken and reported in the log; or refused with 550 5.7.51.  Look at "
+		 "`report` for a week before `yes`." },
 	{ "enabled", INBOUND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Take the connector into account." },
 };
 
@@ -269,6 +282,14 @@ static const struct option send_options[] = {
 	  .doc = "For the reply to the end of the content; a short one makes duplicates." },
 	{ "idle_timeout", SEND(OPT_MSEC, idle_ms), .dflt = "30s", .min = "0", .max = "10m",
 	  .doc = "How long an unused connection is kept for the next message." },
+};
+
+static const struct option tls_policy[] = {
+	{ "tls", POLICY(OPT_ENUM, tls), tls_level_names, .dflt = "encrypt",
+	  .doc = "Least protection for mail to this domain: the higher of this and the connector's holds." },
+	{ "tls_domain", POLICY(OPT_TEXT, tls_domain), .dflt = "", .shown = "the recipient's domain; the smart host",
+	  .doc = "With tls = domain: name the server's certificate must carry, `name` or `*.name`; a tls_domain of the "
+		 "connector must be matched as well." },
 };
 
 static const struct option queue[] = {
@@ -372,6 +393,9 @@ const struct section sections[] = {
 		 "sender's domain." },
 	{ MANY("send", send_options, struct conf_send, sends, send_n),
 	  .doc = "A way out.  The most specific space wins, then the lowest cost, then the name." },
+	{ MANY("tls_policy", tls_policy, struct conf_tls_policy, tls_policies, tls_policy_n),
+	  .doc = "Least TLS towards a recipient domain, `name`, `*.name` (with name itself) or `*`.  All that match count; "
+		 "the highest level holds, and never less than the connector's." },
 	{ ONE("queue", queue), .doc = "Where accepted mail is kept, and for how long it is tried." },
 	{ ONE("limits", limits), .doc = "What a client may cost." },
 	{ ONE("log", log_options), .doc = "What is written about all this." },

@@ -2,9 +2,11 @@
  *
  *   certificate (most specific pattern)  ->  address range (longest prefix)  ->  at MAIL: partner by sender domain
  *
- * What a connector grants comes only from the connector that was hit, never from a sender address or a header; a hit by
- * address never gives header trust.  Restrictions are judged after the hit. */
-#include "connectors/connectors.h"
+ * What a connector grants comes only from the connector that was hit, never from a sender address or a header.  A hit
+ * by address gives neither header trust nor the right to claim an organisation, unless ip_trust = full, and that ends
+ * on a date.  Restrictions of partners are judged after the hit, and hold for mail of their domains from elsewhere too.
+ */
+#include "connectors/attribute.h"
 
 #include "base/must.h"
 
@@ -94,6 +96,11 @@ static void try_certificate(const struct conf_inbound *in, const struct caller *
 				 (struct hit){ in, pattern_rank(in->sender_certificate.v[i]), matched, true });
 }
 
+bool attribute_ip_is_over(const struct conf_inbound *in, int64_t now_ms)
+{
+	return in->ip_trust == IP_TRUST_FULL && now_ms >= in->ip_trust_until_ms;
+}
+
 static bool in_ranges(const struct conf_inbound *in, const struct net_addr *client, unsigned *bits, size_t *which)
 {
 	bool found = false;
@@ -108,13 +115,21 @@ static bool in_ranges(const struct conf_inbound *in, const struct net_addr *clie
 	return found;
 }
 
+bool attribute_in_ranges(const struct conf_inbound *in, const struct net_addr *client)
+{
+	unsigned bits;
+	size_t which;
+
+	return in_ranges(in, client, &bits, &which);
+}
+
 static void try_address(const struct conf_inbound *in, const struct caller *k, struct hit *best,
 			const struct conf_inbound **also)
 {
 	unsigned bits;
 	size_t which;
 
-	if (in_ranges(in, &k->client, &bits, &which))
+	if (!attribute_ip_is_over(in, k->now_ms) && in_ranges(in, &k->client, &bits, &which))
 		consider(best, also, (struct hit){ in, bits, in->sender_ip.v[which], false });
 }
 
@@ -172,23 +187,113 @@ static void set_how(struct attribution *out, const char *kind, struct str identi
 	out->how = (struct str){ out->text, (size_t)n < sizeof out->text ? (size_t)n : sizeof out->text - 1 };
 }
 
-static void judge_restrictions(const struct config *c, const struct caller *k, const struct hit *h,
-			       struct attribution *out)
+/* ---- what the hit grants ---- */
+
+static void judge_peer(const struct config *c, const struct caller *k, const struct hit *h, struct attribution *out)
 {
 	const struct conf_inbound *in = h->inbound;
-	unsigned bits;
-	size_t which;
+	bool believed = h->by_certificate || in->ip_trust == IP_TRUST_FULL;
+	bool settled = k->header_seen || k->claim.n > 0 || !believed;
 
-	if (in->require_tls && !k->secured)
-		out->refused = c->status_codes == CODES_EXCHANGE
-				       ? REPLY(451, 4, 7, 3, "STARTTLS is required to send mail")
-				       : REPLY(530, 5, 7, 0, "Must issue a STARTTLS command first");
-	else if (in->type == INBOUND_PARTNER && in->restrict_cert && !h->by_certificate)
-		out->refused = REPLY(550, 5, 7, 51,
-				     "Mail of this sender domain is accepted only with the partner's certificate");
-	else if (in->type == INBOUND_PARTNER && in->restrict_ip && !in_ranges(in, &k->client, &bits, &which))
-		out->refused = REPLY(550, 5, 7, 51,
-				     "Mail of this sender domain is accepted only from the partner's addresses");
+	out->origin = ENV_PEER;
+	out->org = judge_claim(c, in, believed ? k->claim : STR_NONE);
+	out->trusted = believed && in->cloud_mail && out->org == ENV_ORG_OK;
+	/* spec 4.3.5: internal only by claim and header together */
+	out->class = out->trusted && str_ieq(k->auth_as, S("Internal")) ? ENV_CLASS_INT : ENV_CLASS_EXT;
+	out->claim_open = out->org != ENV_ORG_OK && !settled;
+	out->foreign = out->org != ENV_ORG_OK && settled && k->at_mail && in->own_tenant_only != OWN_TENANT_NO;
+}
+
+/* ---- restrictions ---- */
+
+static bool shows_certificate_of(const struct conf_inbound *in, const struct caller *k)
+{
+	struct hit hit = { 0 };
+	const struct conf_inbound *also = NULL;
+
+	if (k->peer == NULL || !k->peer->has_certificate || !k->peer->chain_ok)
+		return false;
+	try_certificate(in, k, &hit, &also);
+	return hit.inbound != NULL;
+}
+
+static bool restrictions_hold(const struct conf_inbound *in, const struct caller *k)
+{
+	return (!in->restrict_cert || shows_certificate_of(in, k)) &&
+	       (!in->restrict_ip || attribute_in_ranges(in, &k->client));
+}
+
+/* How well a connector's sender domains fit; false: not at all. */
+static bool sender_rank(const struct conf_inbound *in, const struct caller *k, unsigned *rank)
+{
+	struct hit hit = { 0 };
+	const struct conf_inbound *also = NULL;
+
+	try_sender(in, k, &hit, &also);
+	*rank = hit.rank;
+	return hit.inbound != NULL;
+}
+
+/* Mail of a restricted partner's domain must come its way, whoever brings it; the most specific connectors for the
+ * domain decide, and one of them is enough.  Our own sides are not asked: they pass on what reached them. */
+static const struct conf_inbound *broken_restriction(const struct config *c, const struct caller *k,
+						     const struct attribution *a)
+{
+	const struct conf_inbound *broken = NULL;
+	unsigned rank, least = 1; /* a connector for any sender beats a restriction on "*" */
+
+	if (a->origin != ENV_INTERNET && a->origin != ENV_PARTNER)
+		return NULL;
+	if (a->inbound != NULL && !restrictions_hold(a->inbound, k))
+		return a->inbound;
+	if (a->inbound == NULL)
+		least = 0;
+	else if (sender_rank(a->inbound, k, &rank))
+		least = rank;
+	for (size_t i = 0; i < c->inbound_n; i++) {
+		const struct conf_inbound *in = &c->inbounds[i];
+		if (!in->enabled || !(in->restrict_cert || in->restrict_ip) || !sender_rank(in, k, &rank) ||
+		    rank < least)
+			continue;
+		bool hold = restrictions_hold(in, k);
+		broken = hold ? NULL : in;
+		least = hold ? rank + 1 : rank;
+	}
+	return broken;
+}
+
+static struct reply tls_wanted(const struct config *c)
+{
+	return c->status_codes == CODES_EXCHANGE ? REPLY(451, 4, 7, 3, "STARTTLS is required to send mail")
+						 : REPLY(530, 5, 7, 0, "Must issue a STARTTLS command first");
+}
+
+static void judge_restrictions(const struct config *c, const struct caller *k, struct attribution *out)
+{
+	const struct conf_inbound *in = out->inbound, *broken;
+
+	if (in != NULL && in->require_tls && !k->secured)
+		out->refused = tls_wanted(c);
+	else if ((broken = broken_restriction(c, k, out)) != NULL)
+		out->refused =
+			broken->restrict_cert
+				? REPLY(550, 5, 7, 51,
+					"Mail of this sender domain is accepted only with the partner's certificate")
+				: REPLY(550, 5, 7, 51,
+					"Mail of this sender domain is accepted only from the partner's addresses");
+	else if (out->foreign && in->own_tenant_only == OWN_TENANT_YES)
+		out->refused =
+			REPLY(550, 5, 7, 51, "Mail of other organisations is not accepted here (ORG-UNVERIFIED)");
+}
+
+static const char *find_hit(const struct config *c, const struct caller *k, struct hit *hit, struct attribution *out)
+{
+	if (k->peer != NULL && k->peer->has_certificate && k->peer->chain_ok &&
+	    try_all(c, k, try_certificate, hit, out))
+		return "cert";
+	if (try_all(c, k, try_address, hit, out))
+		return "ip";
+	return try_all(c, k, try_sender, hit, out) ? "p1" : NULL;
 }
 
 void attribute(const struct config *c, const struct caller *k, struct attribution *out)
@@ -199,24 +304,14 @@ void attribute(const struct config *c, const struct caller *k, struct attributio
 	must(k->peer == NULL || k->secured);
 	*out = (struct attribution){ .origin =
 					     k->receive == NULL ? ENV_INTERNET : (enum env_origin)k->receive->origin };
-	if (k->peer != NULL && k->peer->has_certificate && k->peer->chain_ok &&
-	    try_all(c, k, try_certificate, &hit, out))
-		how = "cert";
-	else if (try_all(c, k, try_address, &hit, out))
-		how = "ip";
-	else if (try_all(c, k, try_sender, &hit, out))
-		how = "p1";
-	else
-		return;
-	out->inbound = hit.inbound;
-	set_how(out, how, hit.identity);
-	if (hit.inbound->type == INBOUND_PEER) {
-		out->origin = ENV_PEER;
-		out->class = ENV_CLASS_EXT;
-		out->org = judge_claim(c, hit.inbound, k->claim);
-		out->trusted = hit.by_certificate && hit.inbound->cloud_mail && out->org == ENV_ORG_OK;
-	} else {
-		out->origin = ENV_PARTNER;
+	how = find_hit(c, k, &hit, out);
+	if (how != NULL) {
+		out->inbound = hit.inbound;
+		set_how(out, how, hit.identity);
+		if (hit.inbound->type == INBOUND_PEER)
+			judge_peer(c, k, &hit, out);
+		else
+			out->origin = ENV_PARTNER;
 	}
-	judge_restrictions(c, k, &hit, out);
+	judge_restrictions(c, k, out);
 }

@@ -10,6 +10,8 @@
 #define CONNECTORS_CONNECTORS_H
 
 #include "config/config.h"
+#include "connectors/stage.h"
+#include "connectors/tls_need.h"
 #include "queue/queue.h"
 #include "routing/routing.h"
 #include "tls/certs.h"
@@ -30,6 +32,9 @@ struct caller { /* facts of one connection */
 	struct str from;             /* MAIL FROM address, for partner connectors by P1; empty before MAIL and for <> */
 	bool at_mail;                /* MAIL has been seen */
 	struct str claim;            /* XOORG or X-OriginatorOrg, empty = none */
+	struct str auth_as;          /* X-MS-Exchange-CrossPremises-AuthAs, once the header has been read */
+	bool header_seen;            /* no claim can come any more */
+	int64_t now_ms;              /* wall clock: trust in addresses has an end */
 };
 
 struct attribution {
@@ -39,12 +44,33 @@ struct attribution {
 	enum env_org org;
 	struct str how;                  /* "cert:mail.contoso.com", "ip:10.0.0.0/8", "p1:..."; in `text` */
 	const struct conf_inbound *also; /* ambiguous: the other connector that matched as well, NULL = none */
-	bool trusted;                    /* header trust of T2 (certificate + cloud_mail + org ok) */
+	bool trusted;                    /* header trust of T2: proved to be the peer, cloud_mail, claim ok */
+	bool claim_open;                 /* a peer that has not claimed yet: X-OriginatorOrg may still say it */
+	bool foreign;                    /* own_tenant_only: this is not our organisation's mail (report or refuse) */
 	struct reply refused;            /* code != 0: answer this (530 TLS needed, 550 5.7.51 partner restriction) */
 	char text[300];
 };
 
 void attribute(const struct config *c, const struct caller *k, struct attribution *out);
+
+/* Somebody who looks like a configured peer or partner and was not recognised by certificate: the first sign of a
+ * renewal gone wrong, or of an impostor (spec 3.5.1). */
+enum miss_kind { MISS_CHAIN, MISS_NAME, MISS_NO_CERTIFICATE, MISS_IP_TRUST_OVER };
+
+struct attribution_miss {
+	const struct conf_inbound *inbound; /* the one it looks like */
+	enum miss_kind kind;
+	char text[300]; /* why it was not recognised */
+};
+
+/* From MAIL on, when TLS has had its chance.  False: nothing suspicious. */
+bool attribute_miss(const struct config *c, const struct caller *k, const struct attribution *a,
+		    struct attribution_miss *out);
+const char *miss_kind_name(enum miss_kind k); /* "chain" */
+
+/* Why the caller was not taken for `in`, in words; for explanations. */
+void attribute_why_not(const struct caller *k, const struct attribution *a, const struct conf_inbound *in, char *text,
+		       size_t room);
 
 /* ---- selection (spec 3.6) ---- */
 
@@ -109,7 +135,8 @@ struct deliver_options {
 struct deliver *deliver_new(const struct deliver_options *o);
 /* Closes all connections.  Before queue_detach, which takes the open leases back. */
 void deliver_free(struct deliver **d);
-size_t deliver_busy(const struct deliver *d);                    /* messages being delivered: 0 = drained */
+void deliver_hurry(struct deliver *d);        /* an administrator says "now": servers that rest are tried at once */
+size_t deliver_busy(const struct deliver *d); /* messages being delivered: 0 = drained */
 void deliver_reconfigure(struct deliver *d, struct outbound *o); /* new connections use it; idle ones are closed */
 void deliver_lease(struct deliver *d, struct lease *l);          /* the callback of queue_attach */
 
@@ -120,5 +147,53 @@ struct hop_stats {
 };
 /* Copies at most `max` rows, busiest first; returns how many there are. */
 size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max);
+
+struct connector_stats { /* of a send connector, since the start */
+	char name[128];
+	uint64_t sent, deferred, failed; /* recipients */
+	uint64_t tls[TLS_DOMAIN + 1]; /* connections by the level they achieved, whatever was asked; none = in clear */
+	uint64_t failed_at[AT_N];     /* connections that failed, by stage */
+	int64_t ok_ms, failed_ms;     /* wall clock; 0 = never */
+	char last_tls[200];           /* "TLSv1.3 mail.contoso.com" of the newest connection; "" = clear */
+	char last_error[200];
+};
+/* As above, one row for each connector that has been used. */
+size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max);
+
+/* ---- trying a connector: every host of it, stage by stage, without sending mail ---- */
+
+struct probe;
+
+struct probe_order { /* copied */
+	struct str connector;
+	struct str host; /* only this one, "name[:port]"; empty = where the connector leads */
+	struct str rcpt; /* asked with MAIL and RCPT, then RSET; empty = not */
+	struct str from; /* empty = postmaster */
+};
+
+struct probe_step {      /* views; they die with the call */
+	struct str host; /* empty: about all of them (resolve) */
+	struct str ip;
+	const char *stage; /* "connect", ... "mail", "rcpt" */
+	bool ok;
+	int64_t took_ms;
+	const char *says;
+};
+
+struct probe_end {
+	size_t hosts, good; /* addresses tried; those that passed every stage */
+};
+
+struct probe_events {
+	void *arg;
+	void (*step)(void *arg, const struct probe_step *s);
+	void (*end)(void *arg, const struct probe_end *e); /* last, once; the probe is gone after it */
+};
+
+/* Nothing is called inside this.  One host after the other; patience is the connector's, at most 10 s a stage.  NULL
+ * with err: no such connector, or no way to tell which domain to ask for. */
+struct probe *probe_start(struct deliver *d, const struct probe_order *o, const struct probe_events *e,
+			  struct err *err);
+void probe_cancel(struct probe **p); /* no events any more; harmless on NULL.  Before deliver_free. */
 
 #endif

@@ -288,6 +288,11 @@ void deliver_lease(struct deliver *d, struct lease *l)
 	plan_and_send(job_new(d, l));
 }
 
+void deliver_hurry(struct deliver *d)
+{
+	pool_forget_rests(d->pool);
+}
+
 size_t deliver_busy(const struct deliver *d)
 {
 	return d->job_n;
@@ -342,4 +347,9 @@ void deliver_reconfigure(struct deliver *d, struct outbound *o)
 size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max)
 {
 	return pool_stats(d->pool, rows, max);
+}
+
+size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max)
+{
+	return pool_connectors(d->pool, rows, max);
 }

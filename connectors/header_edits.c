@@ -35,31 +35,12 @@ static struct header_note *add_note(struct header_notes *n)
 	return &n->v[n->n++];
 }
 
-/* Two that differ say nothing: whoever reads only one of them could be told the other. */
-static void learn(struct header_notes *n, struct str value, struct str *known, bool *seen)
-{
-	char room[300];
-	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
-
-	header_unfold(value, &b);
-	struct str text = b.full ? STR_NONE : str_trim(buf_str(&b));
-	if (*seen && !str_ieq(text, *known))
-		*known = STR_NONE;
-	else if (!*seen && !arena_dup(n->arena, text, known))
-		n->full = true;
-	*seen = true;
-}
-
 void header_notes_add(struct header_notes *n, const struct header_field *f)
 {
 	enum header_kind kind = header_classify(f, &n->own);
 
 	if (kind == HEADER_OTHER || !header_is_touched(kind))
 		return;
-	if (kind == HEADER_ORIGINATOR)
-		learn(n, f->value, &n->claim, &n->claimed);
-	else if (kind == HEADER_CROSS && str_ieq(header_org_suffix(f->name), S("AuthAs")))
-		learn(n, f->value, &n->auth_as, &n->rated);
 	struct header_note *note = add_note(n);
 	if (note == NULL || !arena_dup(n->arena, str_head(f->name, NAME_MAX_SHOWN), &note->name)) {
 		n->full = true;

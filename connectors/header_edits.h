@@ -23,10 +23,7 @@ struct header_notes {
 	struct header_own own;
 	struct header_note *v;
 	size_t n, cap;
-	bool full;           /* the arena has no room: nothing may be said about this header */
-	struct str claim;    /* X-OriginatorOrg; empty when there is none, or two that differ */
-	struct str auth_as;  /* X-MS-Exchange-CrossPremises-AuthAs, likewise */
-	bool claimed, rated; /* seen, so a second one has to be the same */
+	bool full; /* the arena has no room: nothing may be said about this header */
 };
 
 void header_notes_init(struct header_notes *n, struct arena *a, const struct header_own *own);

@@ -89,7 +89,6 @@ static void test_transparent(void **state)
 	firewall_init(&f, S("mx"));
 	firewall_accept(&f, &in, str_c(m));
 	check_str(buf_str(&f.text), str_c(m), "in");
-	assert_true(str_eq(f.notes.claim, S("ours.example")) && str_eq(f.notes.auth_as, S("Internal")));
 	assert_false(header_notes_plain(&f.notes, &in));
 	firewall_send(&f, &to_server, &none);
 	check_str(buf_str(&f.text), str_c(m), "transparent");
@@ -129,22 +128,6 @@ static void test_endpoint(void **state)
 	added.trust = TRUST_SERVER;
 	firewall_send(&f, &out, &added);
 	check_str(buf_str(&f.text), str_c(demoted), "demoted");
-	firewall_fini(&f);
-}
-
-/* Two claims that differ are none: whoever checks one of them could be shown the other. */
-static void test_two_claims(void **state)
-{
-	struct firewall f;
-
-	(void)state;
-	firewall_init(&f, S("mx"));
-	firewall_accept(&f, &(struct header_in){ .trust = TRUST_PEER },
-			S("X-OriginatorOrg: ours.example\r\nX-OriginatorOrg: other.example\r\n\r\n"));
-	assert_int_equal(f.notes.claim.n, 0);
-	firewall_accept(&f, &(struct header_in){ .trust = TRUST_PEER },
-			S("X-OriginatorOrg: ours.example\r\nX-OriginatorOrg: Ours.Example\r\n\r\n"));
-	assert_true(str_eq(f.notes.claim, S("ours.example")));
 	firewall_fini(&f);
 }
 
@@ -257,9 +240,9 @@ static void test_signed(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shapes),      cmocka_unit_test(test_long),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shapes), cmocka_unit_test(test_long),
 					    cmocka_unit_test(test_transparent), cmocka_unit_test(test_endpoint),
-					    cmocka_unit_test(test_two_claims),  cmocka_unit_test(test_signed) };
+					    cmocka_unit_test(test_signed) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -345,11 +345,6 @@ struct str header_auth_as(enum header_trust t, bool sender_ours)
 	}
 }
 
-enum env_class header_class(enum header_trust t, struct str auth_as)
-{
-	return t == TRUST_PEER && str_ieq(auth_as, S("Internal")) ? ENV_CLASS_INT : ENV_CLASS_EXT;
-}
-
 bool header_sender_ours(const struct config *c, struct str from)
 {
 	struct str domain = str_skip(from, (size_t)(str_rchr(from, '@') + 1));

@@ -114,8 +114,6 @@ enum header_trust header_trust_of(const struct attribution *a, unsigned perms);
 enum header_trust header_trust_stored(const struct config *c, const struct envelope *env);
 /* "Internal", "Partner", "Anonymous"; empty: the peer's own word counts (spec 4.2.2). */
 struct str header_auth_as(enum header_trust t, bool sender_ours);
-/* Mail of a peer is internal only when the peer is trusted and says so (spec 4.3.5). */
-enum env_class header_class(enum header_trust t, struct str auth_as);
 bool header_sender_ours(const struct config *c, struct str from);
 
 enum header_target header_target_of(const struct conf_send *s);

@@ -96,9 +96,6 @@ static void test_trust(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
 		assert_int_equal(header_trust_of(&rows[i].a, rows[i].perms), rows[i].trust);
-	assert_int_equal(header_class(TRUST_PEER, S("internal")), ENV_CLASS_INT);
-	assert_int_equal(header_class(TRUST_PEER, S("Anonymous")), ENV_CLASS_EXT);
-	assert_int_equal(header_class(TRUST_INTERNET, S("Internal")), ENV_CLASS_EXT);
 }
 
 static const char conf[] =

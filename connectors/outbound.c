@@ -52,8 +52,8 @@ static int make_way(struct outbound *o, size_t at, bool lenient, struct err *e)
 	const struct conf_send *s = &o->config->sends[at];
 	struct way *w = &o->ways[at];
 
-	if (s->tls == TLS_NONE)
-		return 0;
+	if (s->tls == TLS_NONE && o->config->tls_policy_n == 0)
+		return 0; /* else a policy may ask for more than the connector does */
 	if (s->certificate.n > 0) {
 		w->own = certs_get(o->certs, s->certificate, s->key, clock_wall_ms(), e);
 		if (w->own == NULL && (lenient || !s->enabled)) {

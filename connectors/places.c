@@ -261,6 +261,12 @@ void places_failed(struct places *p, const struct net_addr *a, int64_t now_ms)
 	at->rest_until_ms = now_ms + (rest_ms < PLACES_REST_MAX_MS ? rest_ms : PLACES_REST_MAX_MS);
 }
 
+void places_forget_rests(struct places *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		p->v[i].rest_until_ms = 0;
+}
+
 void places_worked(struct places *p, const struct net_addr *a)
 {
 	struct place *at = place_of(p, a);

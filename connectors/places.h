@@ -55,6 +55,7 @@ void places_find(struct places *p);
 struct place *places_pick(struct places *p, int64_t now_ms);
 void places_failed(struct places *p, const struct net_addr *a, int64_t now_ms); /* rests 1 s, 2 s, ... 30 s */
 void places_worked(struct places *p, const struct net_addr *a);
+void places_forget_rests(struct places *p); /* all may be tried at once */
 
 /* "name", "name:port", "192.0.2.1", "[2001:db8::1]:25": the host without brackets.  False for a bad port. */
 bool places_parse_host(struct str s, uint16_t default_port, struct str *host, uint16_t *port);

@@ -108,10 +108,11 @@ static void settle_by_trouble(const struct planner *p, struct plan *plan, const 
 	plan_settle(plan, p->arena, RCPT_DEFERRED, REPLY(454, 4, 7, 5, "certificate missing"), str_c(text));
 }
 
-static void choose_hop(const struct planner *p, struct plan *plan, const struct route *rt)
+static void choose_hop(const struct planner *p, struct plan *plan, const struct route *rt, const struct addr *original)
 {
 	const struct select_query q = { .domain = rt->hop_domain, .size = p->size, .next = rt->verdict.next };
 	struct selection sel;
+	struct tls_need need;
 	enum hop_kind kind;
 	struct str target;
 
@@ -133,7 +134,8 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 	target = kind == HOP_HOST ? rt->hop_host : kind == HOP_DOMAIN ? rt->hop_domain : STR_NONE;
 	plan->rcpt.addr = rt->rcpt;
 	add_orcpt(p, plan, p->env->rcpts[plan->index].addr);
-	plan->hop = pool_hop(p->pool, p->outbound, sel.send, kind, target);
+	tls_need_find(outbound_config(p->outbound), sel.send, rt->hop_domain, original->domain, &need, NULL);
+	plan->hop = pool_hop(p->pool, p->outbound, sel.send, kind, target, &need);
 }
 
 static void plan_one(const struct planner *p, struct routing_view *v, struct plan *plan)
@@ -162,7 +164,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->next = rt.verdict.next;
 	plan->copy_to = rt.copy_to;
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
-		choose_hop(p, plan, &rt);
+		choose_hop(p, plan, &rt, &a);
 	else
 		settle_by_verdict(p, plan, &rt.verdict);
 }

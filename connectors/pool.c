@@ -11,6 +11,7 @@
 
 #include "base/must.h"
 #include "connectors/places.h"
+#include "connectors/tally.h"
 
 #include <ifaddrs.h>
 #include <stdio.h>
@@ -39,6 +40,8 @@ struct hop {
 	struct loop_task task;
 	struct smtp_fault last; /* why the last connection failed */
 	uint64_t sent, deferred, failed;
+	struct tally *tally;
+	struct tls_need need;
 	struct str target;
 	char target_text[];
 };
@@ -49,6 +52,7 @@ struct pool {
 	TAILQ_HEAD(, hop) hops;
 	SLIST_HEAD(, hop) buckets[BUCKETS];
 	struct loop_timer sweep;
+	struct tallies tallies;
 	size_t open_n, starving_n;
 };
 
@@ -206,6 +210,7 @@ static void on_client_ready(struct smtp_client *c)
 	if (c == h->opening) {
 		h->opening = NULL;
 		places_worked(&h->places, &c->target.addr);
+		tally_ready(h->tally, c);
 	} else {
 		TAILQ_REMOVE(&h->busy, c, link);
 	}
@@ -229,6 +234,7 @@ static void on_client(struct smtp_client *c, enum client_event e)
 	if (!c->is_idle || c->fault.bad_host) {
 		h->last = c->fault;
 		h->last.reply.text = str_c(h->last.text);
+		tally_failed(h->tally, c->fault.at, c->fault.text);
 		log_warn(NULL, "connection.failed", kv_str("connector", h->send->name), kv_c("host", c->where.host),
 			 kv_c("ip", c->where.ip), kv_int("messages", c->served), kv_c("why", c->fault.text));
 	}
@@ -238,30 +244,36 @@ static void on_client(struct smtp_client *c, enum client_event e)
 }
 
 /* Spec 3.5.1: without tls_domain the recipient's domain for DNS routing, else the host itself. */
-static struct str tls_pattern(const struct hop *h)
+void pool_target(const struct outbound *o, const struct conf_send *s, enum hop_kind kind, struct str target,
+		 const struct tls_need *need, struct smtp_target *out)
 {
-	if (h->send->tls_domain.n > 0)
-		return h->send->tls_domain;
-	return h->kind == HOP_DOMAIN ? h->target : STR_NONE;
+	const struct config *conf = outbound_config(o);
+
+	*out = (struct smtp_target){
+		.send = s,
+		.level = need->level,
+		.codes = conf->status_codes,
+		.tls = outbound_tls(o, s),
+		.helo = s->fqdn.n > 0 ? s->fqdn : conf->hostname,
+		.tls_ms = conf->limits.tls_ms,
+	};
+	if (need->pattern_n > 0)
+		out->tls_pattern = need->patterns[0];
+	else if (kind == HOP_DOMAIN)
+		out->tls_pattern = target;
+	for (size_t i = 1; i < need->pattern_n; i++)
+		out->tls_also[i - 1] = need->patterns[i];
 }
 
 static void open_client(struct hop *h, const struct place *at)
 {
-	const struct config *conf = outbound_config(h->outbound);
 	struct smtp_client *c = calloc(1, sizeof *c);
-	const struct smtp_target target = {
-		.send = h->send,
-		.level = h->send->tls,
-		.codes = conf->status_codes,
-		.tls = outbound_tls(h->outbound, h->send),
-		.host = at->host,
-		.tls_pattern = tls_pattern(h),
-		.helo = h->send->fqdn.n > 0 ? h->send->fqdn : conf->hostname,
-		.addr = at->addr,
-		.tls_ms = conf->limits.tls_ms,
-		.no_chunking = &h->no_chunking,
-	};
+	struct smtp_target target;
 
+	pool_target(h->outbound, h->send, h->kind, h->target, &h->need, &target);
+	target.host = at->host;
+	target.addr = at->addr;
+	target.no_chunking = &h->no_chunking;
 	must(c != NULL);
 	c->hop = h;
 	h->opening = c;
@@ -327,10 +339,12 @@ static void open_one(struct hop *h)
 	if (at == NULL) {
 		if (h->open_n > 0)
 			return; /* those that are connected carry on */
-		if (h->places.n == 0)
-			defer_all(h, &h->places.reply, h->places.text, h->places.final);
-		else
+		if (h->places.n > 0) {
 			defer_all(h, &h->last.reply, h->last.text, false);
+			return;
+		}
+		tally_failed(h->tally, AT_RESOLVE, h->places.text);
+		defer_all(h, &h->places.reply, h->places.text, h->places.final);
 		return;
 	}
 	if (p->open_n >= share(p, outbound_config(h->outbound)->limits.outbound_connections) && !make_room(p)) {
@@ -391,7 +405,7 @@ static size_t bucket_of(const struct conf_send *s, struct str target)
 }
 
 static struct hop *hop_new(struct pool *p, struct outbound *o, const struct conf_send *s, enum hop_kind kind,
-			   struct str target)
+			   struct str target, const struct tls_need *need)
 {
 	struct hop *h = calloc(1, sizeof *h + target.n + 1);
 
@@ -400,6 +414,8 @@ static struct hop *hop_new(struct pool *p, struct outbound *o, const struct conf
 	h->outbound = outbound_ref(o);
 	h->send = s;
 	h->kind = kind;
+	h->need = *need;
+	h->tally = tally_of(&p->tallies, s->name);
 	if (target.n > 0)
 		memcpy(h->target_text, target.p, target.n);
 	h->target = (struct str){ h->target_text, target.n };
@@ -455,14 +471,20 @@ static void on_sweep(struct loop_timer *t)
 }
 
 struct hop *pool_hop(struct pool *p, struct outbound *o, const struct conf_send *s, enum hop_kind kind,
-		     struct str target)
+		     struct str target, const struct tls_need *need)
 {
+	struct tls_need own;
 	struct hop *h;
 
+	if (need == NULL) {
+		tls_need_find(outbound_config(o), s, STR_NONE, STR_NONE, &own, NULL);
+		need = &own;
+	}
 	SLIST_FOREACH (h, &p->buckets[bucket_of(s, target)], bucket)
-		if (h->send == s && h->outbound == o && h->kind == kind && str_eq(h->target, target))
+		if (h->send == s && h->outbound == o && h->kind == kind && str_eq(h->target, target) &&
+		    tls_need_is_same(&h->need, need))
 			return h;
-	return hop_new(p, o, s, kind, target);
+	return hop_new(p, o, s, kind, target, need);
 }
 
 void pool_add(struct hop *h, struct smtp_txn *t)
@@ -485,6 +507,14 @@ void pool_retire(struct pool *p, const struct outbound *current)
 			close_idle(h);
 }
 
+void pool_forget_rests(struct pool *p)
+{
+	struct hop *h;
+
+	TAILQ_FOREACH (h, &p->hops, all)
+		places_forget_rests(&h->places);
+}
+
 const struct conf_send *hop_send(const struct hop *h)
 {
 	return h->send;
@@ -495,6 +525,7 @@ void hop_count(struct hop *h, enum rcpt_result result)
 	h->sent += result == RCPT_SENT;
 	h->deferred += result == RCPT_DEFERRED;
 	h->failed += result == RCPT_FAILED;
+	tally_result(h->tally, result);
 }
 
 /* ---- the pool ---- */
@@ -557,6 +588,7 @@ void pool_free(struct pool **pp)
 	while (!TAILQ_EMPTY(&p->hops))
 		hop_free(TAILQ_FIRST(&p->hops));
 	loop_timer_stop(&p->sweep);
+	tallies_free(&p->tallies);
 	loop_free_later(p->o.loop, p);
 	*pp = NULL;
 }
@@ -594,4 +626,14 @@ size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max)
 			put_row(h, &rows[at]);
 	}
 	return all;
+}
+
+size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max)
+{
+	return tallies_copy(&p->tallies, rows, max);
+}
+
+const struct pool_options *pool_get_options(const struct pool *p)
+{
+	return &p->o;
 }

@@ -33,14 +33,22 @@ enum hop_kind {
 struct pool *pool_new(const struct pool_options *o);
 void pool_free(struct pool **p); /* closes everything; transactions are forgotten without over() */
 
-/* The hop for this target, made when new.  Valid until the end of the turn, or as long as a transaction is in it. */
+/* The hop for this target and this much TLS, made when new: messages that need more never share a connection with those
+ * that are content with less.  `need` NULL: what the connector asks; its patterns are views of o's configuration.
+ * Valid until the end of the turn, or as long as a transaction is in it. */
 struct hop *pool_hop(struct pool *p, struct outbound *o, const struct conf_send *s, enum hop_kind kind,
-		     struct str target);
+		     struct str target, const struct tls_need *need);
 void pool_add(struct hop *hop, struct smtp_txn *t);
 void pool_retire(struct pool *p, const struct outbound *current); /* closes idle connections of other configurations */
+void pool_forget_rests(struct pool *p); /* servers that rest after a failure may be tried at once */
 const struct conf_send *hop_send(const struct hop *hop);
 void hop_count(struct hop *hop, enum rcpt_result result); /* for the statistics */
 
 size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max);
+size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max);
+const struct pool_options *pool_get_options(const struct pool *p); /* `own` without wildcards */
+/* What a server must prove, and show, for `need` at a hop of this kind (also for tests of a connector). */
+void pool_target(const struct outbound *o, const struct conf_send *s, enum hop_kind kind, struct str target,
+		 const struct tls_need *need, struct smtp_target *out);
 
 #endif

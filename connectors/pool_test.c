@@ -177,7 +177,7 @@ static void run_row(const struct row *row)
 	config = make_config(row);
 	outbound = outbound_new(config, NULL);
 	now.pool = pool_new(&(struct pool_options){ .loop = now.loop, .shares = 1 });
-	now.hop = pool_hop(now.pool, outbound, &config->sends[0], HOP_SMARTHOSTS, STR_NONE);
+	now.hop = pool_hop(now.pool, outbound, &config->sends[0], HOP_SMARTHOSTS, STR_NONE, NULL);
 	for (size_t i = 0; i < now.want_n; i++)
 		make_txn(i, &arena);
 	loop_timer_init(now.loop, &now.guard, on_guard);

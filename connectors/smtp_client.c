@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/must.h"
+#include "base/time.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,6 +132,41 @@ struct str client_quote(const struct smtp_client *c, const struct reply *r, enum
 	return (struct str){ room, at };
 }
 
+/* ---- stages ---- */
+
+static void pass_stage(struct smtp_client *c, enum smtp_stage next, struct str says)
+{
+	char text[400];
+
+	if (c->on_stage != NULL) {
+		put_clean(text, sizeof text, 0, says);
+		c->on_stage(c, c->at, true, text);
+	}
+	c->at = next;
+}
+
+static struct str first_line(const struct reply *r)
+{
+	struct str rest = r->text, line = STR_NONE;
+
+	reply_lines(&rest, &line);
+	return line;
+}
+
+/* All the lines of a reply behind the first one, as a list. */
+static struct str keywords(const struct reply *r, char *room, size_t n)
+{
+	struct str rest = r->text, line;
+	size_t at = 0;
+
+	reply_lines(&rest, &line);
+	while (reply_lines(&rest, &line)) {
+		at = at > 0 ? put_clean(room, n, at, S(", ")) : 0;
+		at = put_clean(room, n, at, line);
+	}
+	return (struct str){ room, at };
+}
+
 /* ---- the end ---- */
 
 static void vset_fault(struct smtp_client *c, struct reply r, bool bad_host, const char *fmt, va_list ap)
@@ -143,6 +179,7 @@ static void vset_fault(struct smtp_client *c, struct reply r, bool bad_host, con
 	c->fault.reply = r;
 	c->fault.reply.text = str_c(c->fault.text);
 	c->fault.bad_host = bad_host && c->phase != CLIENT_IDLE;
+	c->fault.at = c->at;
 }
 
 static void close_client(struct smtp_client *c, bool answered_421)
@@ -188,7 +225,7 @@ static void fail_reply(struct smtp_client *c, const struct reply *r, enum asked 
 	}
 	if (r->code == 421 && asked != ASKED_GREETING) {
 		/* on a used connection often "enough for this one": a new one may do */
-		c->fault = (struct smtp_fault){ .reply = own, .bad_host = c->served == 0 };
+		c->fault = (struct smtp_fault){ .reply = own, .at = c->at, .bad_host = c->served == 0 };
 		snprintf(c->fault.text, sizeof c->fault.text, "%s", words);
 		c->fault.reply.text = str_c(c->fault.text);
 		close_client(c, true);
@@ -206,6 +243,7 @@ static void connect_stream(struct smtp_client *c, int fd)
 	struct err e = { 0 };
 
 	c->phase = CLIENT_CONNECTING;
+	c->at = AT_CONNECT;
 	c->ring_at = c->ring_n = 0;
 	if (fd >= 0) {
 		stream_attach(&c->stream, fd, &c->target.addr);
@@ -220,6 +258,8 @@ static void connect_again_clear(struct smtp_client *c, const char *why)
 {
 	log_warn(NULL, "tls.downgrade", kv_str("connector", c->target.send->name), kv_c("host", c->where.host),
 		 kv_c("ip", c->where.ip), kv_c("why", why));
+	if (c->on_stage != NULL)
+		c->on_stage(c, c->at, false, why);
 	stream_close(&c->stream);
 	c->stay_clear = true;
 	connect_stream(c, -1);
@@ -246,7 +286,7 @@ static void put_names(struct buf *b, const struct tls_identities *ids)
 		buf_add(b, S("no usable name"));
 }
 
-static void fail_name(struct smtp_client *c, const struct tls_peer *peer)
+static void fail_name(struct smtp_client *c, const struct tls_peer *peer, struct str wanted)
 {
 	struct reply r = c->target.codes == CODES_EXCHANGE ? REPLY(451, 4, 7, 320, "") : REPLY(451, 4, 7, 5, "");
 	struct buf b;
@@ -254,29 +294,101 @@ static void fail_name(struct smtp_client *c, const struct tls_peer *peer)
 	buf_init(&b, 300);
 	put_names(&b, &peer->ids);
 	client_fail(c, r, true, "%s[%s]: certificate name mismatch: wanted " STR_FMT ", presented %s", c->where.host,
-		    c->where.ip, STR_ARG(c->target.tls_pattern), buf_cstr(&b));
+		    c->where.ip, STR_ARG(wanted), buf_cstr(&b));
+	buf_fini(&b);
+}
+
+/* All the names that are wanted.  *wanted is the one that is missing, *matched what the first one matched. */
+static bool match_names(const struct smtp_client *c, const struct tls_peer *peer, struct str *wanted,
+			struct str *matched)
+{
+	const struct tls_match_rules rules = { .mode = c->target.send->match, .direction = TLS_VERIFY };
+	const struct str *also = c->target.tls_also;
+
+	*wanted = c->target.tls_pattern;
+	if (!tls_name_match(*wanted, &peer->ids, &rules, matched))
+		return false;
+	for (size_t i = 0; i < sizeof c->target.tls_also / sizeof also[0] && also[i].n > 0; i++) {
+		*wanted = also[i];
+		if (!tls_name_match(*wanted, &peer->ids, &rules, NULL))
+			return false;
+	}
+	return true;
+}
+
+static void tell_chain(struct smtp_client *c, const struct tls_peer *peer)
+{
+	struct buf b;
+
+	if (c->on_stage == NULL)
+		return;
+	buf_init(&b, 400);
+	if (!peer->has_certificate)
+		buf_add(&b, S("no certificate; "));
+	else if (!peer->chain_ok)
+		buf_addf(&b, "not trusted (" STR_FMT "); ", STR_ARG(peer->chain_error));
+	if (!peer->has_certificate || !peer->chain_ok)
+		buf_addf(&b, "level %s does not ask for it", conf_tls_level_name(c->target.level));
+	else
+		buf_add(&b, S("trusted"));
+	if (peer->has_certificate) {
+		buf_addf(&b, "; issued by " STR_FMT ", until ", STR_ARG(peer->issuer));
+		time_put_iso(&b, peer->not_after_ms);
+	}
+	pass_stage(c, AT_NAME, buf_str(&b));
+	buf_fini(&b);
+}
+
+static void tell_name(struct smtp_client *c, const struct tls_peer *peer, struct str wanted, bool match)
+{
+	struct buf b;
+
+	if (c->on_stage == NULL)
+		return;
+	buf_init(&b, 400);
+	buf_addf(&b, "wanted " STR_FMT "%s, presented ", STR_ARG(wanted),
+		 match ? "" : " (not asked for at this level: it does not match)");
+	put_names(&b, &peer->ids);
+	pass_stage(c, AT_EHLO_AGAIN, buf_str(&b));
 	buf_fini(&b);
 }
 
 /* What the level asks of the server's certificate (spec 3.5.1, 3.7).  False: the connection has been ended. */
 static bool judge_certificate(struct smtp_client *c, const struct tls_peer *peer)
 {
-	const struct tls_match_rules rules = { .mode = c->target.send->match, .direction = TLS_VERIFY };
-	struct str matched = STR_NONE;
+	bool chain_ok = peer->has_certificate && peer->chain_ok;
+	struct str matched = STR_NONE, wanted;
+	bool match = match_names(c, peer, &wanted, &matched);
 
-	if (c->target.level >= TLS_VALIDATE && (!peer->has_certificate || !peer->chain_ok)) {
+	c->at = AT_CHAIN;
+	c->achieved = !chain_ok ? TLS_ENCRYPT : match ? TLS_DOMAIN : TLS_VALIDATE;
+	if (c->target.level >= TLS_VALIDATE && !chain_ok) {
 		client_fail(c, c->target.codes == CODES_EXCHANGE ? REPLY(451, 4, 4, 317, "") : REPLY(451, 4, 7, 5, ""),
 			    true, "%s[%s]: certificate is not trusted: " STR_FMT, c->where.host, c->where.ip,
 			    STR_ARG(peer->has_certificate ? peer->chain_error : S("none was presented")));
 		return false;
 	}
-	if (c->target.level >= TLS_DOMAIN && !tls_name_match(c->target.tls_pattern, &peer->ids, &rules, &matched)) {
-		fail_name(c, peer);
+	tell_chain(c, peer);
+	c->at = AT_NAME;
+	if (c->target.level >= TLS_DOMAIN && !match) {
+		fail_name(c, peer, wanted);
 		return false;
 	}
+	tell_name(c, peer, match ? c->target.tls_pattern : wanted, match);
+	c->at = AT_EHLO_AGAIN;
+	if (c->target.level < TLS_DOMAIN)
+		matched = STR_NONE; /* not proved on purpose: not told as if it were */
 	snprintf(c->where.tls, sizeof c->where.tls, STR_FMT "%s" STR_FMT, STR_ARG(peer->protocol),
 		 matched.n > 0 ? " " : "", STR_ARG(matched));
 	return true;
+}
+
+static void tell_handshake(struct smtp_client *c, const struct tls_peer *peer)
+{
+	char text[200];
+
+	snprintf(text, sizeof text, STR_FMT " " STR_FMT, STR_ARG(peer->protocol), STR_ARG(peer->cipher));
+	pass_stage(c, AT_CHAIN, str_c(text));
 }
 
 static void on_secured(struct smtp_client *c)
@@ -285,6 +397,7 @@ static void on_secured(struct smtp_client *c)
 
 	must(peer != NULL);
 	c->phase = CLIENT_HELLO;
+	tell_handshake(c, peer);
 	if (!judge_certificate(c, peer))
 		return;
 	stream_discard(&c->stream);   /* said before we asked (CVE-2009-3555) */
@@ -300,7 +413,7 @@ static void start_tls(struct smtp_client *c)
 
 	must(n > 0);
 	tls_connect(&c->stream, c->target.tls, c->target.host,
-		    (size_t)n < sizeof key ? (struct str){ key, (size_t)n } : STR_NONE);
+		    (size_t)n < sizeof key && !c->target.no_resumption ? (struct str){ key, (size_t)n } : STR_NONE);
 	arm(c);
 }
 
@@ -328,6 +441,7 @@ static void say_ehlo(struct smtp_client *c)
 static void become_ready(struct smtp_client *c)
 {
 	c->phase = CLIENT_IDLE;
+	c->at = AT_SESSION;
 	c->need_rset = false;
 	arm(c);
 	client_report(c);
@@ -346,15 +460,26 @@ static struct reply tls_required(const struct smtp_client *c)
 static void on_greeting(struct smtp_client *c, const struct reply *r, bool last)
 {
 	(void)last;
-	if (r->code == 220)
+	if (r->code == 220) {
+		pass_stage(c, AT_EHLO, first_line(r));
 		say_ehlo(c);
-	else
+	} else {
 		fail_reply(c, r, ASKED_GREETING);
+	}
+}
+
+/* Level may, and no TLS to be had on this connection. */
+static void go_on_clear(struct smtp_client *c, const char *why)
+{
+	if (c->on_stage != NULL)
+		c->on_stage(c, c->at, false, why);
+	become_ready(c);
 }
 
 static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 {
 	bool want_tls = !is_secured(c) && c->target.level != TLS_NONE && !c->stay_clear;
+	char words[400];
 
 	(void)last;
 	if (reply_is_permanent(r) && (is_secured(c) || c->target.level <= TLS_MAY)) {
@@ -367,16 +492,18 @@ static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 	}
 	ehlo_parse(r, &c->caps);
 	c->caps.auth = STR_NONE; /* a view of the reply, and nothing we use */
+	pass_stage(c, want_tls ? AT_STARTTLS : AT_SESSION, keywords(r, words, sizeof words));
 	if (!want_tls)
 		become_ready(c);
 	else if (c->caps.caps & EHLO_STARTTLS)
 		say(c, VERB_STARTTLS, STR_NONE, ASKED_STARTTLS);
 	else if (c->target.level > TLS_MAY)
-		client_fail(c, tls_required(c), true,
-			    "%s[%s] does not offer STARTTLS, which connector " STR_FMT " requires", c->where.host,
-			    c->where.ip, STR_ARG(c->target.send->name));
+		client_fail(c, tls_required(c), true, "%s[%s] does not offer STARTTLS, which %s" STR_FMT " requires",
+			    c->where.host, c->where.ip,
+			    c->target.level > c->target.send->tls ? "a tls_policy" : "connector ",
+			    STR_ARG(c->target.level > c->target.send->tls ? STR_NONE : c->target.send->name));
 	else
-		become_ready(c);
+		go_on_clear(c, "STARTTLS is not offered");
 }
 
 static void on_helo(struct smtp_client *c, const struct reply *r, bool last)
@@ -387,6 +514,7 @@ static void on_helo(struct smtp_client *c, const struct reply *r, bool last)
 		return;
 	}
 	c->caps = (struct ehlo){ 0 };
+	pass_stage(c, AT_SESSION, S("HELO only"));
 	become_ready(c);
 }
 
@@ -396,6 +524,7 @@ static void on_starttls(struct smtp_client *c, const struct reply *r, bool last)
 
 	(void)last;
 	if (r->code == 220) {
+		pass_stage(c, AT_HANDSHAKE, first_line(r));
 		c->phase = CLIENT_HANDSHAKE; /* begins when this reply is off the input: read_replies */
 		return;
 	}
@@ -406,7 +535,7 @@ static void on_starttls(struct smtp_client *c, const struct reply *r, bool last)
 	}
 	log_warn(NULL, "tls.downgrade", kv_str("connector", c->target.send->name), kv_c("host", c->where.host),
 		 kv_c("ip", c->where.ip), kv_c("why", words));
-	become_ready(c);
+	go_on_clear(c, words);
 }
 
 /* ---- replies ---- */
@@ -494,6 +623,7 @@ static void read_replies(struct smtp_client *c)
 
 static void greet(struct smtp_client *c)
 {
+	pass_stage(c, AT_GREETING, str_c(c->where.ip));
 	c->phase = CLIENT_HELLO;
 	client_expect(c, ASKED_GREETING, false);
 	arm(c);

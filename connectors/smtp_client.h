@@ -15,6 +15,7 @@
 #include "base/op.h"
 #include "base/stream.h"
 #include "config/config.h"
+#include "connectors/stage.h"
 #include "tls/tls.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
@@ -71,6 +72,7 @@ struct smtp_txn {
 	struct arena *arena;
 	void (*fetch)(struct smtp_txn *, uint64_t offset); /* answer with smtp_client_content, not inside the call */
 	void (*done)(struct smtp_txn *);                   /* this connection is through with it */
+	bool probe; /* ask MAIL and RCPT only, send nothing: accepted recipients stay pending */
 
 	/* answered */
 	enum smtp_end end;
@@ -99,6 +101,8 @@ struct smtp_target { /* copied by start; the views must live as long as the clie
 	struct tls_ctx *tls;    /* NULL: level none */
 	struct str host;        /* server name or IP literal; copied */
 	struct str tls_pattern; /* level domain: what its certificate must name; empty = host */
+	struct str tls_also[2]; /* ... and these as well; empty = no more */
+	bool no_resumption;     /* a full handshake, so that everything is shown (tests of a connector) */
 	struct str helo;
 	struct net_addr addr;
 	int64_t tls_ms;
@@ -110,6 +114,7 @@ enum client_event { CLIENT_READY, CLIENT_DEAD };
 struct smtp_fault {         /* why it is dead */
 	struct reply reply; /* 451 4.x.y, text is a view of `text` */
 	char text[400];
+	enum smtp_stage at;
 	bool bad_host; /* the host is to be avoided for a while (not: an idle connection that ended) */
 };
 
@@ -144,10 +149,16 @@ struct smtp_client {
 	enum client_phase phase;
 	struct ehlo caps;
 	void (*on_event)(struct smtp_client *, enum client_event);
+	/* May be NULL: a stage is over, with what there is to say; not called for the one that ends the connection (see
+	 * fault.at), but called with ok = false where level may goes on in clear. */
+	void (*on_stage)(struct smtp_client *, enum smtp_stage at, bool ok, const char *says);
+	void *owner; /* for on_stage and on_event */
 	struct smtp_fault fault;
-	struct loop_task report; /* events leave at the end of the turn */
-	unsigned served;         /* transactions done */
-	bool stay_clear;         /* second visit, after a failed handshake at level may */
+	enum smtp_stage at;           /* the stage it is in */
+	enum conf_tls_level achieved; /* whatever was asked for */
+	struct loop_task report;      /* events leave at the end of the turn */
+	unsigned served;              /* transactions done */
+	bool stay_clear;              /* second visit, after a failed handshake at level may */
 	bool need_rset, reporting;
 
 	/* commands sent and not yet answered */

@@ -239,7 +239,7 @@ static bool push_rcpt(struct smtp_client *c)
 	if (c->caps.rcpt_max > 0 && c->asked_n == c->caps.rcpt_max)
 		leave_rest(c);
 	if (c->to_send == NULL || c->refused) {
-		c->step = c->refused ? STEP_WAIT : c->bdat ? STEP_CHUNK : STEP_DATA;
+		c->step = c->refused || c->txn->probe ? STEP_WAIT : c->bdat ? STEP_CHUNK : STEP_DATA;
 		return true;
 	}
 	cmd_put_rcpt(stream_out(&c->stream), c->to_send->addr, &c->to_send->env, &offer);

@@ -148,7 +148,10 @@ static void put_cell(const struct printer *p, const struct column *c, const json
 		buf_add(b, json_is_true(json_object_get(row, c->key)) ? S("yes") : S("no"));
 		return;
 	case COL_NUM:
-		buf_addf(b, "%lld", (long long)v);
+		if (json_object_get(row, c->key) == NULL)
+			buf_add(b, S("-"));
+		else
+			buf_addf(b, "%lld", (long long)v);
 		return;
 	case COL_BYTES:
 		print_bytes(b, v < 0 ? 0 : (uint64_t)v);
@@ -425,6 +428,33 @@ static void print_message(struct printer *p, const json_t *row)
 	fputc('\n', p->out);
 }
 
+/* One line a stage, as it comes; a head line for each host. */
+static void print_stage(struct printer *p, const json_t *row)
+{
+	bool ok = json_is_true(json_object_get(row, "ok"));
+	char group[sizeof p->group];
+	struct buf b;
+
+	buf_init(&b, SIZE_MAX / 2);
+	print_clean(&b, text_at(row, "host"));
+	if (text_at(row, "ip").n > 0) {
+		buf_add(&b, S(" ["));
+		print_clean(&b, text_at(row, "ip"));
+		buf_add(&b, S("]"));
+	}
+	snprintf(group, sizeof group, "%s", buf_cstr(&b));
+	/* two visits of one address are told apart by their first stage */
+	if (b.n > 0 && (strcmp(group, p->group) != 0 || str_eq(text_at(row, "stage"), S("connect"))))
+		fprintf(p->out, "%s\n", buf_cstr(&b));
+	snprintf(p->group, sizeof p->group, "%s", group);
+	buf_reset(&b);
+	print_clean(&b, text_at(row, "says"));
+	fprintf(p->out, "  %s %-10s %6lld ms  %s\n", ok ? "\xe2\x9c\x93" : "\xe2\x9c\x97",
+		json_string_value(json_object_get(row, "stage")), (long long)int_at(row, "took_ms"), buf_cstr(&b));
+	fflush(p->out); /* it may take a while until the next one */
+	buf_fini(&b);
+}
+
 static const struct column queue_columns[] = {
 	{ "id", "ID", COL_TEXT, 0 },      { "state", "STATE", COL_TEXT, 0 },   { "arrived_ms", "AGE", COL_AGE, 0 },
 	{ "size", "SIZE", COL_BYTES, 0 }, { "attempts", "TRIES", COL_NUM, 0 }, { "due_ms", "NEXT", COL_IN, 0 },
@@ -449,8 +479,9 @@ static const struct column explain_columns[] = {
 	{ "says", "WHY", COL_WRAP, 0 },   { NULL, NULL, COL_TEXT, 0 },
 };
 static const struct column connector_columns[] = {
-	{ "kind", "KIND", COL_GROUP, 0 }, { "name", "NAME", COL_TEXT, 30 }, { "enabled", "ON", COL_YES, 0 },
-	{ "tls", "TLS", COL_TEXT, 0 },    { "what", "WHAT", COL_WRAP, 0 },  { NULL, NULL, COL_TEXT, 0 },
+	{ "kind", "KIND", COL_GROUP, 0 }, { "name", "NAME", COL_TEXT, 30 }, { "state", "STATE", COL_TEXT, 0 },
+	{ "tls", "TLS", COL_TEXT, 0 },    { "ok_ms", "OK", COL_AGE, 0 },    { "failed_ms", "FAILED", COL_AGE, 0 },
+	{ "what", "WHAT", COL_WRAP, 0 },  { NULL, NULL, COL_TEXT, 0 },
 };
 static const struct column hop_columns[] = {
 	{ "hop", "HOP", COL_TEXT, 44 },     { "waiting", "WAITING", COL_NUM, 0 },
@@ -477,7 +508,8 @@ static const struct print_layout layouts[] = {
 	{ "queue", "remove", NULL, NULL, print_order },      { "queue", "hold", NULL, NULL, print_order },
 	{ "queue", "release", NULL, NULL, print_order },     { "route", "explain", explain_columns, NULL, NULL },
 	{ "config", "diff", NULL, NULL, print_diff },        { "connector", "list", connector_columns, NULL, NULL },
-	{ "connector", "hops", hop_columns, NULL, NULL },    { "tls", "show", tls_columns, NULL, NULL },
+	{ "connector", "hops", hop_columns, NULL, NULL },    { "connector", "test", NULL, NULL, print_stage },
+	{ "tls", "show", tls_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

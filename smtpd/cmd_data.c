@@ -47,8 +47,9 @@ static bool content_begin(struct session *s)
 
 	if (s->secured) {
 		const struct tls_peer *p = tls_peer(&s->stream);
+		bool proved = str_starts(s->who.how, S("cert:"));
 		snprintf(tls, sizeof tls, STR_FMT " cipher=" STR_FMT "%s" STR_FMT, STR_ARG(p->protocol),
-			 STR_ARG(p->cipher), s->who.how.n > 0 ? " verify=" : "", STR_ARG(s->who.how));
+			 STR_ARG(p->cipher), proved ? " verify=" : "", STR_ARG(proved ? s->who.how : STR_NONE));
 		r.tls = str_c(tls);
 	}
 	if (!arena_dup(&s->arena, r.tls, &t->env.tls))

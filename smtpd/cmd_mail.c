@@ -66,7 +66,7 @@ enum step run_mail(struct session *s, struct str args)
 		session_reply(s, &REPLY(452, 4, 3, 1, "out of memory for this session"));
 		return STEP_NEXT;
 	}
-	session_attribute(s, env->from, true, env->xorg);
+	session_attribute(s, &(struct said){ .at_mail = true, .from = env->from, .claim = env->xorg });
 	if (!policy_may_send(s->receive, &s->who, s->secured, session_config(s)->status_codes, &r)) {
 		transaction_reset(&s->tx);
 		session_error(s);
@@ -122,8 +122,8 @@ static bool complete_postmaster(struct session *s, struct cmd_rcpt *c, struct st
 	return ok;
 }
 
-/* Asks the decision table.  False when it could not be asked: 451, never "unknown" (hardening HY-8). */
-static bool ask_table(struct session *s, const struct cmd_rcpt *c, struct verdict *out)
+/* False when it could not be asked: 451, never "unknown" (hardening HY-8). */
+bool session_ask_table(struct session *s, const struct addr *rcpt, enum env_org org, struct verdict *out)
 {
 	struct transaction *t = &s->tx;
 	struct arena_mark mark = arena_mark(&s->arena);
@@ -131,10 +131,10 @@ static bool ask_table(struct session *s, const struct cmd_rcpt *c, struct verdic
 	struct route route;
 	struct err e = { 0 };
 	struct route_query q = {
-		.rcpt = &c->to,
+		.rcpt = rcpt,
 		.origin = t->env.origin,
 		.class = t->env.class,
-		.org = t->env.org,
+		.org = org,
 		.return_internal = s->who.inbound != NULL && s->who.inbound->return_internal,
 		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
 	};
@@ -156,6 +156,27 @@ static bool ask_table(struct session *s, const struct cmd_rcpt *c, struct verdic
 	return ok;
 }
 
+/* A peer that has not claimed an organisation yet may still do so in the header: what only hangs on that is taken for
+ * now and judged at the end of the header (spec 4.3, R52). */
+static bool judge_rcpt(struct session *s, const struct addr *rcpt, struct verdict *out, bool *provisional)
+{
+	struct verdict hoped;
+
+	*provisional = false;
+	if (!session_ask_table(s, rcpt, s->tx.env.org, out))
+		return false;
+	if (!s->who.claim_open || out->action != ROUTE_REJECT || !str_eq(str_c(out->rule), S("R52")))
+		return true;
+	if (!session_ask_table(s, rcpt, ENV_ORG_OK, &hoped))
+		return false;
+	if (hoped.action == ROUTE_REJECT || hoped.action == ROUTE_DEFER)
+		return true;
+	*provisional = true;
+	s->tx.unproved = *out;
+	*out = hoped;
+	return true;
+}
+
 static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const struct verdict *v)
 {
 	const struct conf_receive *r = s->receive;
@@ -171,8 +192,6 @@ static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const 
 		COUNT(s->server, deferred_rcpts);
 	else
 		COUNT(s->server, rejected_rcpts);
-	if (v->action == ROUTE_REJECT && s->tx.env.origin == ENV_INTERNET)
-		s->errors++;
 	bool harvest = s->tx.rejected > TARPIT_AFTER && s->tx.env.origin == ENV_INTERNET;
 	return session_hold(s, &reply, harvest ? r->tarpit_ms : 0);
 }
@@ -184,6 +203,7 @@ enum step run_rcpt(struct session *s, struct str args)
 	struct reply r = { 0 };
 	struct verdict v;
 	struct str room;
+	bool provisional;
 
 	must(parse_rcpt(s, args, &c, &r));
 	if (t->env.rcpt_n >= (size_t)session_config(s)->limits.recipients) {
@@ -194,7 +214,7 @@ enum step run_rcpt(struct session *s, struct str args)
 		session_reply(s, &REPLY(550, 5, 1, 2, "address literals are no destination here"));
 		return STEP_NEXT;
 	}
-	if (!complete_postmaster(s, &c, &room) || !ask_table(s, &c, &v)) {
+	if (!complete_postmaster(s, &c, &room) || !judge_rcpt(s, &c.to, &v, &provisional)) {
 		session_reply(s, &REPLY(451, 4, 3, 0, "recipients cannot be looked up now (TABLE-STALE)"));
 		return STEP_NEXT;
 	}
@@ -204,6 +224,7 @@ enum step run_rcpt(struct session *s, struct str args)
 		session_reply(s, &REPLY(452, 4, 3, 1, "out of memory for this session"));
 		return STEP_NEXT;
 	}
+	t->provisional += provisional;
 	COUNT(s->server, rcpts);
 	s->phase = IN_RCPT;
 	session_reply(s, &REPLY(250, 2, 1, 5, "ok"));

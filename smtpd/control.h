@@ -37,8 +37,13 @@ struct control_hooks {
 	void (*counters)(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to);
 	/* Hop statistics of all loops, gathered; at most max; returns how many it copied.  Called on the control's
 	 * loop. */
+	/* "queue retry": next hops that rest after a failure are to be tried at once, on all loops.  NULL = none to
+	 * tell. */
+	void (*hurry)(void *arg);
 	size_t (*hops)(void *arg, struct hop_stats *rows, size_t max);
-	int64_t started_ms; /* wall clock */
+	size_t (*connectors)(void *arg, struct connector_stats *rows, size_t max); /* the same; on the worker */
+	struct deliver *deliver; /* of the control's own loop, for `connector test`; outlives the control */
+	int64_t started_ms;      /* wall clock */
 };
 
 /* Listens (mode 0660) and starts the worker.  NULL with err; also when another process answers on `path`.

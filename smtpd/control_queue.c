@@ -320,6 +320,9 @@ static void run_order(struct call *c, enum queue_verb verb)
 
 void run_queue_retry(struct call *c)
 {
+	/* before the order: the messages it makes due must not meet a host that still rests */
+	if (c->hooks->hurry != NULL && !args_flag(c, "dry-run"))
+		c->hooks->hurry(c->hooks->arg);
 	run_order(c, QUEUE_RETRY);
 }
 

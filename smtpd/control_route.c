@@ -123,6 +123,25 @@ static int read_sender(struct str s, struct str *from, struct err *e)
 	return 0;
 }
 
+/* --cert FILE [--ca FILE]: read here, off the loops.  `peer` is filled when there is one. */
+static int read_certificate(const struct call *c, struct explain_query *q, struct arena *a, struct tls_peer *peer,
+			    struct err *e)
+{
+	struct str path = args_text(c, "cert"), ca = args_text(c, "ca");
+	struct err why = { 0 };
+
+	if (path.n == 0)
+		return ca.n == 0 ? 0
+				 : err_set(e, ERR_SYNTAX, "control.explain", "--ca judges the certificate of --cert");
+	if (q->cert_name_n > 0)
+		return err_set(e, ERR_SYNTAX, "control.explain", "--cert and --cert-name exclude each other");
+	if (tls_peer_of_file(path.p, ca, &c->config->tls, a, peer, &why) != 0)
+		return err_set(e, ERR_SYNTAX, "control.explain", "%s", why.text);
+	q->peer = peer;
+	q->chain_assumed = ca.n == 0;
+	return 0;
+}
+
 /* `names` has room for ARG_LIST_MAX. */
 static int read_question(const struct call *c, struct explain_query *q, struct str *names, struct err *e)
 {
@@ -140,6 +159,7 @@ static int read_question(const struct call *c, struct explain_query *q, struct s
 		.redirected = args_flag(c, "redirected"),
 		.has_mode = mode.n > 0,
 		.size = args_number(c, "size", 0),
+		.why_not = args_text(c, "why-not"),
 	};
 	for (size_t i = 0; i < q->cert_name_n; i++)
 		names[i] = args_list_at(c, "cert-name", i);
@@ -154,12 +174,13 @@ void run_route_explain(struct call *c)
 	struct str *names = calloc(ARG_LIST_MAX, sizeof *names);
 	struct explain_query q;
 	struct explain_result result;
+	struct tls_peer peer;
 	struct arena arena;
 	struct err e = { 0 };
 
 	must(names != NULL);
 	arena_init(&arena, EXPLAIN_MEMORY);
-	if (read_question(c, &q, names, &e) == 0 &&
+	if (read_question(c, &q, names, &e) == 0 && read_certificate(c, &q, &arena, &peer, &e) == 0 &&
 	    explain(c->config, c->hooks->routing, &q, &arena, explain_row, c, &result, &e) == 0) {
 		result_row(c, &result);
 		call_end(c, CALL_OK, NULL);

@@ -1,11 +1,9 @@
-/* smtpd/control_status.c: the daemon at a glance, its connectors and its next hops.
+/* smtpd/control_status.c: the daemon at a glance.
  *
  * Runs on the loop: reads counters and small records, writes nothing. */
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
-
-enum { HOPS_MAX = 500 };
 
 const char *conf_side_name(enum conf_side s)
 {
@@ -109,114 +107,4 @@ void run_status(struct call *c)
 	must(json_object_set_new(row, "sessions", sessions) == 0);
 	call_row(c, row);
 	call_end(c, CALL_OK, NULL);
-}
-
-/* ---- connectors ---- */
-
-static void add_list(struct buf *b, const char *label, const struct conf_list *l)
-{
-	if (l->n == 0)
-		return;
-	buf_addf(b, "%s%s", b->n > 0 ? "; " : "", label);
-	for (size_t i = 0; i < l->n; i++) {
-		buf_add(b, i == 0 ? S(" ") : S(", "));
-		buf_add(b, l->v[i]);
-	}
-}
-
-static void add_word(struct buf *b, const char *word)
-{
-	buf_addf(b, "%s%s", b->n > 0 ? "; " : "", word);
-}
-
-static void connector_row(struct call *c, const char *kind, struct str name, bool enabled, const char *tls,
-			  struct buf *what)
-{
-	json_t *row = json_object();
-
-	row_c(row, "kind", kind);
-	row_str(row, "name", name);
-	row_bool(row, "enabled", enabled);
-	row_c(row, "tls", tls);
-	row_str(row, "what", buf_str(what));
-	call_row(c, row);
-	buf_reset(what);
-}
-
-static void list_receive(struct call *c, const struct conf_receive *r, struct buf *what)
-{
-	add_list(what, "listen", &r->listen);
-	add_list(what, "from", &r->from);
-	add_list(what, "permissions", &r->permissions);
-	bool can = conf_offers_tls(c->config, r);
-	connector_row(c, "receive", r->name, true, r->require_tls ? "required" : can ? "offered" : "off", what);
-}
-
-static void list_inbound(struct call *c, const struct conf_inbound *i, struct buf *what)
-{
-	add_word(what, i->type == INBOUND_PEER ? "peer" : "partner");
-	add_list(what, "certificate", &i->sender_certificate);
-	add_list(what, "ip", &i->sender_ip);
-	add_list(what, "domains", &i->sender_domains);
-	if (i->cloud_mail)
-		add_word(what, "cloud_mail");
-	connector_row(c, "inbound", i->name, i->enabled, i->require_tls ? "required" : "offered", what);
-}
-
-static void list_send(struct call *c, const struct conf_send *s, struct buf *what)
-{
-	add_list(what, "space", &s->space);
-	add_list(what, "to", &s->smarthosts);
-	if (s->dns)
-		add_word(what, "by MX");
-	if (s->tls_domain.n > 0)
-		buf_addf(what, "; certificate " STR_FMT, STR_ARG(s->tls_domain));
-	if (s->exclusive)
-		add_word(what, "exclusive");
-	connector_row(c, "send", s->name, s->enabled, conf_tls_name(s->tls), what);
-}
-
-void run_connector_list(struct call *c)
-{
-	const struct config *conf = c->config;
-	struct buf what;
-
-	buf_init(&what, 16 * 1024);
-	for (size_t i = 0; i < conf->receive_n; i++)
-		list_receive(c, &conf->receives[i], &what);
-	for (size_t i = 0; i < conf->inbound_n; i++)
-		list_inbound(c, &conf->inbounds[i], &what);
-	for (size_t i = 0; i < conf->send_n; i++)
-		list_send(c, &conf->sends[i], &what);
-	buf_fini(&what);
-	if (conf->receive_n + conf->inbound_n + conf->send_n == 0)
-		call_end(c, CALL_NOTHING, "the configuration has no connectors");
-	else
-		call_end(c, CALL_OK, NULL);
-}
-
-void run_connector_hops(struct call *c)
-{
-	struct hop_stats *rows = calloc(HOPS_MAX, sizeof *rows);
-	size_t n;
-
-	must(rows != NULL);
-	n = c->hooks->hops != NULL ? c->hooks->hops(c->hooks->arg, rows, HOPS_MAX) : 0;
-	for (size_t i = 0; i < n && i < HOPS_MAX; i++) {
-		json_t *row = json_object();
-		row_c(row, "hop", rows[i].hop);
-		row_uint(row, "waiting", rows[i].waiting);
-		row_uint(row, "open", rows[i].open);
-		row_uint(row, "idle", rows[i].idle);
-		row_uint(row, "sent", rows[i].sent);
-		row_uint(row, "deferred", rows[i].deferred);
-		row_uint(row, "failed", rows[i].failed);
-		row_c(row, "last_error", rows[i].last_error);
-		call_row(c, row);
-	}
-	free(rows);
-	if (n == 0)
-		call_end(c, CALL_NOTHING, "no connections have been made yet");
-	else
-		call_end(c, CALL_OK, NULL);
 }

@@ -40,11 +40,14 @@ static const struct verb_arg explain_args[] = {
 	{ "via", ARG_TEXT, ARG_OPTION, "RECEIVE", "receive connector; the default is the one the address leads to" },
 	{ "tls", ARG_FLAG, ARG_OPTION, NULL, "the client used STARTTLS" },
 	{ "cert-name", ARG_LIST, ARG_OPTION, "NAME", "a name in the client's valid certificate; may be repeated" },
-	{ "claim", ARG_TEXT, ARG_OPTION, "ORG", "organisation the client claims (XOORG)" },
+	{ "cert", ARG_FILE, ARG_OPTION, "FILE", "the client's certificate, PEM; its chain is taken for good" },
+	{ "ca", ARG_FILE, ARG_OPTION, "FILE", "roots by which to judge the chain of --cert" },
+	{ "claim", ARG_TEXT, ARG_OPTION, "ORG", "organisation the client claims (XOORG or X-OriginatorOrg)" },
 	{ "class", ARG_TEXT, ARG_OPTION, "int|ext", "class of a peer's message, as its headers say" },
 	{ "token", ARG_FLAG, ARG_OPTION, NULL, "the message carries our route token for this recipient" },
 	{ "redirected", ARG_FLAG, ARG_OPTION, NULL, "reached by forwarding or expansion" },
 	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "as if this mode were in force" },
+	{ "why-not", ARG_TEXT, ARG_OPTION, "CONNECTOR", "say why this send or inbound connector was not taken" },
 	{ "size", ARG_BYTES, ARG_OPTION, "12M", "size of the message" },
 	{ 0 },
 };
@@ -94,6 +97,14 @@ static const struct verb_arg diff_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg test_args[] = {
+	{ "NAME", ARG_TEXT, ARG_MUST, "NAME", "a send connector" },
+	{ "rcpt", ARG_ADDRESS, ARG_OPTION, "ADDRESS", "ask for this recipient too (MAIL, RCPT, RSET)" },
+	{ "from", ARG_ADDRESS, ARG_OPTION, "ADDRESS", "its sender (default: the postmaster)" },
+	{ "host", ARG_TEXT, ARG_OPTION, "HOST[:PORT]", "only this host, instead of where the connector leads" },
+	{ 0 },
+};
+
 const struct verb control_verbs[] = {
 	{ "status", "", 0, VERB_LOOP, run_status, NULL, "what the daemon is and does, at a glance" },
 
@@ -136,8 +147,10 @@ const struct verb control_verbs[] = {
 	{ "tls", "reload", VERB_OPERATOR, VERB_WORKER, run_tls_reload, NULL,
 	  "read certificates and revocation lists again" },
 
-	{ "connector", "list", VERB_OFFLINE, VERB_LOOP, run_connector_list, NULL,
-	  "receive, inbound and send connectors" },
+	{ "connector", "list", VERB_OFFLINE, VERB_WORKER, run_connector_list, NULL,
+	  "receive, inbound and send connectors, and how it goes" },
 	{ "connector", "hops", 0, VERB_WORKER, run_connector_hops, NULL, "where we connect to, and how it goes" },
+	{ "connector", "test", VERB_OPERATOR, VERB_LOOP, run_connector_test, test_args,
+	  "connect as mail would, stage by stage; sends nothing" },
 };
 const size_t control_verb_n = sizeof control_verbs / sizeof control_verbs[0];

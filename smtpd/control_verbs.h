@@ -9,8 +9,11 @@
 
 /* control_status.c */
 void run_status(struct call *c);
+
+/* control_connector.c */
 void run_connector_list(struct call *c);
 void run_connector_hops(struct call *c);
+void run_connector_test(struct call *c);
 
 /* control_queue.c, control_summary.c */
 void run_queue_list(struct call *c);

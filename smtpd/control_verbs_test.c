@@ -27,7 +27,9 @@ static const char *const conf_template =
 	"send \"to-cloud\" { space = {\"contoso.cloud.example\", \"@peer\"} dns = yes peer = yes\n"
 	"  tls = domain tls_domain = \"mail.cloud.example\" max_size = 10M }\n"
 	"send \"inside\" { space = {\"@local\"} smarthosts = {\"127.0.0.1\"} tls = none }\n"
-	"send \"internet\" { space = {\"*\"} dns = yes tls = may }\n";
+	"send \"internet\" { space = {\"*\"} dns = yes tls = may }\n"
+	"tls_policy \"*.gmail.example\" { tls = domain tls_domain = mx.gmail.example }\n"
+	"tls_policy \"gmail.example\" { tls = encrypt }\n";
 
 struct bench {
 	char dir[64];
@@ -220,6 +222,50 @@ static const struct {
 	  0,
 	  { "\"rule\":\"R42\"", "\"mode\":\"M4\"" } },
 	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"size\":\"20M\"}", 0, { "\"code\":552" } },
+	/* the TLS lattice, contribution by contribution */
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"x@gmail.example\",\"ip\":\"10.1.2.3\"}",
+	  0,
+	  { "{\"step\":\"tls asked\",\"name\":\"may\",\"hit\":false,\"says\":\"by the connector internet\"}",
+	    "{\"step\":\"tls asked\",\"name\":\"domain\",\"hit\":true,\"says\":\"by tls_policy *.gmail.example",
+	    "\"says\":\"by tls_policy gmail.example, for the domain of the next hop\"",
+	    "\"tls\":\"domain\",\"tls_domain\":\"mx.gmail.example\"" } },
+	/* --why-not */
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"u@contoso.com\",\"why-not\":\"internet\"}",
+	  0,
+	  { "{\"step\":\"why not\",\"name\":\"internet\",\"hit\":false,\"says\":\"does not lead to the other side\"}" } },
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"nobody@contoso.com\",\"why-not\":\"inside\"}",
+	  0,
+	  { "no connector was asked" } },
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"u@contoso.com\",\"why-not\":\"cloud\"}",
+	  0,
+	  { "the client shows no certificate" } },
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"u@contoso.com\",\"why-not\":\"cloud\",\"cert-name\":[\"www.cloud.example\"]}",
+	  0,
+	  { "no name in the certificate matches mail.cloud.example by the rules of match = exchange",
+	    "ATTRIBUTION-MISS: its certificate names www.cloud.example" } },
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"u@contoso.com\",\"why-not\":\"x\"}",
+	  2,
+	  { "no send or inbound connector x" } },
+	/* --cert */
+	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"cert\":\"/nonexistent.pem\"}", 2, { "/nonexistent.pem" } },
+	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"ca\":\"/nonexistent.pem\"}", 2, { "--cert" } },
+	{ "route",
+	  "explain",
+	  "{\"RCPT\":\"u@contoso.com\",\"cert\":\"/x\",\"cert-name\":[\"a.example\"]}",
+	  2,
+	  { "exclude each other" } },
 	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"mode\":\"M9\"}", 2, { "--mode" } },
 	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"from\":\"x\"}", 2, { "--from" } },
 	{ "route", "explain", "{\"RCPT\":\"u@contoso.com\",\"class\":\"x\"}", 2, { "--class" } },
@@ -239,6 +285,13 @@ static const struct {
 	{ "config", "diff", "{\"FILE\":\"/nonexistent.conf\"}", 3, { "would not load" } },
 	{ "config", "reload", "{}", 3, { "restart it" } },
 	{ "connector", "list", "{}", 0, { "\"name\":\"hub\"", "\"name\":\"cloud\"", "\"tls\":\"domain\"" } },
+	{ "connector",
+	  "list",
+	  "{}",
+	  0,
+	  { "\"state\":\"unused\"", "\"certificate_wanted\":\"mail.cloud.example\"",
+	    "\"connections_by_tls\":{\"none\":0,\"encrypt\":0,\"validate\":0,\"domain\":0}",
+	    "\"spaces\":[\"contoso.cloud.example\",\"@peer\"]" } },
 	{ "connector", "hops", "{}", 1, { "no connections" } },
 	/* refused before any handler looks at the queue */
 	{ "queue", "remove", "{}", 2, { "which messages" } },

@@ -5,10 +5,13 @@
 #include "smtpd/explain.h"
 
 #include "base/must.h"
+#include "base/time.h"
 #include "smtpd/policy.h"
 
 /* RFC 5737: no client has it, so only ranges like 0.0.0.0/0 hold it. */
 #define NOBODY "192.0.2.1"
+
+enum { CERT_NAMES_MAX = 64 };
 
 struct telling {
 	const struct config *config;
@@ -17,6 +20,10 @@ struct telling {
 	void (*line)(void *arg, const struct explain_line *l);
 	void *arg;
 	struct explain_result *out;
+	struct caller caller;
+	struct tls_peer peer;
+	struct str names[CERT_NAMES_MAX];
+	const struct conf_send *why_not_send; /* told when connectors are selected */
 };
 
 static void tell(struct telling *t, const char *step, struct str name, bool hit, const char *fmt, ...)
@@ -111,9 +118,9 @@ static int find_client(struct telling *t, struct net_addr *client, const struct 
 		tell(t, "client", buf_str(&ip), false, "assumed; name another with --ip");
 	else
 		tell(t, "client", buf_str(&ip), false, "%s",
-		     q->cert_name_n > 0 ? "TLS with a certificate"
-		     : q->secured       ? "TLS without a certificate"
-					: "in clear");
+		     q->cert_name_n > 0 || q->peer != NULL ? "TLS with a certificate"
+		     : q->secured                          ? "TLS without a certificate"
+							   : "in clear");
 	buf_fini(&ip);
 	return 0;
 }
@@ -142,28 +149,67 @@ static void tell_receive(struct telling *t, const struct net_addr *client, const
 	buf_fini(&ranges);
 }
 
-static void attribute_client(struct telling *t, const struct net_addr *client, const struct conf_receive *receive,
-			     struct attribution *att)
+static bool is_secured(const struct explain_query *q)
+{
+	return q->secured || q->cert_name_n > 0 || q->peer != NULL;
+}
+
+/* The caller as far as the question tells it; the peer made of bare names lives in `t`. */
+static void make_caller(struct telling *t, const struct net_addr *client, const struct conf_receive *receive)
 {
 	const struct explain_query *q = t->q;
-	struct str names[64];
-	struct tls_peer peer = { .protocol = S("TLSv1.3"), .cipher = S("TLS_AES_256_GCM_SHA384") };
-	struct caller k = {
-		.receive = receive, .client = *client, .from = q->from, .at_mail = true, .claim = q->claim
-	};
+	size_t n = q->cert_name_n < CERT_NAMES_MAX ? q->cert_name_n : CERT_NAMES_MAX;
 
-	k.secured = q->secured || q->cert_name_n > 0;
-	if (q->cert_name_n > 0) {
-		size_t n = q->cert_name_n < 64 ? q->cert_name_n : 64;
-		memcpy(names, q->cert_names, n * sizeof *names);
-		peer.has_certificate = peer.chain_ok = true;
-		peer.subject = names[0];
-		peer.ids.sans = names;
-		peer.ids.san_n = n;
+	t->peer = (struct tls_peer){ .protocol = S("TLSv1.3"), .cipher = S("TLS_AES_256_GCM_SHA384") };
+	if (q->peer != NULL) {
+		t->peer = *q->peer;
+	} else if (n > 0) {
+		memcpy(t->names, q->cert_names, n * sizeof *t->names);
+		t->peer.has_certificate = t->peer.chain_ok = true;
+		t->peer.subject = t->names[0];
+		t->peer.ids.sans = t->names;
+		t->peer.ids.san_n = n;
 	}
-	if (k.secured)
-		k.peer = &peer;
-	attribute(t->config, &k, att);
+	t->caller = (struct caller){ .receive = receive,
+				     .client = *client,
+				     .secured = is_secured(q),
+				     .peer = is_secured(q) ? &t->peer : NULL,
+				     .from = q->from,
+				     .at_mail = true,
+				     .claim = q->claim,
+				     .auth_as = q->class == ENV_CLASS_INT ? S("Internal") : STR_NONE,
+				     .header_seen = true,
+				     .now_ms = clock_wall_ms() };
+}
+
+static void tell_certificate(struct telling *t)
+{
+	const struct tls_identities *ids = &t->peer.ids;
+	struct buf names;
+
+	if (t->q->peer == NULL)
+		return;
+	buf_init(&names, 2048);
+	for (size_t i = 0; i < ids->san_n; i++)
+		buf_addf(&names, "%s" STR_FMT, names.n > 0 ? ", " : "", STR_ARG(ids->sans[i]));
+	for (size_t i = 0; i < ids->cn_n; i++)
+		buf_addf(&names, "%s" STR_FMT " (CN)", names.n > 0 ? ", " : "", STR_ARG(ids->cns[i]));
+	if (names.n == 0)
+		buf_add(&names, S("no usable name"));
+	if (t->q->chain_assumed)
+		buf_add(&names, S("; its chain is taken for good, --ca FILE judges it"));
+	else if (!t->peer.chain_ok)
+		buf_addf(&names, "; not trusted: " STR_FMT, STR_ARG(t->peer.chain_error));
+	tell(t, "certificate", S("-"), t->peer.chain_ok, "%s", buf_cstr(&names));
+	buf_fini(&names);
+}
+
+static void tell_miss(struct telling *t, const struct attribution *att)
+{
+	struct attribution_miss miss;
+
+	if (attribute_miss(t->config, &t->caller, att, &miss))
+		tell(t, "alarm", miss.inbound->name, false, "ATTRIBUTION-MISS: %s", miss.text);
 }
 
 static void tell_attribution(struct telling *t, const struct attribution *att)
@@ -183,6 +229,7 @@ static void tell_attribution(struct telling *t, const struct attribution *att)
 		     att->trusted ? "; its headers are trusted" : "; its headers are not trusted");
 	if (att->also != NULL)
 		tell(t, "attribution", att->also->name, false, "matches as well; the more specific pattern won");
+	tell_miss(t, att);
 	tell(t, "origin", str_c(out->origin), false, "class %s, organisation claim %s", out->class, out->org);
 }
 
@@ -190,7 +237,7 @@ static void tell_attribution(struct telling *t, const struct attribution *att)
 static bool turned_away(struct telling *t, const struct conf_receive *receive, const struct attribution *att)
 {
 	struct reply *r = &t->out->reply;
-	bool secured = t->q->secured || t->q->cert_name_n > 0;
+	bool secured = is_secured(t->q);
 	uint64_t size_max = policy_size_max(t->config, receive);
 
 	if (!policy_may_send(receive, att, secured, t->config->status_codes, r)) {
@@ -282,6 +329,110 @@ static void tell_way(struct telling *t, const struct route *route)
 
 /* ---- which way out ---- */
 
+static void tell_share(struct telling *t, const struct conf_send *s, const struct tls_share *share, bool decides)
+{
+	const char *wants = share->tls_domain.n > 0 ? ", certificate " : "";
+
+	if (share->policy == NULL)
+		tell(t, "tls asked", str_c(conf_tls_level_name(share->level)), decides,
+		     "by the connector " STR_FMT "%s" STR_FMT, STR_ARG(s->name), wants, STR_ARG(share->tls_domain));
+	else
+		tell(t, "tls asked", str_c(conf_tls_level_name(share->level)), decides,
+		     "by tls_policy " STR_FMT ", for the %s%s" STR_FMT, STR_ARG(share->policy->name),
+		     share->of_rcpt ? "recipient's domain" : "domain of the next hop", wants,
+		     STR_ARG(share->tls_domain));
+}
+
+/* What a certificate must name at level domain. */
+static struct str wanted_names(struct telling *t, const struct tls_need *need, const struct conf_send *s,
+			       const struct route *route)
+{
+	struct buf b;
+	struct str names;
+
+	if (need->pattern_n == 0)
+		return s->smarthosts.n > 0 || route->hop_host.n > 0 ? S("the host's own name") : route->hop_domain;
+	buf_init(&b, 2048);
+	for (size_t i = 0; i < need->pattern_n; i++)
+		buf_addf(&b, "%s" STR_FMT, i > 0 ? " and " : "", STR_ARG(need->patterns[i]));
+	names = keep(t, buf_str(&b));
+	buf_fini(&b);
+	return names;
+}
+
+/* The lattice, contribution by contribution (spec 3.7). */
+static void tell_tls(struct telling *t, const struct route *route, const struct conf_send *s)
+{
+	static const char *const words[] = {
+		[TLS_NONE] = "in clear",
+		[TLS_MAY] = "TLS when the next hop offers it",
+		[TLS_ENCRYPT] = "TLS or not at all; any certificate",
+		[TLS_VALIDATE] = "TLS or not at all; a certificate we trust, whatever its name",
+		[TLS_DOMAIN] = "TLS or not at all; a certificate we trust that names ",
+	};
+	struct str rcpt = t->q->rcpt, domain = str_skip(rcpt, (size_t)(str_rchr(rcpt, '@') + 1));
+	struct tls_shares shares;
+	struct tls_need need;
+
+	tls_need_find(t->config, s, route->hop_domain, domain, &need, &shares);
+	for (size_t i = 0; i < shares.n; i++)
+		tell_share(t, s, &shares.v[i], shares.v[i].level == need.level);
+	t->out->tls = conf_tls_level_name(need.level);
+	if (need.level == TLS_DOMAIN)
+		t->out->tls_domain = wanted_names(t, &need, s, route);
+	tell(t, "tls", str_c(t->out->tls), false, "%s" STR_FMT, words[need.level], STR_ARG(t->out->tls_domain));
+}
+
+/* ---- why not ---- */
+
+static void tell_why_not_inbound(struct telling *t, const struct attribution *att)
+{
+	char text[600];
+
+	for (size_t i = 0; i < t->config->inbound_n; i++)
+		if (str_eq(t->config->inbounds[i].name, t->q->why_not)) {
+			attribute_why_not(&t->caller, att, &t->config->inbounds[i], text, sizeof text);
+			tell(t, "why not", t->q->why_not, false, "%s", text);
+		}
+}
+
+static void tell_why_not_send(struct telling *t, const struct selection *sel)
+{
+	const struct conf_send *s = t->why_not_send;
+
+	if (s == NULL)
+		return;
+	t->why_not_send = NULL; /* answered */
+	for (size_t i = 0; sel != NULL && i < sel->step_n; i++)
+		if (sel->steps[i].send == s) {
+			tell(t, "why not", s->name, false, "%s", sel->steps[i].why);
+			return;
+		}
+	tell(t, "why not", s->name, false, "%s",
+	     sel == NULL ? "no connector was asked: this recipient goes nowhere"
+			 : "a more specific connector owns the address space, and nothing falls through it");
+}
+
+static int find_why_not(struct telling *t, struct err *e)
+{
+	const struct config *c = t->config;
+	struct str name = t->q->why_not;
+
+	if (name.n == 0)
+		return 0;
+	for (size_t i = 0; i < c->send_n; i++)
+		if (str_eq(c->sends[i].name, name))
+			t->why_not_send = &c->sends[i];
+	for (size_t i = 0; i < c->inbound_n; i++)
+		if (str_eq(c->inbounds[i].name, name))
+			return 0;
+	if (t->why_not_send != NULL)
+		return 0;
+	return err_set(e, ERR_SYNTAX, "explain",
+		       "--why-not: there is no send or inbound connector " STR_FMT "; see: tombolo connector list",
+		       STR_ARG(name));
+}
+
 static void tell_selection(struct telling *t, const struct route *route)
 {
 	struct select_query sq = { .domain = route->hop_domain, .size = t->q->size, .next = route->verdict.next };
@@ -292,6 +443,7 @@ static void tell_selection(struct telling *t, const struct route *route)
 	for (size_t i = 0; i < sel.step_n; i++)
 		tell(t, "connector", sel.steps[i].send->name, sel.result == SELECT_OK && sel.steps[i].send == sel.send,
 		     "%s", sel.steps[i].why);
+	tell_why_not_send(t, &sel);
 	if (sel.step_n == 0)
 		tell(t, "connector", S("-"), false, "the configuration has no send connectors");
 	if (sel.result != SELECT_OK) {
@@ -302,19 +454,7 @@ static void tell_selection(struct telling *t, const struct route *route)
 		return;
 	}
 	out->connector = sel.send->name;
-	out->tls_domain = sel.send->tls_domain;
-	static const char *const levels[] = {
-		[TLS_NONE] = "in clear",
-		[TLS_MAY] = "TLS when the next hop offers it",
-		[TLS_ENCRYPT] = "TLS or not at all; any certificate",
-		[TLS_VALIDATE] = "TLS or not at all; a valid certificate for the host's name",
-		[TLS_DOMAIN] = "TLS or not at all; a valid certificate that matches ",
-	};
-	static const char *const words[] = { "none", "may", "encrypt", "validate", "domain" };
-	must((size_t)sel.send->tls < sizeof levels / sizeof levels[0]);
-	out->tls = words[sel.send->tls];
-	tell(t, "tls", str_c(out->tls), false, "%s" STR_FMT, levels[sel.send->tls],
-	     STR_ARG(sel.send->tls == TLS_DOMAIN ? sel.send->tls_domain : STR_NONE));
+	tell_tls(t, route, sel.send);
 }
 
 static void tell_reply(struct telling *t)
@@ -322,6 +462,7 @@ static void tell_reply(struct telling *t)
 	struct reply *r = &t->out->reply;
 	char code[40];
 
+	tell_why_not_send(t, NULL); /* unless it has been told */
 	if (r->code == 0)
 		*r = REPLY(250, 2, 1, 5, "ok");
 	r->text = keep(t, r->text); /* some views die with the attribution */
@@ -386,7 +527,7 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 int explain(const struct config *c, struct routing *r, const struct explain_query *q, struct arena *arena,
 	    void (*line)(void *arg, const struct explain_line *l), void *arg, struct explain_result *out, struct err *e)
 {
-	struct telling t = { c, q, arena, line, arg, out };
+	struct telling t = { .config = c, .q = q, .arena = arena, .line = line, .arg = arg, .out = out };
 	const struct conf_receive *receive;
 	struct net_addr client;
 	struct attribution att = { 0 };
@@ -395,7 +536,7 @@ int explain(const struct config *c, struct routing *r, const struct explain_quer
 
 	must(line != NULL && out != NULL);
 	*out = (struct explain_result){ 0 };
-	if (find_client(&t, &client, &receive, e) != 0)
+	if (find_why_not(&t, e) != 0 || find_client(&t, &client, &receive, e) != 0)
 		return -1;
 	if (receive == NULL) {
 		tell(&t, "receive", S("-"), false, "no receive connector is for this client: it is turned away");
@@ -404,8 +545,11 @@ int explain(const struct config *c, struct routing *r, const struct explain_quer
 		return 0;
 	}
 	tell_receive(&t, &client, receive);
-	attribute_client(&t, &client, receive, &att);
+	make_caller(&t, &client, receive);
+	tell_certificate(&t);
+	attribute(t.config, &t.caller, &att);
 	tell_attribution(&t, &att);
+	tell_why_not_inbound(&t, &att);
 	if (turned_away(&t, receive, &att)) {
 		tell_reply(&t);
 		return 0;

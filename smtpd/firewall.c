@@ -1,25 +1,8 @@
-/* smtpd/firewall.c: the header of a message is complete: attribution once more, then the header policy.
+/* smtpd/firewall.c: the header of a message is complete: who it is from is settled (recognise.c), then the policy.
  *
  * A peer may name its organisation in the header only (spec 4.3.2), so how far the header is believed is known only
  * when all of it has been read. */
 #include "smtpd/firewall.h"
-
-static bool is_from_peer(const struct session *s)
-{
-	return s->who.inbound != NULL && s->who.inbound->type == INBOUND_PEER;
-}
-
-/* The claim of MAIL comes before that of the header (spec 4.3.2). */
-static void attribute_again(struct session *s, struct transaction *t)
-{
-	struct envelope *env = &t->env;
-
-	session_attribute(s, env->from, true, env->xorg.n > 0 ? env->xorg : t->notes.claim);
-	env->org = s->who.org;
-	if (env->xorg.n == 0 && env->org == ENV_ORG_OK)
-		env->xorg = t->notes.claim;
-	env->class = header_class(header_trust_of(&s->who, s->receive->perms), t->notes.auth_as);
-}
 
 static void count(struct session *s, const struct header_changes *c)
 {
@@ -49,8 +32,8 @@ void firewall_judge(void *session, struct transaction *t)
 	struct session *s = session;
 	struct header_changes changes;
 
-	if (is_from_peer(s))
-		attribute_again(s, t);
+	if (!session_judge_header(s))
+		return;
 	const struct header_in in = { .trust = header_trust_of(&s->who, s->receive->perms),
 				      .cloud_mail = s->receive->perms & PERM_CLOUD_MAIL,
 				      .sender_ours =

@@ -32,7 +32,8 @@ struct worker { /* one loop and its thread */
 	struct loop *loop;
 	struct server server;
 	pthread_t thread;
-	struct loop_task drain_task, stop_task, setup_task;
+	struct loop_task drain_task, stop_task, setup_task, hurry_task;
+	bool hurrying;            /* hurry_task is posted */
 	struct setup *next_setup; /* handed over by a reload; the loop takes it */
 	size_t index;
 };
@@ -81,6 +82,8 @@ static struct setup *app_swap(struct app *app, struct setup *next)
 	}
 	struct setup *old = app->setup;
 	app->setup = next;
+	if (app->tls_watch != NULL)
+		tls_watch_kick(app->tls_watch);
 	return old;
 }
 
@@ -180,7 +183,11 @@ static void stop_all(struct app *app)
 		return;
 	app->drained = SIZE_MAX;
 	control_close(&app->control);
-	tls_watch_stop(&app->tls_watch);
+	pthread_mutex_lock(&app->reload_lock); /* a reload that still runs kicks the watch */
+	struct tls_watch *watch = app->tls_watch;
+	app->tls_watch = NULL;
+	pthread_mutex_unlock(&app->reload_lock);
+	tls_watch_stop(&watch); /* its look may wait for that lock */
 	loop_timer_stop(&app->drain_timer);
 	for (size_t i = app->worker_n; i-- > 0;)
 		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
@@ -270,6 +277,23 @@ static void app_counters(void *arg, void (*each)(void *to, const char *name, uin
 }
 
 /* On the control's worker. */
+static void on_hurry(struct loop_task *task)
+{
+	struct worker *w = container_of(task, struct worker, hurry_task);
+
+	__atomic_store_n(&w->hurrying, false, __ATOMIC_RELEASE);
+	deliver_hurry(w->server.deliver);
+}
+
+static void app_hurry(void *arg)
+{
+	struct app *app = arg;
+
+	for (size_t i = 0; i < app->worker_n; i++)
+		if (!__atomic_exchange_n(&app->workers[i].hurrying, true, __ATOMIC_ACQ_REL))
+			loop_post(app->workers[i].loop, &app->workers[i].hurry_task);
+}
+
 static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
 {
 	struct app *app = arg;
@@ -278,6 +302,16 @@ static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
 	for (size_t i = 0; i < app->worker_n; i++)
 		servers[i] = &app->workers[i].server;
 	return hops_gather(servers, app->worker_n, rows, max);
+}
+
+static size_t app_connectors(void *arg, struct connector_stats *rows, size_t max)
+{
+	struct app *app = arg;
+	struct server *servers[LOOPS_MAX];
+
+	for (size_t i = 0; i < app->worker_n; i++)
+		servers[i] = &app->workers[i].server;
+	return connectors_gather(servers, app->worker_n, rows, max);
 }
 
 static int listen_all(struct app *app, int fds[], struct err *e)
@@ -320,6 +354,7 @@ static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
 	w->drain_task.fn = on_drain;
 	w->stop_task.fn = on_stop;
 	w->setup_task.fn = on_setup;
+	w->hurry_task.fn = on_hurry;
 	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n,
 			app->worker_n, e) != 0)
 		return -1;
@@ -402,7 +437,10 @@ static int open_control(struct app *app, struct err *e)
 		.tls_reload = app_tls_reload,
 		.setup = app_setup,
 		.counters = app_counters,
+		.hurry = app_hurry,
 		.hops = app_hops,
+		.connectors = app_connectors,
+		.deliver = app->workers[0].server.deliver,
 		.started_ms = app->started_ms,
 	};
 

@@ -7,6 +7,7 @@
 
 #include "connectors/header_policy.h"
 #include "smtpd/gate.h"
+#include "smtpd/hush.h"
 #include "smtpd/setup.h"
 
 #include <sys/queue.h>
@@ -20,6 +21,7 @@ struct counters { /* written by the loop, read by anyone (relaxed) */
 	uint64_t rcpts, rejected_rcpts, deferred_rcpts;
 	uint64_t tls_sessions, tls_failures, tls_resumed;
 	uint64_t protocol_errors, timeouts, commit_failures;
+	uint64_t attribution_misses, foreign_messages;
 	uint64_t forged_messages;        /* strangers who wrote headers of our organisation */
 	uint64_t header_fields[GROUP_N]; /* taken out or renamed at the door, by group of the policy */
 };
@@ -45,6 +47,7 @@ struct server {
 	struct loop_timer drain_timer;
 	uint64_t session_id; /* of the newest session; odd per loop */
 	struct counters counters;
+	struct hush hush;
 };
 
 #define COUNT(server, name) __atomic_add_fetch(&(server)->counters.name, 1, __ATOMIC_RELAXED)

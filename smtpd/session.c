@@ -241,23 +241,6 @@ static enum step step_commit(struct session *s)
 	return STEP_WAIT;
 }
 
-/* ---- who is calling ---- */
-
-void session_attribute(struct session *s, struct str from, bool at_mail, struct str claim)
-{
-	struct caller k = {
-		.receive = s->receive,
-		.client = s->client,
-		.secured = s->secured,
-		.peer = s->secured ? tls_peer(&s->stream) : NULL,
-		.from = from,
-		.at_mail = at_mail,
-		.claim = claim,
-	};
-
-	attribute(session_config(s), &k, &s->who);
-}
-
 /* ---- greeting ---- */
 
 static void set_client(struct session *s, const struct net_addr *client)
@@ -343,7 +326,7 @@ static void greet(struct session *s)
 
 	buf_addf(stream_out(&s->stream), "220 " STR_FMT " ESMTP Tombolo\r\n", STR_ARG(fqdn));
 	stream_flush_later(&s->stream);
-	session_attribute(s, STR_NONE, false, STR_NONE);
+	session_attribute(s, &(struct said){ 0 });
 	s->phase = IN_START;
 	session_enter(s, &state_command);
 }
@@ -473,7 +456,7 @@ static enum step step_handshake(struct session *s)
 	COUNT(s->server, tls_sessions);
 	if (peer->resumed)
 		COUNT(s->server, tls_resumed);
-	session_attribute(s, STR_NONE, false, STR_NONE);
+	session_attribute(s, &(struct said){ 0 });
 	log_info(&s->log, "session.tls", kv_str("protocol", peer->protocol), kv_str("cipher", peer->cipher),
 		 kv_bool("certificate", peer->has_certificate), kv_bool("chain_ok", peer->chain_ok),
 		 kv_str("attributed", s->who.how));

@@ -62,14 +62,27 @@ void session_drain(struct session *s); /* 421 when idle; else ends after the tra
 void session_reply(struct session *s, const struct reply *r);
 void session_enter(struct session *s, const struct state *state);
 void session_resume(struct session *s); /* the operation is over: go on with what waits */
-void session_attribute(struct session *s, struct str from, bool at_mail, struct str claim);
-void session_error(struct session *s);                                        /* counts a protocol error */
+void session_error(struct session *s);  /* counts a protocol error */
 enum step session_hold(struct session *s, const struct reply *r, int64_t ms); /* tarpit: answers later */
 bool session_has_early_input(const struct session *s); /* input waits where the client had to wait for us */
 static inline const struct config *session_config(const struct session *s)
 {
 	return s->setup->config;
 }
+
+/* recognise.c: who is calling */
+struct said { /* what the client has said for itself so far; all empty before MAIL */
+	bool at_mail, header_seen;
+	struct str from, claim, auth_as;
+};
+void session_attribute(struct session *s, const struct said *said);
+/* The header has been read: claim, class and the recipients that hung on them are settled.  False: answer tx.verdict.
+ */
+bool session_judge_header(struct session *s);
+
+/* cmd_mail.c: the decision table about one recipient, as far as the organisation counts as `org`.  False when it could
+ * not be asked. */
+bool session_ask_table(struct session *s, const struct addr *rcpt, enum env_org org, struct verdict *out);
 
 extern const struct state state_command, state_data, state_bdat, state_commit, state_starttls, state_closing;
 

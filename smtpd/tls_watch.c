@@ -15,6 +15,9 @@ struct tls_watch {
 	struct worker *worker;
 	struct loop_timer timer;
 	struct worker_job job;
+	struct loop_task kick;
+	bool kicked; /* the task is on its way; atomic */
+	bool looking, again;
 	/* the look's: one at a time */
 	struct setup *seen;   /* at the last look */
 	uint64_t alarms;      /* hash of what was logged */
@@ -81,19 +84,51 @@ static void look(struct worker_job *job)
 	log_flush();
 }
 
+static void begin(struct tls_watch *w)
+{
+	must(!w->looking);
+	w->looking = true;
+	w->again = false;
+	worker_add(w->worker, &w->job);
+}
+
 static void on_looked(struct worker_job *job)
 {
 	struct tls_watch *w = container_of(job, struct tls_watch, job);
 
-	if (w->worker != NULL) /* else stopping */
+	w->looking = false;
+	if (w->worker == NULL)
+		return; /* stopping */
+	if (w->again)
+		begin(w);
+	else
 		loop_timer_set(&w->timer, LOOK_MS);
 }
 
 static void on_timer(struct loop_timer *t)
 {
-	struct tls_watch *w = container_of(t, struct tls_watch, timer);
+	begin(container_of(t, struct tls_watch, timer));
+}
 
-	worker_add(w->worker, &w->job);
+static void on_kick(struct loop_task *task)
+{
+	struct tls_watch *w = container_of(task, struct tls_watch, kick);
+
+	__atomic_store_n(&w->kicked, false, __ATOMIC_RELEASE);
+	if (w->worker == NULL) { /* stopped: the task was the last to know us */
+		free(w);
+		return;
+	}
+	loop_timer_stop(&w->timer);
+	w->again = true;
+	if (!w->looking)
+		begin(w);
+}
+
+void tls_watch_kick(struct tls_watch *w)
+{
+	if (!__atomic_exchange_n(&w->kicked, true, __ATOMIC_ACQ_REL))
+		loop_post(w->o.loop, &w->kick);
 }
 
 struct tls_watch *tls_watch_start(const struct tls_watch_options *o, struct err *e)
@@ -103,13 +138,14 @@ struct tls_watch *tls_watch_start(const struct tls_watch_options *o, struct err 
 	must(w != NULL);
 	w->o = *o;
 	w->job = (struct worker_job){ .run = look, .done = on_looked };
+	w->kick.fn = on_kick;
 	w->worker = worker_start(o->loop, e);
 	if (w->worker == NULL) {
 		free(w);
 		return NULL;
 	}
 	loop_timer_init(o->loop, &w->timer, on_timer);
-	worker_add(w->worker, &w->job);
+	begin(w);
 	return w;
 }
 
@@ -126,5 +162,6 @@ void tls_watch_stop(struct tls_watch **wp)
 	w->worker = NULL;
 	worker_stop(&worker);
 	setup_unref(&w->seen);
-	free(w);
+	if (!__atomic_load_n(&w->kicked, __ATOMIC_ACQUIRE))
+		free(w); /* else on_kick does */
 }

@@ -3,7 +3,7 @@
  *
  * Once a minute, on a thread of its own: takes revocation lists that changed (crl.renewed; crl.kept when they are no
  * good); logs all alarms (tls.alarm) when they are others than before, after a reload, and else once a day.
- * Threads: start and stop on the loop's. */
+ * Threads: all but kick on the loop's. */
 #ifndef SMTPD_TLS_WATCH_H
 #define SMTPD_TLS_WATCH_H
 
@@ -19,6 +19,8 @@ struct tls_watch_options {
 
 /* The first look is at once.  NULL with err when there is no thread. */
 struct tls_watch *tls_watch_start(const struct tls_watch_options *o, struct err *e);
+/* Looks again soon: there is another setup.  Any thread. */
+void tls_watch_kick(struct tls_watch *w);
 void tls_watch_stop(struct tls_watch **w); /* waits for the look in progress */
 
 #endif

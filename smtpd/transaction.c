@@ -163,9 +163,12 @@ static void put_received(struct buf *b, const struct received *r, uint64_t id, i
 	buf_add(b, S("\r\n"));
 }
 
-static void note_field(void *notes, const struct header_field *f)
+static void on_field(void *arg, const struct header_field *f)
 {
-	header_notes_add(notes, f);
+	struct transaction *t = arg;
+
+	claim_take(&t->claim, f);
+	header_notes_add(&t->notes, f);
 }
 
 int transaction_content_begin(struct transaction *t, struct queue_port *port, const struct received *r,
@@ -191,8 +194,8 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 	header_scan_init(&t->header, c->limits.header_max, (unsigned)c->limits.header_fields, c->hostname);
 	header_notes_init(&t->notes, t->arena, &(struct header_own){ { c->hostname, r->by } });
 	buf_init(&t->held, c->limits.header_max);
-	t->header.on_field = note_field;
-	t->header.arg = &t->notes;
+	t->header.on_field = on_field;
+	t->header.arg = t;
 	t->header_open = true;
 	return t->verdict.code == 0 ? 0 : -1;
 }

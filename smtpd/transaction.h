@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/guid.h"
 #include "connectors/header_edits.h"
+#include "smtpd/claim.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
 #include "wire/header.h"
@@ -31,6 +32,9 @@ struct transaction {
 	struct edits edits;                                  /* what on_header wants of it */
 	void (*on_header)(void *arg, struct transaction *t); /* once, when the header is complete; may judge */
 	void *on_header_arg;
+	struct claim claim;      /* of the header, as far as it has been read */
+	size_t provisional;      /* recipients taken in the hope that the header will prove the organisation ... */
+	struct verdict unproved; /* ... and what is answered when it does not */
 	bool content_open, header_open, header_stored;
 	uint64_t size, size_max;
 	enum conf_wire_policy bare_policy;

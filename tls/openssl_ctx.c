@@ -77,7 +77,7 @@ static int on_verify_step(int ok, X509_STORE_CTX *store)
 }
 
 /* Replaces OpenSSL's verification: runs it, adds our EKU rule, and lets the handshake go on whatever came out. */
-static int on_chain(X509_STORE_CTX *store, void *arg)
+int chain_judge(X509_STORE_CTX *store, void *arg)
 {
 	const struct tls_ctx *c = arg;
 
@@ -115,7 +115,7 @@ static void set_verification(struct tls_ctx *c)
 	/* whom to trust is set for each connection (ctx_verify_by): lists of revocations are renewed in between.
 	 * Without FAIL_IF_NO_PEER_CERT: a server asks for a certificate and takes what it gets */
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_cert_verify_callback(c->ssl, on_chain, c);
+	SSL_CTX_set_cert_verify_callback(c->ssl, chain_judge, c);
 	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY); /* the EKU is ours to judge */
 	if (c->crl != CRL_OFF)
 		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);

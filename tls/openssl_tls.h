@@ -1,7 +1,7 @@
 /* tls/openssl_tls.h: what the openssl_*.c files of this room share.  The only header with OpenSSL types in it.
  *
  *   openssl_trust     CA files and CRLs as shared stores         openssl_ctx    contexts, and the verdict on a chain
- *   openssl_certs     our certificates, their keys and chains    openssl_io     bytes and handshakes
+ *   openssl_cert(s)   our certificates, their keys and chains    openssl_io     bytes and handshakes
  *   openssl_sessions  saved outbound sessions                    openssl_peer   what the other side proved */
 #ifndef TLS_OPENSSL_TLS_H
 #define TLS_OPENSSL_TLS_H
@@ -30,7 +30,7 @@ const struct tls_crls *trust_crls(const struct trust *t);
 bool trust_crls_changed(const struct trust *t);                  /* looks at the disk */
 struct trust *trust_renew(const struct trust *t, struct err *e); /* the same files as they are now */
 
-/* ---- our certificates (openssl_certs.c) ---- */
+/* ---- our certificates (openssl_cert.c) ---- */
 
 /* Makes the context show it; 0, or -1 with err. */
 int cert_use(const struct cert *c, SSL_CTX *ssl, struct err *e);
@@ -90,6 +90,9 @@ struct secured {
 	bool starved;          /* the last read ended inside a record: only the socket can help */
 	bool broken;           /* the connection failed: no goodbye */
 };
+
+/* Verifies as `ctx` (a struct tls_ctx) asks; the verdict is the error of the store.  Always 1. */
+int chain_judge(X509_STORE_CTX *store, void *ctx);
 
 BIO_METHOD *secured_bio_new(void);
 /* The arena must have room for a struct tls_peer; what else does not fit is left out. */

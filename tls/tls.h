@@ -93,6 +93,13 @@ struct tls_peer {
 /* Facts of a secured stream; valid until the stream closes.  NULL when the stream is clear. */
 const struct tls_peer *tls_peer(const struct stream *s);
 
+/* What a client would prove that showed the certificate in the PEM file `path` (leaf first, its chain behind): for
+ * explanations.  With `ca` the chain is judged as a listener's would be; empty: chain_ok is taken for granted.  Slow.
+ * Texts in the arena.  0, or -1 with err. */
+struct arena;
+int tls_peer_of_file(const char *path, struct str ca, const struct conf_tls *tls, struct arena *a, struct tls_peer *out,
+		     struct err *e);
+
 /* ---- names: pure (tls/names.c); spec 3.5.2-3.5.4 ---- */
 
 enum tls_direction { TLS_VERIFY, TLS_ATTRIBUTE };

@@ -163,7 +163,7 @@ cases_held() {
 	"$B/tombolo" queue retry --to wrong.example >/dev/null
 	check "then it arrives" arrives exim wanda held-1
 }
-waits_for() { "$B/tombolo" queue list --to "$1" --deferred >"$W/waits" 2>&1 && grep -qiE "$2" "$W/waits"; }
+waits_for() { "$B/tombolo" --json queue list --to "$1" --deferred >"$W/waits" 2>&1 && grep -qiE "$2" "$W/waits"; }
 
 cases_outage() {
 	postfix_stop
@@ -172,11 +172,14 @@ cases_outage() {
 	check "the down side's copy waits" wait_until 10 waits_for contoso.com 'refused'
 	postfix_start
 	wait_port $P_POSTFIX
-	"$B/tombolo" queue retry --to contoso.com >/dev/null
-	check "when it is back it gets it" arrives postfix anna outage-1
+	check "when it is back it gets it" wait_until 15 retried
+}
+# a host that was just found down rests for a second or two, and a retry in that time is none
+retried() {
+	mail_at postfix anna outage-1 || { "$B/tombolo" queue retry --to contoso.com && false; }
 }
 
 only_held_mail_waits() {
 	"$B/tombolo" --json queue list | grep -vE '@(expired|clear)\.example' >"$W/left"
-	[ ! -s "$W/left" ] && [ "$("$B/tombolo" --json queue list | wc -l)" = 2 ]
+	[ ! -s "$W/left" ]
 }

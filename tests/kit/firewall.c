@@ -20,7 +20,10 @@ void firewall_fini(struct firewall *f)
 
 static void note(void *arg, const struct header_field *field)
 {
-	header_notes_add(arg, field);
+	struct firewall *f = arg;
+
+	header_notes_add(&f->notes, field);
+	claim_take(&f->claim, field);
 }
 
 static void scan(struct firewall *f, struct str message, struct header_scan *h)
@@ -28,7 +31,8 @@ static void scan(struct firewall *f, struct str message, struct header_scan *h)
 	header_scan_init(h, ROOM, 100000, STR_NONE);
 	header_notes_init(&f->notes, &f->arena, &f->own);
 	h->on_field = note;
-	h->arg = &f->notes;
+	h->arg = f;
+	f->claim = (struct claim){ 0 };
 	for (struct str rest = message; rest.n > 0;) {
 		struct str run = str_head(rest, f->piece > 0 ? f->piece : rest.n);
 		header_scan_add(h, run);

@@ -4,12 +4,14 @@
 #define TESTS_KIT_FIREWALL_H
 
 #include "connectors/header_edits.h"
+#include "smtpd/claim.h"
 
 struct firewall {
 	struct arena arena;
 	struct header_own own;
 	size_t piece; /* bytes given to the scan at once; 0 = all */
 	struct header_notes notes;
+	struct claim claim; /* of the last header */
 	unsigned received;
 	struct header_changes in, out;
 	struct str added; /* what the outgoing side put on top */

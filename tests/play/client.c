@@ -8,7 +8,7 @@
 #include "wire/body.h"
 #include "wire/reply.h"
 
-enum { SAID_MAX = 64 << 20, HEARD_MAX = 64 * 1024, PIECE_MS = 2 };
+enum { SAID_MAX = 64 << 20, HEARD_MAX = 64 * 1024, PIECE_MS = 2, HEARD_MS = 20 };
 
 struct client {
 	struct play *play;
@@ -169,12 +169,28 @@ static void say_raw(struct client *c, const struct step *step)
 	}
 }
 
+/* What was said before must have been heard before the time is over: it gets a moment of real time. */
+static void begin_clock(struct client *c, const struct step *step)
+{
+	(void)step;
+	loop_timer_set(&c->piece, HEARD_MS);
+}
+
+static bool clock_done(struct client *c, const struct step *step)
+{
+	if (loop_timer_is_set(&c->piece))
+		return false;
+	if (!play_move_clock(c->play, step->text))
+		play_fail(c->play, step->line, "expected: clock +61s");
+	return true;
+}
+
 static const struct order {
 	struct str word;
 	void (*say)(struct client *c, const struct step *step);
 } orders[] = {
 	{ STR_LIT("connect"), connect_to }, { STR_LIT("starttls"), secure }, { STR_LIT("body"), say_body },
-	{ STR_LIT("bdat"), say_bdat },      { STR_LIT("raw"), say_raw },
+	{ STR_LIT("bdat"), say_bdat },      { STR_LIT("raw"), say_raw },     { STR_LIT("clock"), begin_clock },
 };
 
 static void say_step(struct client *c, const struct step *step)
@@ -278,6 +294,8 @@ static bool step_done(struct client *c, const struct step *step)
 			play_mismatch(c->play, step->line, "client", S("the connection closed"), stream_in(&c->stream));
 		return c->ended;
 	}
+	if (str_eq(step->order, S("clock")))
+		return clock_done(c, step);
 	return !step->answered || heard(c, step);
 }
 
@@ -285,7 +303,10 @@ static void run(struct client *c)
 {
 	while (!c->over && !c->play->over) {
 		if (c->at == c->item->steps.n) {
-			finish(c);
+			if (client_stays(c->item))
+				c->over = true;
+			else
+				finish(c);
 			return;
 		}
 		if (c->said_to == c->at)
@@ -305,6 +326,11 @@ static void on_event(struct stream *s, enum stream_event event)
 	if (event == STREAM_EOF || event == STREAM_FAILED)
 		c->ended = true;
 	run(c);
+}
+
+bool client_stays(const struct item *item)
+{
+	return str_eq(item->options, S("stays"));
 }
 
 static size_t longest_raw(struct play *p, const struct item *item)

@@ -204,11 +204,23 @@ static bool do_client(struct play *p, const struct item *item)
 		p->client = client_new(p, item, p->round);
 	if (!client_is_done(p->client))
 		return false;
+	if (client_stays(item)) {
+		must(p->stayer_n < PLAY_STAYERS_MAX);
+		p->stayers[p->stayer_n++] = p->client;
+		p->client = NULL;
+		return true;
+	}
 	client_free(&p->client);
 	if (++p->round < client_rounds(p, item))
 		return false;
 	p->round = 0;
 	return true;
+}
+
+static void free_stayers(struct play *p)
+{
+	while (p->stayer_n > 0)
+		client_free(&p->stayers[--p->stayer_n]);
 }
 
 static struct sink *sink_named(struct play *p, struct str name)
@@ -251,17 +263,23 @@ static bool do_expect(struct play *p, const struct item *item)
 	return want_met(&item->want, sink_log(sink), &why);
 }
 
-/* The jump would count as time-outs against conversations under way: they get a moment to end. */
-static bool do_clock(struct play *p, const struct item *item)
+bool play_move_clock(struct play *p, struct str by)
 {
 	int64_t ms;
 
+	if (!str_starts(by, S("+")) || !time_parse_span(str_skip(by, 1), &ms))
+		return false;
+	*p->clock_ms += ms;
+	return true;
+}
+
+/* The jump would count as time-outs against conversations under way: they get a moment to end. */
+static bool do_clock(struct play *p, const struct item *item)
+{
 	if (!queue_is_idle(p) && loop_now_ms(p->loop) - p->begun_ms < SETTLE_MS)
 		return false;
-	if (!str_starts(item->text, S("+")) || !time_parse_span(str_skip(item->text, 1), &ms))
+	if (!play_move_clock(p, item->text))
 		play_fail(p, item->line, "expected: clock +61s");
-	else
-		*p->clock_ms += ms;
 	return true;
 }
 
@@ -411,6 +429,7 @@ static bool wind_up(struct play *p)
 	for (size_t i = 0; i < p->sink_n; i++)
 		if (!sink_is_done(p->sinks[i]))
 			return false;
+	free_stayers(p);
 	if (!p->begun)
 		daemon_signal(p, SIGTERM);
 	p->begun = true;
@@ -509,6 +528,7 @@ static void clean_up(struct play *p)
 		put_tail(p, "log");
 	}
 	client_free(&p->client);
+	free_stayers(p);
 	for (size_t i = 0; i < p->sink_n; i++)
 		sink_free(&p->sinks[i]);
 	loop_timer_stop(&p->tick);

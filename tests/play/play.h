@@ -15,7 +15,7 @@
 #include "base/net.h"
 #include "tls/tls.h"
 
-enum { SCENARIO_MS = 20000, TICK_MS = 4, SETTLE_MS = 300, PLAY_SINKS_MAX = 16 };
+enum { SCENARIO_MS = 20000, TICK_MS = 4, SETTLE_MS = 300, PLAY_SINKS_MAX = 16, PLAY_STAYERS_MAX = 32 };
 
 struct client;
 struct sink;
@@ -31,7 +31,9 @@ struct play {
 	struct settings *settings;
 	struct sink *sinks[PLAY_SINKS_MAX];
 	size_t sink_n;
-	struct client *client; /* at work, or NULL */
+	struct client *client;                    /* at work, or NULL */
+	struct client *stayers[PLAY_STAYERS_MAX]; /* done, but still connected */
+	size_t stayer_n;
 	size_t at;             /* the item under way */
 	bool begun;            /* the item has been started and is being waited for */
 	int64_t begun_ms;      /* when: real time */
@@ -58,6 +60,7 @@ const char *play_path(struct play *p, const char *name);
 /* A context of ours with certificate NAME of the demo set (empty: none); owned by the caller. */
 struct tls_ctx *play_client_tls(struct play *p, struct str certificate, struct err *e);
 struct tls_ctx *play_server_tls(struct play *p, struct str certificate, struct err *e);
+bool play_move_clock(struct play *p, struct str by); /* "+61s"; false: not understood */
 bool play_write_file(struct play *p, const char *path, struct str text);
 
 /* ---- settings.c: the gateway's configuration ---- */
@@ -82,6 +85,7 @@ struct client *client_new(struct play *p, const struct item *item, unsigned roun
 bool client_is_done(const struct client *c);
 int client_line(const struct client *c);
 unsigned client_rounds(struct play *p, const struct item *item);
+bool client_stays(const struct item *item); /* `client NAME stays`: its connection lives as long as the scenario */
 void client_free(struct client **c);
 
 /* ---- sink.c ---- */

@@ -1,6 +1,6 @@
 /* tests/play/script.h: the text of a scenario -> things to do, with the line each came from.
  *
- *   title "..."                         client NAME [split each] { steps }     expect queue = N
+ *   title "..."                         client NAME [split each|stays] { }     expect queue = N
  *   config { options and blocks }       sink NAME { steps }                    expect log has "..."
  *   recipients { csv lines }            sink NAME auto [tls CERT] { rules }    expect SINK has | lacks "..."
  *   file NAME { text }                  for NAME in "a" "b" | 1..9 { anything } expect SINK got N

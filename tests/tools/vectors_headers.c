@@ -22,6 +22,7 @@ struct pass { /* one combination of a row */
 	bool peer; /* came from the peer, believed or not */
 	struct firewall wall;
 	struct header_changes in_changes;
+	struct claim said;
 	struct str auth_as, claim;
 };
 
@@ -194,8 +195,7 @@ static bool remark_holds(const struct pass *p, struct str r)
 		return str_find(r, S("FORGED")) > 0 ? p->in_changes.forged
 						    : p->in_changes.counts[GROUP_H12][HEADER_STRIP] > 0;
 	if (str_starts(r, S("class ")))
-		return header_class(p->in.trust, p->auth_as) ==
-		       (str_find(r, S("INT")) > 0 ? ENV_CLASS_INT : ENV_CLASS_EXT);
+		return (p->in.trust == TRUST_PEER && str_ieq(p->auth_as, S("Internal"))) == (str_find(r, S("INT")) > 0);
 	if (str_starts(r, S("AuthAs "))) {
 		struct str ours = header_auth_as(p->in.trust, p->in.sender_ours);
 		str_word(&rest);
@@ -243,8 +243,9 @@ static void run(struct pass *p, struct str message)
 	firewall_init(&p->wall, S("gw.contoso.com"));
 	firewall_accept(&p->wall, &p->in, message);
 	p->in_changes = p->wall.in;
-	p->auth_as = p->wall.notes.auth_as;
-	env.xorg = p->wall.notes.claim;
+	p->said = p->wall.claim;
+	p->auth_as = str_c(p->said.auth_as);
+	env.xorg = str_c(p->said.org);
 	p->claim = p->out.target == TARGET_PEER ? header_claim_for(&env, &to_peer) : STR_NONE;
 	firewall_send(&p->wall, &p->out,
 		      &(struct header_added){ .trust = p->in.trust,

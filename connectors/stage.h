@@ -1,0 +1,21 @@
+/* connectors/stage.h: how far a connection to another server has come: what its failure is counted under, and one line
+ * of `tombolo connector test`. */
+#ifndef CONNECTORS_STAGE_H
+#define CONNECTORS_STAGE_H
+
+enum smtp_stage {
+	AT_RESOLVE, /* before there is a client */
+	AT_CONNECT,
+	AT_GREETING,
+	AT_EHLO,
+	AT_STARTTLS, /* offered, and answered 220 */
+	AT_HANDSHAKE,
+	AT_CHAIN, /* the server's certificate: trusted */
+	AT_NAME,  /* ... and the one we want */
+	AT_EHLO_AGAIN,
+	AT_SESSION, /* all that comes after */
+	AT_N
+};
+const char *smtp_stage_name(enum smtp_stage at); /* "handshake" */
+
+#endif
