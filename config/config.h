@@ -57,6 +57,7 @@ struct conf_loop {
 	conf_count max_hops, max_local_hops, max_redirects;
 	enum conf_loop_action action;
 	conf_msec defer_ms, move_grace_ms, disagreement_defer_ms;
+	conf_text token_key; /* file of route token keys; empty = no tokens */
 };
 
 struct conf_domain {

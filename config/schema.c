@@ -91,6 +91,9 @@ static const struct option loop[] = {
 	{ "action", FIELD(OPT_ENUM, loop.action), loop_action_names, .dflt = "defer-then-reject",
 	  .doc = "Answer to a recipient we handed over and got back: keep it in the sender's queue for a while, or "
 		 "refuse at once." },
+	{ "token_key", FIELD(OPT_TEXT, loop.token_key), .dflt = "",
+	  .doc = "File of keys for the route token, lines `ID HEX`, newest first: marks what is handed to the other "
+		 "side, so that a loop is seen after one round trip.  Empty for no tokens." },
 	{ "defer", FIELD(OPT_MSEC, loop.defer_ms), .dflt = "1h", .min = "0", .max = "2d",
 	  .doc = "How long defer-then-reject defers." },
 	{ "move_grace", FIELD(OPT_MSEC, loop.move_grace_ms), .dflt = "2h", .min = "0", .max = "2d",

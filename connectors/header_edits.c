@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { NAME_MAX_SHOWN = 100, TEXT_MAX = 500, ADDED_MAX = 64 * 1024 };
+enum { NAME_MAX_SHOWN = 100, VALUE_MAX = 4096, TEXT_MAX = 500, ADDED_MAX = 64 * 1024 };
 
 #define ORGANIZATION "X-MS-Exchange-Organization-"
 #define CROSS        "X-MS-Exchange-CrossPremises-"
@@ -35,10 +35,28 @@ static struct header_note *add_note(struct header_notes *n)
 	return &n->v[n->n++];
 }
 
+static void keep_first(struct header_notes *n, struct str value, struct str *kept)
+{
+	if (kept->p == NULL && !arena_dup(n->arena, str_head(value, VALUE_MAX), kept))
+		n->full = true;
+}
+
+static void take_binding(struct header_notes *n, const struct header_field *f)
+{
+	if (header_name_is(f->name, S("Message-ID")))
+		keep_first(n, f->value, &n->message.message_id);
+	else if (header_name_is(f->name, S("Date")))
+		keep_first(n, f->value, &n->message.date);
+	else if (header_name_is(f->name, S("From")))
+		keep_first(n, f->value, &n->message.from);
+}
+
 void header_notes_add(struct header_notes *n, const struct header_field *f)
 {
 	enum header_kind kind = header_classify(f, &n->own);
 
+	if (kind == HEADER_OTHER && n->bind)
+		take_binding(n, f);
 	if (kind == HEADER_OTHER || !header_is_touched(kind))
 		return;
 	struct header_note *note = add_note(n);
@@ -46,6 +64,8 @@ void header_notes_add(struct header_notes *n, const struct header_field *f)
 		n->full = true;
 		return;
 	}
+	if (kind == HEADER_TOKEN && f->value.n <= TOKEN_TEXT_MAX && !arena_dup(n->arena, f->value, &note->value))
+		n->full = true;
 	note->kind = kind;
 	note->offset = f->offset;
 	note->raw_n = f->raw.n;

@@ -15,7 +15,8 @@ struct header_note { /* one field that a policy may touch */
 	enum header_kind kind;
 	uint64_t offset;
 	size_t raw_n, name_n;
-	struct str name; /* a copy, cut at 100 bytes */
+	struct str name;  /* a copy, cut at 100 bytes */
+	struct str value; /* HEADER_TOKEN: a copy, empty when it is too long for one; else empty */
 };
 
 struct header_notes {
@@ -23,7 +24,9 @@ struct header_notes {
 	struct header_own own;
 	struct header_note *v;
 	size_t n, cap;
-	bool full; /* the arena has no room: nothing may be said about this header */
+	bool bind;                    /* to be set by who needs `message` */
+	struct token_message message; /* the first field of each name, copied */
+	bool full;                    /* the arena has no room: nothing may be said about this header */
 };
 
 void header_notes_init(struct header_notes *n, struct arena *a, const struct header_own *own);

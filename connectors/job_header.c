@@ -6,6 +6,21 @@
 #include "connectors/job.h"
 
 #include "base/must.h"
+#include "base/time.h"
+
+static bool needs_token(const struct job *j)
+{
+	if (outbound_token_keys(j->d->outbound)->n > 0)
+		for (const struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
+			if (header_target_of(hop_send(dl->txn.hop)) == TARGET_PEER)
+				return true;
+	return false;
+}
+
+bool job_needs_header(const struct job *j)
+{
+	return j->lease->env.smtputf8 || !j->lease->env.plain_headers || needs_token(j);
+}
 
 /* Bounds against a store gone wrong: what was accepted is below limits.header_max. */
 enum { HEADER_BYTES_MAX = 64 << 20, HEADER_FIELDS_MAX = 1 << 20 };
@@ -65,6 +80,7 @@ void job_scan_header(struct job *j, void (*then)(struct job *, bool))
 	j->scanning = true;
 	j->scanned = 0;
 	header_notes_init(&j->notes, &j->arena, &(struct header_own){ 0 });
+	j->notes.bind = needs_token(j);
 	header_scan_init(&j->scan, HEADER_BYTES_MAX, HEADER_FIELDS_MAX, STR_NONE);
 	j->scan.on_field = look;
 	j->scan.arg = j;
@@ -86,9 +102,34 @@ void job_scan_cancel(struct job *j)
 	j->scanning = false;
 }
 
-bool job_needs_header(const struct job *j)
+/* ---- the route token (spec 8.4) ---- */
+
+/* An older one of ours goes: the new one says it again. */
+static void drop_own_tokens(struct job *j)
 {
-	return j->lease->env.smtputf8 || !j->lease->env.plain_headers;
+	for (size_t i = 0; i < j->notes.n; i++) {
+		struct header_note *n = &j->notes.v[i];
+		if (n->kind == HEADER_TOKEN && token_is_from(n->value, outbound_config(j->d->outbound)->site))
+			n->kind = HEADER_GATEWAY;
+	}
+}
+
+static bool make_token(struct job *j, const struct delivery *dl, struct str *out)
+{
+	const struct token_keys *keys = outbound_token_keys(j->d->outbound);
+	struct token t = { .premises = outbound_config(j->d->outbound)->site,
+			   .epoch = j->lease->env.epoch,
+			   .unix_s = (uint64_t)(clock_wall_ms() / 1000) };
+	const struct smtp_rcpt *r;
+	struct buf b;
+
+	token_bind(&j->notes.message, t.message);
+	STAILQ_FOREACH (r, &dl->txn.rcpts, next)
+		token_add(keys, &t, &container_of(r, const struct plan, rcpt)->who);
+	buf_init(&b, TOKEN_TEXT_MAX);
+	bool ok = token_put(keys, &t, &b) && arena_dup(&j->arena, buf_str(&b), out);
+	buf_fini(&b);
+	return ok;
 }
 
 bool job_edit_header(struct job *j, struct delivery *dl)
@@ -103,13 +144,20 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 
 	if (rules.target == TARGET_INTERNET && j->notes.n == 0)
 		return true;
+	struct str token = STR_NONE;
+	if (rules.target == TARGET_PEER && j->notes.bind) {
+		drop_own_tokens(j);
+		if (!make_token(j, dl, &token))
+			return false;
+	}
 	const struct header_added added = { .trust = header_trust_stored(c, env),
 					    .sender_ours = env->from.n > 0 ? header_sender_ours(c, env->from)
 									   : env->origin == ENV_SELF,
 					    .set_scl = send->set_scl,
 					    .gateway = send->fqdn,
 					    .org = header_claim_for(env, send),
-					    .trace = env->trace_id };
+					    .trace = env->trace_id,
+					    .token = token };
 	if (!header_edit_out(&rules, &added, &j->notes, &j->arena, &changes))
 		return false;
 	dl->txn.edits = changes.edits;

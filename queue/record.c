@@ -202,7 +202,7 @@ bool record_is_sound(const struct record *r, struct str payload)
 
 /* ---- envelope ---- */
 
-enum { FLAG_SMTPUTF8 = 1, FLAG_PLAIN_HEADERS = 2 };
+enum { FLAG_SMTPUTF8 = 1, FLAG_PLAIN_HEADERS = 2, FLAG_TOKEN_SEEN = 128 };
 
 bool record_put_envelope(struct buf *b, const struct envelope *env)
 {
@@ -225,7 +225,7 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 	for (size_t i = 0; i < env->rcpt_n; i++) {
 		put_text(b, env->rcpts[i].addr);
 		put_text(b, env->rcpts[i].orcpt);
-		put8(b, (uint8_t)env->rcpts[i].notify);
+		put8(b, (uint8_t)(env->rcpts[i].notify | (env->rcpts[i].token_seen ? FLAG_TOKEN_SEEN : 0)));
 	}
 	return !b->full;
 }
@@ -265,7 +265,9 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 	for (size_t i = 0; i < env->rcpt_n && !r.bad; i++) {
 		rcpts[i].addr = get_text(&r);
 		rcpts[i].orcpt = get_text(&r);
-		rcpts[i].notify = get8(&r);
+		uint8_t bits = get8(&r);
+		rcpts[i].notify = bits & (unsigned)~FLAG_TOKEN_SEEN;
+		rcpts[i].token_seen = bits & FLAG_TOKEN_SEEN;
 	}
 	return !r.bad && r.left.n == 0 && env->rcpt_n > 0;
 }

@@ -6,7 +6,7 @@
 
 static const struct env_rcpt rcpts[] = {
 	{ .addr = STR_LIT("u@contoso.com"), .orcpt = STR_LIT("rfc822;u+40contoso.com"), .notify = ENV_NOTIFY_FAILURE },
-	{ .addr = STR_LIT("v@contoso.com") },
+	{ .addr = STR_LIT("v@contoso.com"), .notify = ENV_NOTIFY_DELAY, .token_seen = true },
 	{ .addr = STR_LIT("w\0x@contoso.com") },
 };
 static const struct envelope sample = {
@@ -52,6 +52,8 @@ static void test_envelope(void **state)
 	(void)state;
 	assert_int_equal(record_rcpt_n(buf_str(&b)), COUNT(rcpts));
 	assert_true(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	assert_true(!got_rcpts[0].token_seen && got_rcpts[0].notify == ENV_NOTIFY_FAILURE);
+	assert_true(got_rcpts[1].token_seen && got_rcpts[1].notify == ENV_NOTIFY_DELAY);
 	check_str(got.from, sample.from, "from");
 	check_str(got.xorg, sample.xorg, "xorg");
 	check_str(got.tls, sample.tls, "tls");

@@ -266,19 +266,19 @@ static void put_text(const struct token *t, struct buf *b)
 /* Folds behind ";" and ",", at the last that still fits the line. */
 static void put_folded(struct str text, struct buf *out)
 {
-	size_t width = 0;
+	static const struct str name = STR_LIT("X-Tombolo-Route: ");
+	size_t width = name.n;
 
+	buf_add(out, name);
 	while (text.n > 0) {
 		size_t n = 0;
 		while (n < text.n && text.p[n] != ';' && text.p[n] != ',')
 			n++;
 		n += n < text.n;
-		if (width > 0 && width + n > LINE_WIDTH) {
-			buf_add(out, S("\r\n"));
-			width = 0;
+		if (width + n > LINE_WIDTH) {
+			buf_add(out, S("\r\n\t"));
+			width = 1;
 		}
-		if (width == 0)
-			buf_addc(out, out->n > 0 && out->p[out->n - 1] == '\n' ? '\t' : ' ');
 		buf_add(out, str_head(text, n));
 		width += n;
 		text = str_skip(text, n);
@@ -300,7 +300,6 @@ bool token_put(const struct token_keys *keys, struct token *t, struct buf *out)
 	buf_add(&text, S(";s="));
 	put_base64(&text, mac, sizeof mac);
 	must(!text.full);
-	buf_add(out, S("X-Tombolo-Route:\r\n"));
 	put_folded(buf_str(&text), out);
 	buf_fini(&text);
 	return !out->full;
@@ -407,4 +406,18 @@ enum token_verdict token_verify(const struct token_keys *keys, struct str value,
 		v = verify_text(keys, buf_str(&text), message, now_ms, out);
 	buf_fini(&text);
 	return v;
+}
+
+bool token_is_from(struct str value, enum conf_site site)
+{
+	unsigned char mac[TOKEN_SHORT];
+	struct token t = { 0 };
+	struct str key;
+	struct buf text;
+
+	buf_init(&text, TOKEN_TEXT_MAX);
+	put_without_blanks(&text, value);
+	bool is = !text.full && read_fields(buf_str(&text), &t, &key, mac) && t.premises == site;
+	buf_fini(&text);
+	return is;
 }

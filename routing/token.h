@@ -71,6 +71,8 @@ const char *token_verdict_name(enum token_verdict v); /* "other-message" */
 /* `value` of the field; `message` as token_bind made it.  *out is filled when VALID, and points into `keys`. */
 enum token_verdict token_verify(const struct token_keys *keys, struct str value,
 				const unsigned char message[TOKEN_SHORT], int64_t now_ms, struct token *out);
+/* Only what it says about its writer; false when it cannot be read. */
+bool token_is_from(struct str value, enum conf_site site);
 bool token_names(const struct token *t, const struct token_rcpt *r);
 
 #endif

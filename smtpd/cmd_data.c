@@ -57,7 +57,9 @@ static bool content_begin(struct session *s)
 	s->content_from_ms = loop_now_ms(s->server->loop);
 	t->on_header = firewall_judge;
 	t->on_header_arg = s;
-	return transaction_content_begin(t, s->server->port, &r, c, policy_size_max(c, s->receive)) == 0;
+	bool ok = transaction_content_begin(t, s->server->port, &r, c, policy_size_max(c, s->receive)) == 0;
+	t->notes.bind = t->env.origin == ENV_PEER && outbound_token_keys(s->setup->outbound)->n > 0;
+	return ok;
 }
 
 /* The deadline moves only as far as the bytes received have earned at the least rate (hardening DoS-1). */

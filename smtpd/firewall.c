@@ -4,6 +4,8 @@
  * when all of it has been read. */
 #include "smtpd/firewall.h"
 
+#include "smtpd/policy.h"
+
 static void count(struct session *s, const struct header_changes *c)
 {
 	for (int g = 1; g < GROUP_N; g++) {
@@ -27,6 +29,65 @@ static void tell(struct session *s, const struct transaction *t, const struct he
 		 kv_c("client", s->client_text));
 }
 
+/* ---- route tokens (spec 8.4) ---- */
+
+/* Marks the recipients that the token names and that would go back; how many were not marked before. */
+static size_t mark_loops(struct session *s, struct transaction *t, const struct token *token, struct verdict *last)
+{
+	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
+	size_t marked = 0;
+
+	for (size_t i = 0; i < t->env.rcpt_n; i++) {
+		struct addr rcpt;
+		struct verdict v;
+		if (t->rcpts[i].token_seen || addr_parse(t->rcpts[i].addr, &rules, &rcpt) != ADDR_OK ||
+		    !session_ask_table(s, &rcpt, token, t->env.org, &v) || !str_eq(str_c(v.rule), S("R41")))
+			continue;
+		t->rcpts[i].token_seen = true;
+		*last = v;
+		marked++;
+		log_warn(&s->log, "token.loop", kv_str("to", t->rcpts[i].addr), kv_c("rule", v.rule),
+			 kv_c("reason", v.reason), kv_c("action", route_action_name(v.action)),
+			 kv_str("trace", t->env.trace_id));
+	}
+	return marked;
+}
+
+/* Every recipient came back: the other side keeps the message.  Only some did: it is ours, and the delivery tells
+ * about those (spec 1.4). */
+static void judge_tokens(struct session *s, struct transaction *t)
+{
+	const struct token_keys *keys = outbound_token_keys(s->setup->outbound);
+	unsigned char message[TOKEN_SHORT];
+	struct verdict last = { 0 };
+	size_t loops = 0;
+
+	if (!t->notes.bind)
+		return;
+	token_bind(&t->notes.message, message);
+	for (size_t i = 0; i < t->notes.n; i++) {
+		struct header_note *n = &t->notes.v[i];
+		struct token token;
+		if (n->kind != HEADER_TOKEN)
+			continue;
+		enum token_verdict v = token_verify(keys, n->value, message, t->env.arrived_ms, &token);
+		if (v != TOKEN_VALID) {
+			log_warn(&s->log, "token.invalid", kv_c("why", token_verdict_name(v)),
+				 kv_str("trace", t->env.trace_id), kv_c("client", s->client_text));
+			continue;
+		}
+		n->kind = HEADER_TOKEN_VALID;
+		if (token.premises == session_config(s)->site)
+			loops += mark_loops(s, t, &token, &last);
+	}
+	if (loops == 0 || loops < t->env.rcpt_n)
+		return;
+	COUNT(s->server, loops_stopped);
+	struct reply r;
+	policy_refusal(&last, t->env.origin, t->env.trace_id, t->text, sizeof t->text, &r);
+	transaction_judge(t, r);
+}
+
 void firewall_judge(void *session, struct transaction *t)
 {
 	struct session *s = session;
@@ -34,6 +95,7 @@ void firewall_judge(void *session, struct transaction *t)
 
 	if (!session_judge_header(s))
 		return;
+	judge_tokens(s, t);
 	const struct header_in in = { .trust = header_trust_of(&s->who, s->receive->perms),
 				      .cloud_mail = s->receive->perms & PERM_CLOUD_MAIL,
 				      .sender_ours =

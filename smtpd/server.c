@@ -113,6 +113,7 @@ static const struct counter_name {
 	NAME(rcpts),           NAME(rejected_rcpts),     NAME(deferred_rcpts),   NAME(tls_sessions),
 	NAME(tls_failures),    NAME(tls_resumed),        NAME(protocol_errors),  NAME(timeouts),
 	NAME(commit_failures), NAME(attribution_misses), NAME(foreign_messages), NAME(forged_messages),
+	NAME(loops_stopped),
 #undef NAME
 };
 

@@ -27,6 +27,7 @@ struct env_rcpt {
 	struct str addr;  /* as received: local@domain, no brackets, no source route */
 	struct str orcpt; /* "rfc822;..." in xtext as received, empty when not given */
 	unsigned notify;  /* ENV_NOTIFY_* */
+	bool token_seen;  /* our route token says that we had handed it to the other side (R41) */
 };
 
 struct envelope {
