@@ -331,6 +331,36 @@ static void check_peer_send(struct check *k, size_t i, const char *where)
 			     "%s: xoorg is told to the other side only: peer = yes", where);
 }
 
+static bool is_for_mailboxes_only(const struct conf_send *s)
+{
+	for (size_t i = 0; i < s->space_n; i++)
+		if (!s->spaces[i].local)
+			return false;
+	return s->space_n > 0;
+}
+
+/* Which headers may leave by it (spec 4.2): nothing of ours, unless it leads to the other side or to our mailboxes. */
+static void check_send_headers(struct check *k, size_t i, const char *where)
+{
+	struct conf_send *s = &k->c->sends[i];
+
+	if (!check_written(k, "send", i, "cloud_mail"))
+		s->cloud_mail = s->peer;
+	else if (s->cloud_mail && !s->peer)
+		report_error(k->r, check_line(k, "send", i, "cloud_mail"),
+			     "%s: cloud_mail is for the other side of the organisation: peer = yes", where);
+	if (!check_written(k, "send", i, "clean_headers"))
+		s->clean_headers = !s->cloud_mail && !is_for_mailboxes_only(s);
+	else if (s->clean_headers && s->cloud_mail)
+		report_error(k->r, check_line(k, "send", i, "clean_headers"),
+			     "%s: clean_headers = yes takes away what cloud_mail = yes lets through; say one of them",
+			     where);
+	else if (!s->clean_headers && !s->cloud_mail && !is_for_mailboxes_only(s))
+		report_warning(k->r, check_line(k, "send", i, "clean_headers"),
+			       "%s: clean_headers = no: whoever it leads to reads the headers of our organisation",
+			       where);
+}
+
 static void check_send(struct check *k, size_t i)
 {
 	struct conf_send *s = &k->c->sends[i];
@@ -340,6 +370,7 @@ static void check_send(struct check *k, size_t i)
 	check_way(k, i, where);
 	check_send_tls(k, i, where);
 	check_peer_send(k, i, where);
+	check_send_headers(k, i, where);
 	if (s->source.n > 0 && !net_parse_ip(s->source, 0, &s->source_addr))
 		report_error(k->r, check_line(k, "send", i, "source"), "%s: source: '" STR_FMT "' is not an address",
 			     where, STR_ARG(s->source));

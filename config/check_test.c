@@ -249,6 +249,14 @@ static const struct {
 	  "validate or domain\n" },
 	{ "send s { space = \"@peer\" tls = validate\nexclusive = no }",
 	  "f:3: warning: send \"s\": exclusive = no: mail too big for it may leave by a connector without its TLS\n" },
+	{ "send s { space = \"*\" cloud_mail = yes }",
+	  "f:2: send \"s\": cloud_mail is for the other side of the organisation: peer = yes\n" },
+	{ "send s { space = \"@peer\" tls = domain clean_headers = yes }",
+	  "f:2: send \"s\": clean_headers = yes takes away what cloud_mail = yes lets through; say one of them\n" },
+	{ "send s { space = \"@peer\" tls = domain cloud_mail = no }", "" },
+	{ "send s { space = \"@local\" smarthosts = a.example clean_headers = no }", "" },
+	{ "send s { space = \"*\" clean_headers = no }",
+	  "f:2: warning: send \"s\": clean_headers = no: whoever it leads to reads the headers of our organisation\n" },
 };
 
 static bool has_errors(const char *told)

@@ -39,6 +39,7 @@ enum conf_eku { EKU_SERVER_OR_CLIENT, EKU_CLIENT, EKU_ANY };
 enum conf_forwarded { FORWARDED_RETURN, FORWARDED_DIRECT };
 enum conf_loop_action { LOOP_DEFER_THEN_REJECT, LOOP_REJECT };
 enum conf_wire_policy { BARE_REJECT, BARE_NORMALISE };
+enum conf_headers { HEADERS_TRANSPARENT, HEADERS_ENDPOINT };
 
 struct conf_mode { /* where the flow starts; later changes live in the recipient store (routing/epoch) */
 	enum conf_side mx;
@@ -56,6 +57,7 @@ struct conf_loop {
 	conf_count max_hops, max_local_hops, max_redirects;
 	enum conf_loop_action action;
 	conf_msec defer_ms, move_grace_ms, disagreement_defer_ms;
+	conf_text token_key; /* file of route token keys; empty = no tokens */
 };
 
 struct conf_domain {
@@ -179,6 +181,11 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_flag exclusive, has_exclusive; /* default: yes when tls >= validate or peer */
 	conf_flag peer;                     /* leads to the other side of the hybrid organisation */
 	conf_text xoorg;                    /* organisation to claim where the peer offers XOORG */
+	enum conf_headers headers;          /* the organisation's headers: passed as they are, or made and read by us */
+	conf_flag cloud_mail;               /* they may leave by it (spec 4.2 X2); default: with peer */
+	conf_flag clean_headers;            /* they may not (X0); default: unless for @local or cloud_mail */
+	struct conf_list demote;            /* names demoted beside the built-in ones */
+	conf_flag set_scl;
 	conf_flag enabled, scoped;
 	conf_count connections, messages_per_connection, recipients_per_message;
 	conf_msec connect_ms, command_ms, data_ms, final_ms, idle_ms;

@@ -148,6 +148,7 @@ static void test_derived_connectors(void **state)
 	assert_true(!local->dns && local->exclusive && local->spaces[0].local);
 	assert_true(!d->exclusive && d->has_exclusive);
 	assert_text(d->fqdn, "out.example");
+	assert_true(a->clean_headers && !a->cloud_mail && !b->clean_headers && b->cloud_mail && !local->clean_headers);
 	config_unref(&c);
 }
 

@@ -32,6 +32,7 @@ WORDS ip_trust_names[] = { "none", "full", NULL };
 WORDS own_tenant_names[] = { "no", "report", "yes", NULL };
 WORDS match_names[] = { "strict", "exchange", NULL };
 WORDS tls_level_names[] = { "none", "may", "encrypt", "validate", "domain", NULL };
+WORDS headers_names[] = { "transparent", "endpoint", NULL };
 WORDS wire_policy_names[] = { "reject", "normalise", NULL };
 WORDS log_level_names[] = { "debug", "info", "warn", "error", NULL };
 WORDS log_format_names[] = { "text", "json", NULL };
@@ -90,6 +91,9 @@ static const struct option loop[] = {
 	{ "action", FIELD(OPT_ENUM, loop.action), loop_action_names, .dflt = "defer-then-reject",
 	  .doc = "Answer to a recipient we handed over and got back: keep it in the sender's queue for a while, or "
 		 "refuse at once." },
+	{ "token_key", FIELD(OPT_TEXT, loop.token_key), .dflt = "",
+	  .doc = "File of keys for the route token, lines `ID HEX`, newest first: marks what is handed to the other "
+		 "side, so that a loop is seen after one round trip.  Empty for no tokens." },
 	{ "defer", FIELD(OPT_MSEC, loop.defer_ms), .dflt = "1h", .min = "0", .max = "2d",
 	  .doc = "How long defer-then-reject defers." },
 	{ "move_grace", FIELD(OPT_MSEC, loop.move_grace_ms), .dflt = "2h", .min = "0", .max = "2d",
@@ -251,7 +255,19 @@ static const struct option send_options[] = {
 	{ "peer", SEND(OPT_FLAG, peer), .dflt = "no", .shown = "yes with the space @peer",
 	  .doc = "Leads to the other side of our organisation." },
 	{ "xoorg", SEND(OPT_TEXT, xoorg), .dflt = "",
-	  .doc = "Domain to name as our organisation where the other side offers XOORG." },
+	  .doc = "Domain to name as our organisation, to a peer: XOORG where it is offered, and X-OriginatorOrg." },
+	{ "headers", SEND(OPT_ENUM, headers), headers_names, .dflt = "transparent",
+	  .doc = "Headers of the organisation on this way: passed as they are between two Exchange servers "
+		 "(transparent), or promoted, demoted and written by us as the last server of our side (endpoint)." },
+	{ "cloud_mail", SEND(OPT_FLAG, cloud_mail), .dflt = "no", .shown = "yes with peer",
+	  .doc = "Cross-premises headers may leave by it, so that internal mail stays internal on the other side." },
+	{ "clean_headers", SEND(OPT_FLAG, clean_headers), .dflt = "yes", .shown = "no with cloud_mail or for @local",
+	  .doc = "No header that only our organisation may write leaves by it." },
+	{ "demote", SEND(OPT_LIST, demote), .dflt = "",
+	  .doc = "With headers = endpoint: names of organisation headers that cross beside the usual ones, without "
+		 "their prefix." },
+	{ "set_scl", SEND(OPT_FLAG, set_scl), .dflt = "no",
+	  .doc = "With headers = endpoint: internal mail without a spam level gets SCL -1." },
 	{ "enabled", SEND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Use the connector." },
 	{ "scoped", SEND(OPT_FLAG, scoped), .dflt = "no", .doc = "Only for mail that a policy sends to it by name." },
 	{ "connections", SEND(OPT_COUNT, connections), .dflt = "40", .min = "1", .max = "10000",

@@ -91,6 +91,7 @@ static void commit_report(struct bounce *b, const struct bounce_order *o, struct
 	const struct envelope env = { .body = eight_bit ? ENV_BODY_8BITMIME : ENV_BODY_7BIT,
 				      .smtputf8 = needs_utf8(o),
 				      .origin = ENV_SELF,
+				      .plain_headers = true,
 				      .trace_id = trace_id,
 				      .epoch = o->env->epoch,
 				      .serial = o->env->serial,

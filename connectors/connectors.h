@@ -14,6 +14,7 @@
 #include "connectors/tls_need.h"
 #include "queue/queue.h"
 #include "routing/routing.h"
+#include "routing/token.h"
 #include "tls/certs.h"
 
 /* ---- receive scope (spec 3.1): the most specific range among those bound to the address the client came to ---- */
@@ -115,6 +116,7 @@ const struct cert *outbound_certificate(const struct outbound *o, const struct c
 struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s);
 struct outbound *outbound_ref(struct outbound *o);
 void outbound_unref(struct outbound **o);
+const struct token_keys *outbound_token_keys(const struct outbound *o); /* n = 0: no route tokens */
 
 /* ---- delivery on one loop ---- */
 

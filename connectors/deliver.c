@@ -1,6 +1,6 @@
 /* connectors/deliver.c: leases in, transactions out.
  *
- *   deliver_lease -> [header read] -> plan -> groups -> pool ... over, over -> job_end (settle.c)
+ *   deliver_lease -> plan -> groups -> [header read] -> edits -> pool ... over, over -> job_end (settle.c)
  *
  * A job is one lease.  Its recipients are planned with one routing view, gathered into transactions by hop and address
  * form, and sent through the pool; the job ends when no transaction is open (open_n == 0). */
@@ -9,6 +9,8 @@
 #include "base/must.h"
 
 #include <stdlib.h>
+
+enum { HEADER_ROOM = 1 << 20 };
 
 /* ---- the beginning of the content ---- */
 
@@ -144,16 +146,6 @@ static void on_over(struct smtp_txn *t)
 		job_end(j);
 }
 
-/* Which organisation we say the mail is from, where the other side offers XOORG (spec 4.2 H4). */
-static struct str xoorg_for(const struct envelope *env, const struct conf_send *s)
-{
-	if (!s->peer && s->xoorg.n == 0)
-		return STR_NONE;
-	if (env->origin == ENV_PEER)
-		return env->org == ENV_ORG_OK ? env->xorg : STR_NONE;
-	return env->origin == ENV_LOCAL || env->origin == ENV_APP || env->origin == ENV_SELF ? s->xoorg : STR_NONE;
-}
-
 static struct delivery *delivery_new(struct job *j, const struct plan *p)
 {
 	struct delivery *dl = arena_alloc(&j->arena, sizeof *dl);
@@ -165,10 +157,9 @@ static struct delivery *delivery_new(struct job *j, const struct plan *p)
 	dl->txn.env = j->lease->env;
 	dl->txn.env.rcpts = NULL;
 	dl->txn.env.rcpt_n = 0;
-	dl->txn.env.xorg = xoorg_for(&j->lease->env, hop_send(p->hop));
+	dl->txn.env.xorg = header_claim_for(&j->lease->env, hop_send(p->hop));
 	dl->txn.size = j->lease->size;
 	dl->txn.content = j->lease->content;
-	dl->txn.header_8bit = j->header_8bit;
 	dl->txn.arena = &j->arena;
 	dl->txn.fetch = on_fetch;
 	dl->txn.over = on_over;
@@ -190,7 +181,40 @@ static struct delivery *delivery_for(struct job *j, const struct plan *p)
 	return delivery_new(j, p);
 }
 
-static void send_all(struct job *j)
+/* Nothing can be sent: it stays for later. */
+static void defer_all(struct job *j, struct delivery *dl, const char *why)
+{
+	struct smtp_rcpt *r, *next;
+
+	for (r = STAILQ_FIRST(&dl->txn.rcpts); r != NULL; r = next) {
+		struct plan *p = container_of(r, struct plan, rcpt);
+		next = STAILQ_NEXT(r, next);
+		plan_settle(p, &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 1, ""), str_c(why));
+		log_attempt(j, p);
+	}
+	STAILQ_INIT(&dl->txn.rcpts);
+	dl->txn.rcpt_n = 0;
+}
+
+static void send_all(struct job *j, bool header_known)
+{
+	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next) {
+		dl->txn.header_8bit = j->header_8bit;
+		if (!header_known)
+			defer_all(j, dl, "the message cannot be read now");
+		else if (!job_edit_header(j, dl))
+			defer_all(j, dl, "no memory for the header of the message");
+		else
+			j->open_n++;
+	}
+	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
+		if (dl->txn.rcpt_n > 0)
+			pool_add(dl->txn.hop, &dl->txn);
+	if (j->open_n == 0)
+		job_end(j);
+}
+
+static void group(struct job *j)
 {
 	for (size_t i = 0; i < j->plan_n; i++) {
 		struct plan *p = &j->plans[i];
@@ -204,12 +228,6 @@ static void send_all(struct job *j)
 			plan_settle(p, &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 1, ""), S("too many ways at once"));
 		log_attempt(j, p);
 	}
-	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
-		j->open_n++;
-	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
-		pool_add(dl->txn.hop, &dl->txn);
-	if (j->open_n == 0)
-		job_end(j);
 }
 
 static void plan_and_send(struct job *j)
@@ -222,18 +240,11 @@ static void plan_and_send(struct job *j)
 					 .size = j->lease->size };
 
 	plan_recipients(&planner, j->plans, j->plan_n);
-	send_all(j);
-}
-
-static void look_at_header(struct job *j, struct str head)
-{
-	ssize_t end = str_find(head, S("\r\n\r\n"));
-
-	if (end >= 0)
-		head = str_head(head, (size_t)end);
-	for (size_t i = 0; i < head.n && !j->header_8bit; i++)
-		j->header_8bit = chr_is_8bit(head.p[i]);
-	plan_and_send(j);
+	group(j);
+	if (j->deliveries != NULL && job_needs_header(j))
+		job_scan_header(j, send_all);
+	else
+		send_all(j, true);
 }
 
 /* ---- leases ---- */
@@ -255,8 +266,9 @@ static struct job *job_new(struct deliver *d, struct lease *l)
 	j->lease = l;
 	j->log.id = l->env.trace_id;
 	j->plan_n = l->rcpt_n;
-	/* a plan and its texts take about 2 KiB; a lease has at most limits.recipients of them */
-	arena_init(&j->arena, 256 * 1024 + l->rcpt_n * 16 * 1024);
+	/* a plan and its texts take about 2 KiB; a lease has at most limits.recipients of them.  Memory is taken as it
+	 * is used: a header of a thousand fields to edit is rare. */
+	arena_init(&j->arena, HEADER_ROOM + l->rcpt_n * 16 * 1024);
 	j->plans = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->plans);
 	j->outcomes = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->outcomes);
 	j->reports = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->reports);
@@ -273,12 +285,7 @@ static struct job *job_new(struct deliver *d, struct lease *l)
 
 void deliver_lease(struct deliver *d, struct lease *l)
 {
-	struct job *j = job_new(d, l);
-
-	if (l->env.smtputf8)
-		job_fetch_head(j, look_at_header);
-	else
-		plan_and_send(j);
+	plan_and_send(job_new(d, l));
 }
 
 void deliver_hurry(struct deliver *d)
@@ -316,7 +323,7 @@ void deliver_free(struct deliver **dp)
 	pool_free(&d->pool);
 	while (!TAILQ_EMPTY(&d->jobs)) {
 		struct job *j = TAILQ_FIRST(&d->jobs);
-		lease_read_fini(&j->head_read);
+		job_scan_cancel(j);
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			lease_read_fini(&dl->read);
 		bounce_cancel(&j->bounce);

@@ -1,14 +1,15 @@
-/* connectors/job.h: one lease being worked on; between deliver.c (sending) and settle.c (what comes of it), nobody
- * else's.
+/* connectors/job.h: one lease being worked on; between deliver.c (sending), job_header.c (header edits) and settle.c
+ * (what comes of it), nobody else's.
  *
- *   job_new -> deliver.c: plan, send ... over -> job_end -> settle.c: outcomes, copies, report -> lease_settle,
- * job_free
+ *   job_new -> deliver.c: plan, scan the header, send ... over -> job_end -> settle.c: outcomes, copies, report ->
+ * lease_settle, job_free
  */
 #ifndef CONNECTORS_JOB_H
 #define CONNECTORS_JOB_H
 
 #include "connectors/bounce.h"
 #include "connectors/copy.h"
+#include "connectors/header_edits.h"
 #include "connectors/plan.h"
 
 struct job;
@@ -32,6 +33,11 @@ struct job {
 	struct delivery *deliveries;
 	size_t open_n;
 	bool header_8bit;
+	struct header_notes notes; /* what ways out may have to change */
+	struct header_scan scan;   /* while scanning */
+	bool scanning;
+	uint64_t scanned;
+	void (*with_header)(struct job *j, bool ok);
 	struct lease_read head_read; /* the beginning of the content, when it is not in memory */
 	void (*with_head)(struct job *j, struct str head);
 	struct outcome *outcomes;
@@ -53,6 +59,13 @@ struct deliver {
 
 /* The first LEASE_READ_MAX bytes of the content, at once when they are in memory; empty when they cannot be read. */
 void job_fetch_head(struct job *j, void (*then)(struct job *, struct str));
+
+/* job_header.c.  The header is looked through; then() may run inside the call.  False: it cannot be read now. */
+void job_scan_header(struct job *j, void (*then)(struct job *, bool ok));
+void job_scan_cancel(struct job *j);
+bool job_needs_header(const struct job *j);               /* the envelope alone does not tell */
+bool job_edit_header(struct job *j, struct delivery *dl); /* recipients are in it; false: no memory for it now */
+
 void job_end(struct job *j); /* every plan has its result; the job is gone when this is through */
 void job_free(struct job *j);
 

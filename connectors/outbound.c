@@ -19,6 +19,7 @@ struct outbound {
 	atomic_uint refs;
 	struct config *config;
 	struct certs *certs;
+	struct token_keys keys;
 	struct way ways[]; /* one for each send connector */
 };
 
@@ -76,6 +77,11 @@ struct outbound *outbound_with(const struct config *c, struct certs *certs, bool
 	atomic_init(&o->refs, 1);
 	o->config = config_ref(c);
 	o->certs = certs_ref(certs);
+	if (c->loop.token_key.n > 0 && token_keys_load(c->loop.token_key.p, &o->keys, &why) != 0 && !lenient) {
+		err_set(e, why.code, "outbound.new", "loop.token_key: %s", why.text);
+		outbound_unref(&o);
+		return NULL;
+	}
 	for (size_t i = 0; i < c->send_n; i++) {
 		if (make_way(o, i, lenient, &why) == 0)
 			continue;
@@ -120,7 +126,13 @@ void outbound_unref(struct outbound **op)
 		tls_ctx_unref(&o->ways[i].tls);
 	certs_unref(&o->certs);
 	config_unref(&o->config);
+	token_keys_fini(&o->keys);
 	free(o);
+}
+
+const struct token_keys *outbound_token_keys(const struct outbound *o)
+{
+	return &o->keys;
 }
 
 const struct config *outbound_config(const struct outbound *o)

@@ -32,14 +32,15 @@ static const struct conf_inbound *inbound_of(const struct config *c, struct str 
 	return NULL;
 }
 
-static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a, struct route *out,
-			struct err *e)
+static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a, bool token_seen,
+			struct route *out, struct err *e)
 {
 	const struct conf_inbound *in = inbound_of(outbound_config(p->outbound), p->env->inbound);
 	struct route_query q = { .rcpt = a,
 				 .origin = p->env->origin,
 				 .class = p->env->class,
 				 .org = p->env->org,
+				 .token_seen = token_seen,
 				 .return_internal = in != NULL && in->return_internal,
 				 .peer_relay = in != NULL && in->peer_relay };
 	struct mode at_acceptance;
@@ -152,7 +153,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));
 		return;
 	}
-	if (!ask_routing(p, v, &a, &rt, &e)) {
+	if (!ask_routing(p, v, &a, plan->rcpt.env.token_seen, &rt, &e)) {
 		defer_locally(p, plan, e.text);
 		return;
 	}
@@ -163,6 +164,8 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->form = rt.verdict.form;
 	plan->next = rt.verdict.next;
 	plan->copy_to = rt.copy_to;
+	if (plan->next == NEXT_PEER)
+		plan->who = route_token_rcpt(&rt);
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
 		choose_hop(p, plan, &rt, &a);
 	else

@@ -15,6 +15,7 @@ struct plan {                  /* one recipient of one attempt */
 	const char *cause, *fixer; /* in plain words; NULL when all is well */
 	enum route_form form;
 	enum route_next next;
+	struct token_rcpt who;    /* for the route token; next = PEER only */
 	struct hop *hop;          /* where it goes; NULL: nowhere */
 	struct str copy_to;       /* loc=both: the other side gets a copy under this address */
 	struct smtp_where *where; /* who answered last */

@@ -54,7 +54,7 @@ static int64_t patience_ms(const struct smtp_client *c)
 	}
 	if (c->fetching)
 		return -1; /* we are the slow one */
-	if (stream_unsent(&c->stream) > 0 && c->offset > 0)
+	if (stream_unsent(&c->stream) > 0 && c->sent > 0)
 		return s->data_ms;
 	if (c->ring_n == 1 && c->handed_over)
 		return s->final_ms;

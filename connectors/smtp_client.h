@@ -19,6 +19,7 @@
 #include "tls/tls.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
+#include "wire/edits.h"
 #include "wire/ehlo.h"
 
 #include <sys/queue.h>
@@ -64,8 +65,9 @@ struct smtp_txn {
 	struct envelope env; /* as it goes to this hop (XOORG); rcpts are not used */
 	struct smtp_rcpts rcpts;
 	unsigned rcpt_n;
-	uint64_t size;
+	uint64_t size;      /* of what is sent, edits done */
 	struct str content; /* all of it when p != NULL; else windows come through fetch */
+	struct edits edits; /* of the content on its way out */
 	bool header_8bit;   /* a header field holds 8-bit bytes: SMTPUTF8 is really needed (when env.smtputf8) */
 	struct arena *arena;
 	void (*fetch)(struct smtp_txn *, uint64_t offset); /* answer with smtp_client_content, not inside the call */
@@ -168,8 +170,9 @@ struct smtp_client {
 	struct smtp_rcpt *to_send, *to_answer; /* next RCPT, next answer; NULL behind the last */
 	unsigned step;                         /* what is pushed next */
 	unsigned asked_n, accepted_n;
-	uint64_t offset, chunk_left; /* content given to the stream; what is missing of the BDAT chunk */
-	struct str window;           /* content at hand, from offset on */
+	uint64_t sent, chunk_left; /* content given to the stream; what is missing of the BDAT chunk */
+	struct edit_pos pos;       /* in the message as it is stored */
+	struct str window;         /* content at hand, from pos on */
 	struct body_out body;
 	struct body_scan scan;
 	bool bdat, no_bdat, refused, handed_over, answered, fetching;

@@ -24,6 +24,8 @@ struct row {
 	bool no_chunking, dead;
 	bool hasty;  /* the client waits 20 ms */
 	size_t size; /* content is that many bytes */
+	struct edit edits[3];
+	size_t edit_n;
 };
 
 struct play {
@@ -167,7 +169,8 @@ static void play_row(const struct row *row)
 		memcpy(big + row->size - 2, "\r\n", 2);
 		txn.content = str_n(big, row->size);
 	}
-	txn.size = txn.content.n;
+	txn.edits = (struct edits){ row->edits, row->edit_n };
+	txn.size = (uint64_t)((int64_t)txn.content.n + edits_growth(txn.edits));
 	if (row->windows)
 		txn.content = STR_NONE;
 	STAILQ_INIT(&txn.rcpts);
@@ -250,6 +253,29 @@ static const struct row rows[] = {
 	  .content = "0123456789abc",
 	  .windows = true,
 	  .script = { CHUNK, ENVELOPE, "< BDAT 13 LAST", "# 13", "> 250 ok", "> 250 ok", "> 250 ok" },
+	  .want = "sent | ended" },
+	{ .name = "edited, in windows, by BDAT",
+	  .content = "0123456789abc",
+	  .windows = true,
+	  .edits = { { .at = 0, .insert = STR_LIT("head") },
+		     { .at = 3, .drop = 7 },
+		     { .at = 13, .insert = STR_LIT("!") } },
+	  .edit_n = 3,
+	  .script = { CHUNK, ENVELOPE, "< BDAT 11 LAST", "# 11", "> 250 ok", "> 250 ok", "> 250 ok" },
+	  .want = "sent | ended" },
+	{ .name = "edited, in windows, all but a line",
+	  .content = "A: 1\r\nB: 2\r\n.\r\n",
+	  .windows = true,
+	  .edits = { { .at = 0, .drop = 12 } },
+	  .edit_n = 1,
+	  .script = { PIPE, ENVELOPE, "< DATA", "> 250 ok", "> 250 ok", "> 354 go", "< ..", "< .", "> 250 ok" },
+	  .want = "sent | ended" },
+	{ .name = "edited, in memory, by DATA",
+	  .content = "A: 1\r\nB: 2\r\n\r\nx\r\n",
+	  .edits = { { .at = 0, .insert = STR_LIT(".: 0\r\n") }, { .at = 6, .drop = 6 } },
+	  .edit_n = 2,
+	  .script = { PIPE, ENVELOPE, "< DATA", "> 250 ok", "> 250 ok", "> 354 go", "< ..: 0", "< A: 1", "< ", "< x",
+		      "< .", "> 250 ok" },
 	  .want = "sent | ended" },
 	{ .name = "HELO when EHLO is unknown",
 	  .script = { HELLO, "> 500 what", "< HELO gw.example", "> 250 mx", "< MAIL*", "> 250 ok", "< RCPT*",

@@ -271,15 +271,14 @@ static struct str take_content(struct smtp_client *c, uint64_t n)
 	struct smtp_txn *t = c->txn;
 
 	if (c->window.n == 0 && t->content.p != NULL)
-		c->window = str_skip(t->content, (size_t)c->offset);
-	if (c->window.n == 0) {
+		c->window = str_skip(t->content, (size_t)c->pos.at);
+	struct str run = edits_take(t->edits, &c->pos, &c->window, (size_t)n);
+	if (run.n == 0) {
+		must(t->content.p == NULL);
 		c->fetching = true;
-		t->fetch(t, c->offset);
-		return STR_NONE;
+		t->fetch(t, c->pos.at);
 	}
-	struct str run = str_head(c->window, n < c->window.n ? (size_t)n : c->window.n);
-	c->window = str_skip(c->window, run.n);
-	c->offset += run.n;
+	c->sent += run.n;
 	return run;
 }
 
@@ -295,11 +294,11 @@ static bool push_content(struct smtp_client *c)
 
 	if (!may_feed(c))
 		return false;
-	if (c->offset < t->size) {
+	if (c->sent < t->size) {
 		struct str run = take_content(c, FEED_MARK);
 		if (run.n == 0)
 			return false;
-		if (t->content.p == NULL && has_bare_newline(c, run, c->offset == t->size)) {
+		if (t->content.p == NULL && has_bare_newline(c, run, c->sent == t->size)) {
 			struct reply r = REPLY(554, 5, 6, 11, "");
 			smtp_txn_resolve(t, RCPT_FAILED, &r, str_c(bare_text));
 			client_fail(c, r, false, "%s", bare_text); /* no way back but to hang up before the dot */
@@ -308,7 +307,7 @@ static bool push_content(struct smtp_client *c)
 		buf_reserve(out, run.n + 64);
 		body_out_add(&c->body, run, out);
 	}
-	if (c->offset == t->size) {
+	if (c->sent == t->size) {
 		body_out_finish(&c->body, out);
 		c->handed_over = true;
 		c->step = STEP_WAIT;
@@ -318,7 +317,7 @@ static bool push_content(struct smtp_client *c)
 
 static bool push_chunk(struct smtp_client *c)
 {
-	uint64_t left = c->txn->size - c->offset;
+	uint64_t left = c->txn->size - c->sent;
 	bool last = left <= CHUNK_MAX;
 
 	if (is_pointless(c)) {
@@ -344,7 +343,7 @@ static bool push_chunk_content(struct smtp_client *c)
 	buf_add(stream_out(&c->stream), run);
 	c->chunk_left -= run.n;
 	if (c->chunk_left == 0) {
-		c->handed_over = c->offset == c->txn->size;
+		c->handed_over = c->sent == c->txn->size;
 		c->step = c->handed_over ? STEP_WAIT : STEP_CHUNK;
 	}
 	return true;
@@ -517,7 +516,8 @@ void smtp_client_send(struct smtp_client *c, struct smtp_txn *t)
 	c->to_send = c->to_answer = STAILQ_FIRST(&t->rcpts);
 	c->step = STEP_RSET;
 	c->asked_n = c->accepted_n = 0;
-	c->offset = c->chunk_left = 0;
+	c->sent = c->chunk_left = 0;
+	c->pos = (struct edit_pos){ 0 };
 	c->window = STR_NONE;
 	c->bdat = offers(c, EHLO_CHUNKING) && !(c->target.no_chunking != NULL && *c->target.no_chunking);
 	c->refused = c->handed_over = c->answered = c->fetching = c->no_bdat = false;

@@ -202,6 +202,8 @@ bool record_is_sound(const struct record *r, struct str payload)
 
 /* ---- envelope ---- */
 
+enum { FLAG_SMTPUTF8 = 1, FLAG_PLAIN_HEADERS = 2, FLAG_TOKEN_SEEN = 128 };
+
 bool record_put_envelope(struct buf *b, const struct envelope *env)
 {
 	const struct str texts[] = { env->from,   env->envid, env->xorg, env->receive, env->inbound,
@@ -210,7 +212,7 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 	put32(b, (uint32_t)env->rcpt_n);
 	put8(b, (uint8_t)env->ret);
 	put8(b, (uint8_t)env->body);
-	put8(b, env->smtputf8);
+	put8(b, (uint8_t)((env->smtputf8 ? FLAG_SMTPUTF8 : 0) | (env->plain_headers ? FLAG_PLAIN_HEADERS : 0)));
 	put8(b, (uint8_t)env->origin);
 	put8(b, (uint8_t)env->class);
 	put8(b, (uint8_t)env->org);
@@ -223,7 +225,7 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 	for (size_t i = 0; i < env->rcpt_n; i++) {
 		put_text(b, env->rcpts[i].addr);
 		put_text(b, env->rcpts[i].orcpt);
-		put8(b, (uint8_t)env->rcpts[i].notify);
+		put8(b, (uint8_t)(env->rcpts[i].notify | (env->rcpts[i].token_seen ? FLAG_TOKEN_SEEN : 0)));
 	}
 	return !b->full;
 }
@@ -248,7 +250,9 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 	get32(&r);
 	env->ret = get8(&r);
 	env->body = get8(&r);
-	env->smtputf8 = get8(&r) != 0;
+	uint8_t flags = get8(&r);
+	env->smtputf8 = flags & FLAG_SMTPUTF8;
+	env->plain_headers = flags & FLAG_PLAIN_HEADERS;
 	env->origin = get8(&r);
 	env->class = get8(&r);
 	env->org = get8(&r);
@@ -261,7 +265,9 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 	for (size_t i = 0; i < env->rcpt_n && !r.bad; i++) {
 		rcpts[i].addr = get_text(&r);
 		rcpts[i].orcpt = get_text(&r);
-		rcpts[i].notify = get8(&r);
+		uint8_t bits = get8(&r);
+		rcpts[i].notify = bits & (unsigned)~FLAG_TOKEN_SEEN;
+		rcpts[i].token_seen = bits & FLAG_TOKEN_SEEN;
 	}
 	return !r.bad && r.left.n == 0 && env->rcpt_n > 0;
 }

@@ -6,7 +6,7 @@
 
 static const struct env_rcpt rcpts[] = {
 	{ .addr = STR_LIT("u@contoso.com"), .orcpt = STR_LIT("rfc822;u+40contoso.com"), .notify = ENV_NOTIFY_FAILURE },
-	{ .addr = STR_LIT("v@contoso.com") },
+	{ .addr = STR_LIT("v@contoso.com"), .notify = ENV_NOTIFY_DELAY, .token_seen = true },
 	{ .addr = STR_LIT("w\0x@contoso.com") },
 };
 static const struct envelope sample = {
@@ -15,6 +15,7 @@ static const struct envelope sample = {
 	.ret = ENV_RET_HDRS,
 	.body = ENV_BODY_8BITMIME,
 	.smtputf8 = true,
+	.plain_headers = true,
 	.xorg = STR_LIT("contoso.com"),
 	.origin = ENV_PEER,
 	.class = ENV_CLASS_EXT,
@@ -51,6 +52,8 @@ static void test_envelope(void **state)
 	(void)state;
 	assert_int_equal(record_rcpt_n(buf_str(&b)), COUNT(rcpts));
 	assert_true(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	assert_true(!got_rcpts[0].token_seen && got_rcpts[0].notify == ENV_NOTIFY_FAILURE);
+	assert_true(got_rcpts[1].token_seen && got_rcpts[1].notify == ENV_NOTIFY_DELAY);
 	check_str(got.from, sample.from, "from");
 	check_str(got.xorg, sample.xorg, "xorg");
 	check_str(got.tls, sample.tls, "tls");
@@ -59,7 +62,7 @@ static void test_envelope(void **state)
 	assert_int_equal(got.ret, sample.ret);
 	assert_int_equal(got.origin, sample.origin);
 	assert_int_equal(got.class, sample.class);
-	assert_true(got.smtputf8 && got.serial == UINT64_MAX && got.epoch == 7 && got.hops == 3);
+	assert_true(got.smtputf8 && got.plain_headers && got.serial == UINT64_MAX && got.epoch == 7 && got.hops == 3);
 	assert_true(got.arrived_ms == sample.arrived_ms);
 	for (size_t i = 0; i < COUNT(rcpts); i++) {
 		check_str(got.rcpts[i].addr, rcpts[i].addr, "addr");

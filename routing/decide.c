@@ -100,6 +100,12 @@ static const struct codes c_loop_token = {
 	{ 554, 5, 4, 6 },
 	{ 554, 5, 4, 14 },
 };
+static const struct codes c_loop_token_defer = {
+	STR_LIT("Mail loop: this recipient was handed to the other side before, try again later (LOOP-TOKEN R41)"),
+	{ 451, 4, 4, 6 },
+	{ 451, 4, 4, 6 },
+	{ 451, 4, 4, 6 },
+};
 static const struct codes c_disagree_defer = {
 	STR_LIT("Recipient is being moved, try again later (LOC-DISAGREE-DEFER R44)"),
 	{ 451, 4, 4, 6 },
@@ -297,6 +303,11 @@ static bool there_not_from_peer(const struct route_facts *f)
 	return is_there(f) && !is_peer(f);
 }
 
+static bool there_loop_fresh(const struct route_facts *f)
+{
+	return is_there(f) && f->token_seen && f->loop_is_fresh;
+}
+
 static bool there_token_seen(const struct route_facts *f)
 {
 	return is_there(f) && f->token_seen;
@@ -345,6 +356,11 @@ static bool external_peer_no_org(const struct route_facts *f)
 static bool hairpin(const struct route_facts *f)
 {
 	return is_external(f) && is_peer(f) && f->site == SITE_ONPREM && f->egress.cmt == EGRESS_CLOUD;
+}
+
+static bool hairpin_loop_fresh(const struct route_facts *f)
+{
+	return hairpin(f) && f->token_seen && f->loop_is_fresh;
 }
 
 static bool hairpin_token_seen(const struct route_facts *f)
@@ -414,6 +430,9 @@ static const struct rule rules[] = {
 	  NULL },
 	{ "R40", "REMOTE", "on the other side, and it did not come from there", there_not_from_peer, to_peer_mailbox,
 	  NULL, "The mailbox is on the other side.", NULL },
+	{ "R41", "LOOP-TOKEN", "came back although our token says it was handed over, noticed a short time ago",
+	  there_loop_fresh, NULL, &c_loop_token_defer,
+	  "The other side returned a recipient that had been handed to it; this may be mended yet.", PEER_ADMIN },
 	{ "R41", "LOOP-TOKEN", "came back although our token says it was handed over", there_token_seen, NULL,
 	  &c_loop_token, "The other side returned a recipient that had been handed to it.", PEER_ADMIN },
 	{ "R42", "CMT-RETURN", "on-prem, central transport on: Internet mail in transit goes back", cmt_return,
@@ -437,6 +456,9 @@ static const struct rule rules[] = {
 	  NULL, &c_org, "The sender's certificate does not prove that it is our organisation.", PEER_ADMIN },
 	{ "R53", "CMT-OUT", "external, from the other side, allowed, egress.cmt is not the cloud", cmt_out_for_peer,
 	  to_egress_cmt, NULL, "The cloud's mail leaves through the on-prem side.", NULL },
+	{ "R41", "LOOP-TOKEN", "external, would go back, and did before by our token, noticed a short time ago",
+	  hairpin_loop_fresh, NULL, &c_loop_token_defer,
+	  "The other side returned a recipient that had been handed to it; this may be mended yet.", PEER_ADMIN },
 	{ "R41", "LOOP-TOKEN", "external, would go back, and our token says it did before", hairpin_token_seen, NULL,
 	  &c_loop_token, "The other side returned a recipient that had been handed to it.", PEER_ADMIN },
 	{ "R54", "CMT-HAIRPIN", "external, from the other side, egress.cmt is the cloud", hairpin, to_peer, NULL,

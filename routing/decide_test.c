@@ -300,14 +300,39 @@ static void test_words(void **state)
 	check(strcmp(mode_name(&(struct mode){ .mx = SIDE_ONPREM, .cmt = true }), "M4") == 0, "M4");
 }
 
+/* R41 while it is fresh: the mail stays with the sender, who may mend it (loop.action = defer-then-reject). */
+static void test_fresh_loop(void **state)
+{
+	struct route_facts f = { .site = SITE_ONPREM,
+				 .cmt = true,
+				 .origin = ENV_PEER,
+				 .class = ENV_CLASS_EXT,
+				 .org = ENV_ORG_OK,
+				 .kind = KIND_REMOTE,
+				 .token_seen = true,
+				 .loop_is_fresh = true };
+	struct verdict v;
+
+	(void)state;
+	route_decide(&f, &v, NULL);
+	assert_string_equal(v.rule, "R41");
+	assert_true(v.action == ROUTE_DEFER && v.reply.code == 451);
+	f.loop_is_fresh = false;
+	route_decide(&f, &v, NULL);
+	assert_string_equal(v.rule, "R41");
+	assert_true(v.action == ROUTE_REJECT && v.reply.code == 554);
+	f.loop_is_fresh = true;
+	f.token_seen = false;
+	route_decide(&f, &v, NULL);
+	assert_string_equal(v.rule, "R42");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_combination),
-		cmocka_unit_test(test_table_facts),
-		cmocka_unit_test(test_authentication),
-		cmocka_unit_test(test_codes),
-		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_fresh_loop),  cmocka_unit_test(test_every_combination),
+		cmocka_unit_test(test_table_facts), cmocka_unit_test(test_authentication),
+		cmocka_unit_test(test_codes),       cmocka_unit_test(test_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

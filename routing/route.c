@@ -25,6 +25,23 @@ static struct str target_of(const struct located *l)
 	return l->record.redirect.n > 0 ? l->record.redirect : l->record.routing;
 }
 
+static struct token_rcpt token_rcpt_at(const struct located *l, struct str address)
+{
+	return token_rcpt_of(l->found ? l->record.rid : NULL, address);
+}
+
+static bool is_named(const struct work *w, const struct located *l)
+{
+	struct token_rcpt r = token_rcpt_at(l, w->at.whole);
+
+	return token_names(w->q->token, &r);
+}
+
+struct token_rcpt route_token_rcpt(const struct route *rt)
+{
+	return token_rcpt_at(&rt->located, rt->rcpt);
+}
+
 /* Locates the recipient and follows contacts and redirections, one address to one address. */
 static bool resolve(struct work *w, struct route *out)
 {
@@ -37,6 +54,8 @@ static bool resolve(struct work *w, struct route *out)
 		struct located *l = &out->located;
 		if (!routing_locate(w->v, &w->at, w->arena, l, w->e))
 			return false;
+		if (out->redirects == 0 && w->q->token != NULL)
+			out->facts.token_seen |= is_named(w, l);
 		out->facts.auth_required |= l->found && l->record.require_auth;
 		out->facts.is_group |= l->kind == KIND_GROUP;
 		if (l->kind != KIND_CONTACT || addr_parse(target_of(l), &rules, &next) != ADDR_OK)
@@ -111,6 +130,17 @@ static bool disagreement_is_fresh(struct work *w, const struct route *rt)
 
 	return disagree_is_fresh(&w->v->routing->disagree, who, w->v->now_ms, w->v->domains->loop.disagreement_defer_ms,
 				 w->q->dry || w->q->mode != NULL);
+}
+
+/* loop.action: the first hour of a loop is for mending it, with the mail kept by the sender. */
+static bool loop_is_fresh(struct work *w, const struct route *rt)
+{
+	const struct conf_loop *loop = &w->v->domains->loop;
+	struct token_rcpt r = token_rcpt_at(&rt->located, w->at.whole);
+
+	return loop->action == LOOP_DEFER_THEN_REJECT &&
+	       disagree_is_fresh(&w->v->routing->disagree, str_hash(str_n(r.id, sizeof r.id), 41), w->v->now_ms,
+				 loop->defer_ms, w->q->dry || w->q->mode != NULL);
 }
 
 static struct str domain_of(struct str address)
@@ -194,6 +224,10 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 	route_decide(f, &out->verdict, trace);
 	if (str_eq(str_c(out->verdict.reason), S("LOC-DISAGREE")) && disagreement_is_fresh(&w, out)) {
 		f->moved_recently = true;
+		route_decide(f, &out->verdict, trace);
+	}
+	if (str_eq(str_c(out->verdict.rule), S("R41")) && loop_is_fresh(&w, out)) {
+		f->loop_is_fresh = true;
 		route_decide(f, &out->verdict, trace);
 	}
 	return address_hop(&w, out);

@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "base/op.h"
 #include "config/config.h"
+#include "routing/token.h"
 #include "wire/addr.h"
 #include "wire/envelope.h"
 #include "wire/reply.h"
@@ -61,6 +62,7 @@ struct route_facts {
 	enum env_class class;
 	enum env_org org;
 	bool token_seen;      /* our valid route token names this recipient */
+	bool loop_is_fresh;   /* ... and it is not long since that was first seen: R41 defers (loop.action) */
 	bool redirected;      /* reached by forwarding or expansion */
 	bool moved_recently;  /* inside move_grace or disagreement_defer (R44) */
 	bool grace_over;      /* of the mode change (R05) */
@@ -172,9 +174,10 @@ struct route_query { /* one recipient of one message */
 	enum env_class class;
 	enum env_org org;
 	bool token_seen, redirected, return_internal, peer_relay;
-	bool host_is_source;     /* the caller is the host this domain is relayed to (R48) */
-	const struct mode *mode; /* to ask "what if"; NULL = the mode in force */
-	bool dry;                /* explain: a disagreement of the sides is not remembered (R44) */
+	const struct token *token; /* our valid route token of this message; NULL = none */
+	bool host_is_source;       /* the caller is the host this domain is relayed to (R48) */
+	const struct mode *mode;   /* to ask "what if"; NULL = the mode in force */
+	bool dry;                  /* explain: a disagreement of the sides is not remembered (R44) */
 };
 
 struct route {
@@ -193,6 +196,9 @@ struct route {
  * False like routing_locate. */
 bool routing_route(struct routing_view *v, const struct route_query *q, struct arena *arena, struct route *out,
 		   struct route_trace *trace, struct err *e);
+
+/* What a route token calls this recipient: the same now and when it comes back. */
+struct token_rcpt route_token_rcpt(const struct route *rt);
 
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
 

@@ -1,6 +1,7 @@
 /* smtpd/cmd_data.c: DATA and BDAT: content on its way into the spool, and the reply that only durability permits. */
 #include "smtpd/commands.h"
 
+#include "smtpd/firewall.h"
 #include "smtpd/policy.h"
 
 static enum step step_data(struct session *s);
@@ -54,7 +55,11 @@ static bool content_begin(struct session *s)
 	if (!arena_dup(&s->arena, r.tls, &t->env.tls))
 		return false;
 	s->content_from_ms = loop_now_ms(s->server->loop);
-	return transaction_content_begin(t, s->server->port, &r, c, policy_size_max(c, s->receive)) == 0;
+	t->on_header = firewall_judge;
+	t->on_header_arg = s;
+	bool ok = transaction_content_begin(t, s->server->port, &r, c, policy_size_max(c, s->receive)) == 0;
+	t->notes.bind = t->env.origin == ENV_PEER && outbound_token_keys(s->setup->outbound)->n > 0;
+	return ok;
 }
 
 /* The deadline moves only as far as the bytes received have earned at the least rate (hardening DoS-1). */
@@ -158,7 +163,7 @@ static void on_committed(struct op *op)
 
 static enum step message_end(struct session *s)
 {
-	if (!transaction_content_end(&s->tx, session_config(s)) || !session_judge_header(s))
+	if (!transaction_content_end(&s->tx, session_config(s)))
 		return refuse_message(s);
 	return commit(s);
 }

@@ -123,7 +123,8 @@ static bool complete_postmaster(struct session *s, struct cmd_rcpt *c, struct st
 }
 
 /* False when it could not be asked: 451, never "unknown" (hardening HY-8). */
-bool session_ask_table(struct session *s, const struct addr *rcpt, enum env_org org, struct verdict *out)
+bool session_ask_table(struct session *s, const struct addr *rcpt, const struct token *token, enum env_org org,
+		       struct verdict *out)
 {
 	struct transaction *t = &s->tx;
 	struct arena_mark mark = arena_mark(&s->arena);
@@ -132,6 +133,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, enum env_org 
 	struct err e = { 0 };
 	struct route_query q = {
 		.rcpt = rcpt,
+		.token = token,
 		.origin = t->env.origin,
 		.class = t->env.class,
 		.org = org,
@@ -163,11 +165,11 @@ static bool judge_rcpt(struct session *s, const struct addr *rcpt, struct verdic
 	struct verdict hoped;
 
 	*provisional = false;
-	if (!session_ask_table(s, rcpt, s->tx.env.org, out))
+	if (!session_ask_table(s, rcpt, NULL, s->tx.env.org, out))
 		return false;
 	if (!s->who.claim_open || out->action != ROUTE_REJECT || !str_eq(str_c(out->rule), S("R52")))
 		return true;
-	if (!session_ask_table(s, rcpt, ENV_ORG_OK, &hoped))
+	if (!session_ask_table(s, rcpt, NULL, ENV_ORG_OK, &hoped))
 		return false;
 	if (hoped.action == ROUTE_REJECT || hoped.action == ROUTE_DEFER)
 		return true;

@@ -87,7 +87,7 @@ static bool judge_rcpts_again(struct session *s)
 	for (size_t i = 0; i < t->env.rcpt_n; i++) {
 		struct addr rcpt;
 		if (addr_parse(t->rcpts[i].addr, &rules, &rcpt) != ADDR_OK ||
-		    !session_ask_table(s, &rcpt, t->env.org, &v))
+		    !session_ask_table(s, &rcpt, NULL, t->env.org, &v))
 			return true; /* the delivery asks again */
 		if (v.action != ROUTE_REJECT && v.action != ROUTE_DEFER)
 			return true;

@@ -112,7 +112,8 @@ static const struct counter_name {
 	NAME(sessions),        NAME(messages),           NAME(message_bytes),    NAME(rejected_messages),
 	NAME(rcpts),           NAME(rejected_rcpts),     NAME(deferred_rcpts),   NAME(tls_sessions),
 	NAME(tls_failures),    NAME(tls_resumed),        NAME(protocol_errors),  NAME(timeouts),
-	NAME(commit_failures), NAME(attribution_misses), NAME(foreign_messages),
+	NAME(commit_failures), NAME(attribution_misses), NAME(foreign_messages), NAME(forged_messages),
+	NAME(loops_stopped),
 #undef NAME
 };
 
@@ -121,5 +122,10 @@ void server_counter_each(const struct server *s, void (*each)(void *to, const ch
 	for (size_t i = 0; i < sizeof counter_names / sizeof counter_names[0]; i++) {
 		const char *at = (const char *)&s->counters + counter_names[i].offset;
 		each(to, counter_names[i].name, __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED));
+	}
+	for (int g = 1; g < GROUP_N; g++) {
+		char name[40];
+		snprintf(name, sizeof name, "header_fields_%s", header_group_name((enum header_group)g));
+		each(to, name, __atomic_load_n(&s->counters.header_fields[g], __ATOMIC_RELAXED));
 	}
 }

@@ -5,6 +5,7 @@
 #ifndef SMTPD_SERVER_H
 #define SMTPD_SERVER_H
 
+#include "connectors/header_policy.h"
 #include "smtpd/gate.h"
 #include "smtpd/hush.h"
 #include "smtpd/setup.h"
@@ -21,6 +22,9 @@ struct counters { /* written by the loop, read by anyone (relaxed) */
 	uint64_t tls_sessions, tls_failures, tls_resumed;
 	uint64_t protocol_errors, timeouts, commit_failures;
 	uint64_t attribution_misses, foreign_messages;
+	uint64_t loops_stopped;          /* messages whose recipients all came back under our token */
+	uint64_t forged_messages;        /* strangers who wrote headers of our organisation */
+	uint64_t header_fields[GROUP_N]; /* taken out or renamed at the door, by group of the policy */
 };
 
 struct shared { /* one per process */

@@ -80,9 +80,10 @@ void session_attribute(struct session *s, const struct said *said);
  */
 bool session_judge_header(struct session *s);
 
-/* cmd_mail.c: the decision table about one recipient, as far as the organisation counts as `org`.  False when it could
- * not be asked. */
-bool session_ask_table(struct session *s, const struct addr *rcpt, enum env_org org, struct verdict *out);
+/* cmd_mail.c: the decision table about one recipient, as far as the organisation counts as `org`; `token`, which may be
+ * NULL, is a valid route token of ours.  False when it could not be asked. */
+bool session_ask_table(struct session *s, const struct addr *rcpt, const struct token *token, enum env_org org,
+		       struct verdict *out);
 
 extern const struct state state_command, state_data, state_bdat, state_commit, state_starttls, state_closing;
 

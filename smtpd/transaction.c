@@ -20,8 +20,10 @@ void transaction_reset(struct transaction *t)
 	if (!transaction_is_open(t))
 		return;
 	spool_abort(&t->spool);
-	if (t->header_open)
+	if (t->header_open) {
 		header_scan_fini(&t->header);
+		buf_fini(&t->held);
+	}
 	arena_rewind(a, t->mark);
 	transaction_init(t, a);
 }
@@ -70,42 +72,80 @@ bool transaction_rcpt(struct transaction *t, const struct cmd_rcpt *r)
 	return true;
 }
 
-static void judge(struct transaction *t, struct reply r)
+void transaction_judge(struct transaction *t, struct reply r)
 {
 	if (t->verdict.code == 0)
-		t->verdict = r; /* the first problem is the one to tell */
+		t->verdict = r;
 }
 
 static void judge_failure(struct transaction *t, const struct err *e)
 {
 	switch (e->code) {
 	case ERR_TOO_BIG:
-		judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
+		transaction_judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
 		break;
 	case ERR_NO_SPACE:
 	case ERR_BUSY:
-		judge(t, REPLY(452, 4, 3, 1, "no room for messages now, try again later"));
+		transaction_judge(t, REPLY(452, 4, 3, 1, "no room for messages now, try again later"));
 		break;
 	default:
-		judge(t, REPLY(451, 4, 3, 0, "the queue cannot take messages now, try again later"));
+		transaction_judge(t, REPLY(451, 4, 3, 0, "the queue cannot take messages now, try again later"));
 		break;
+	}
+}
+
+static void write_out(struct transaction *t, struct str run)
+{
+	struct err e = { 0 };
+
+	if (t->verdict.code == 0 && run.n > 0 && spool_write(t->spool, run, &e) != 0)
+		judge_failure(t, &e);
+}
+
+/* The header is complete: what of it may pass goes to the spool.  `source` begins with it. */
+static void store_header(struct transaction *t, struct str source)
+{
+	struct edit_pos pos = { 0 };
+	struct str run;
+
+	t->header_stored = true;
+	if (t->on_header != NULL)
+		t->on_header(t->on_header_arg, t);
+	while ((run = edits_take(t->edits, &pos, &source, SIZE_MAX)).n > 0)
+		write_out(t, run);
+}
+
+/* Content as long as the header lasts.  A header in one run is not copied. */
+static void store_or_hold(struct transaction *t, struct str run)
+{
+	size_t n = header_scan_add(&t->header, run);
+
+	if (t->header.too_big) {
+		transaction_judge(t, REPLY(552, 5, 3, 4, "the header is larger than this server takes"));
+		return;
+	}
+	if (t->header.done && t->held.n == 0) {
+		store_header(t, run);
+		return;
+	}
+	buf_add(&t->held, str_head(run, n));
+	must(!t->held.full);
+	if (t->header.done) {
+		store_header(t, buf_str(&t->held));
+		buf_fini(&t->held);
+		write_out(t, str_skip(run, n));
 	}
 }
 
 /* Adds content that is known to be well-formed. */
 static void store(struct transaction *t, struct str run)
 {
-	struct err e = { 0 };
-
 	if (t->verdict.code != 0 || run.n == 0)
 		return;
-	if (t->header_open && !t->header.done) {
-		header_scan_add(&t->header, run);
-		if (t->header.too_big)
-			judge(t, REPLY(552, 5, 3, 4, "the header is larger than this server takes"));
-	}
-	if (t->verdict.code == 0 && spool_write(t->spool, run, &e) != 0)
-		judge_failure(t, &e);
+	if (t->header_stored)
+		write_out(t, run);
+	else
+		store_or_hold(t, run);
 }
 
 /* Received, folded so that no line is long; "for" is left out: it would tell hidden recipients to the others. */
@@ -128,6 +168,7 @@ static void on_field(void *arg, const struct header_field *f)
 	struct transaction *t = arg;
 
 	claim_take(&t->claim, f);
+	header_notes_add(&t->notes, f);
 }
 
 int transaction_content_begin(struct transaction *t, struct queue_port *port, const struct received *r,
@@ -151,6 +192,8 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 	if (spool_write(t->spool, buf_str(&trace), &e) != 0)
 		judge_failure(t, &e);
 	header_scan_init(&t->header, c->limits.header_max, (unsigned)c->limits.header_fields, c->hostname);
+	header_notes_init(&t->notes, t->arena, &(struct header_own){ { c->hostname, r->by } });
+	buf_init(&t->held, c->limits.header_max);
 	t->header.on_field = on_field;
 	t->header.arg = t;
 	t->header_open = true;
@@ -187,7 +230,7 @@ static void add(struct transaction *t, struct str run)
 {
 	t->size += run.n;
 	if (t->size > t->size_max)
-		judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
+		transaction_judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
 	if (t->bare_policy == BARE_NORMALISE)
 		store_normalised(t, run);
 	else
@@ -218,18 +261,21 @@ bool transaction_content_end(struct transaction *t, const struct config *c)
 
 	if (t->last_cr)
 		store(t, S("\r\n"));
-	if (t->header_open)
+	if (t->header_open && !t->header_stored && t->verdict.code == 0) {
 		header_scan_finish(&t->header);
+		store_header(t, buf_str(&t->held));
+	}
 	if (t->body.nul || t->scan.nul)
-		judge(t, REPLY(550, 5, 6, 0, "the message holds a NUL byte"));
+		transaction_judge(t, REPLY(550, 5, 6, 0, "the message holds a NUL byte"));
 	if (bare && t->bare_policy == BARE_REJECT)
-		judge(t, bare_reply(c));
+		transaction_judge(t, bare_reply(c));
 	t->env.hops = t->header.received;
 	if (t->header.received > c->loop.max_hops ||
 	    (c->loop.max_local_hops > 0 && t->header.received_own > c->loop.max_local_hops))
-		judge(t,
-		      c->status_codes == CODES_EXCHANGE && c->site == SITE_CLOUD
-			      ? REPLY(554, 5, 4, 14, "Hop count exceeded - possible mail loop ATTR34 (LOOP-HOPS R01)")
-			      : REPLY(554, 5, 4, 6, "Hop count exceeded - possible mail loop (LOOP-HOPS R01)"));
+		transaction_judge(
+			t,
+			c->status_codes == CODES_EXCHANGE && c->site == SITE_CLOUD
+				? REPLY(554, 5, 4, 14, "Hop count exceeded - possible mail loop ATTR34 (LOOP-HOPS R01)")
+				: REPLY(554, 5, 4, 6, "Hop count exceeded - possible mail loop (LOOP-HOPS R01)"));
 	return t->verdict.code == 0;
 }

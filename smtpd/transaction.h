@@ -3,13 +3,14 @@
  *   mail -> rcpt* -> content_begin -> content_add* -> content_end -> commit     (reset at any point)
  *
  * Owner: the session.  Memory: the session's arena, rewound at reset.  Problems of the content (bare LF, too large,
- * hops) stick in `verdict` and are answered once, at the end of data; after the first one nothing more is stored. */
+ * hops) stick in `verdict` and are answered once, at the end of data; after the first one nothing more is stored.
+ * Nothing of the header is stored before all of it is there and on_header has said what of it may pass. */
 #ifndef SMTPD_TRANSACTION_H
 #define SMTPD_TRANSACTION_H
 
 #include "base/arena.h"
 #include "base/guid.h"
-#include "connectors/connectors.h"
+#include "connectors/header_edits.h"
 #include "smtpd/claim.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
@@ -26,10 +27,15 @@ struct transaction {
 	struct body_in body;   /* DATA */
 	struct body_scan scan; /* BDAT */
 	struct header_scan header;
+	struct header_notes notes;                           /* fields that on_header may want to edit */
+	struct buf held;                                     /* the header so far, unless it comes in one run */
+	struct edits edits;                                  /* what on_header wants of it */
+	void (*on_header)(void *arg, struct transaction *t); /* once, when the header is complete; may judge */
+	void *on_header_arg;
 	struct claim claim;      /* of the header, as far as it has been read */
 	size_t provisional;      /* recipients taken in the hope that the header will prove the organisation ... */
 	struct verdict unproved; /* ... and what is answered when it does not */
-	bool content_open, header_open;
+	bool content_open, header_open, header_stored;
 	uint64_t size, size_max;
 	enum conf_wire_policy bare_policy;
 	bool last_cr;         /* normalising: a CR was the last byte of the run before */
@@ -53,10 +59,12 @@ struct received { /* what our trace field says (spec 4.5, RFC 3848) */
 	struct str helo, client, by, protocol, tls;
 };
 
-/* Opens the spool and writes Received on top.  0, or -1 with the reply in t->verdict. */
+/* Opens the spool and writes Received on top.  on_header may be set before the first content comes.  0, or -1 with the
+ * reply in t->verdict. */
 int transaction_content_begin(struct transaction *t, struct queue_port *port, const struct received *r,
 			      const struct config *c, uint64_t size_max);
-void transaction_add_data(void *t, struct str run); /* for body_in_next: dots are gone already */
+void transaction_judge(struct transaction *t, struct reply r); /* the first problem is the one to tell */
+void transaction_add_data(void *t, struct str run);            /* for body_in_next: dots are gone already */
 void transaction_add_bdat(struct transaction *t, struct str run, bool last);
 /* All content is in: judges it.  True: commit; false: answer t->verdict. */
 bool transaction_content_end(struct transaction *t, const struct config *c);

@@ -27,6 +27,7 @@ struct env_rcpt {
 	struct str addr;  /* as received: local@domain, no brackets, no source route */
 	struct str orcpt; /* "rfc822;..." in xtext as received, empty when not given */
 	unsigned notify;  /* ENV_NOTIFY_* */
+	bool token_seen;  /* our route token says that we had handed it to the other side (R41) */
 };
 
 struct envelope {
@@ -51,6 +52,7 @@ struct envelope {
 	uint64_t serial;     /* of the recipient table */
 	int64_t arrived_ms;  /* wall clock */
 	unsigned hops;       /* Received fields counted */
+	bool plain_headers;  /* no field that a way out may have to change: known when it was accepted */
 
 	const struct env_rcpt *rcpts;
 	size_t rcpt_n;

@@ -105,12 +105,23 @@ static void refuse_size(struct header_scan *h)
 	end_header(h, h->offset);
 }
 
+/* What mailbox files put in front of a message. */
+static bool is_mbox_line(struct str raw)
+{
+	return str_starts(raw, S("From ")) || str_starts(raw, S(">From "));
+}
+
 /* `raw` is all of what started at h->offset: a field, or the line that ends the header by being none. */
 static void finish_field(struct header_scan *h, struct str raw)
 {
 	struct header_field f;
 
 	if (!split_field(raw, &f)) {
+		if (h->offset == 0 && is_mbox_line(raw)) {
+			h->mbox = raw.n;
+			h->offset += raw.n;
+			return;
+		}
 		h->broken = true;
 		end_header(h, h->offset);
 		return;

@@ -2,7 +2,9 @@
  * start.
  *
  * Feed bytes as they arrive; a field is reported when its last line is known (the next line does not fold).  The header
- * ends at the first empty line, or before the first line that is no field and no fold (then `broken` is set).
+ * ends at the first empty line, or before the first line that is no field and no fold (then `broken` is set: an empty
+ * line has to be put there, or somebody behind us reads on where we stopped).  A mailbox's "From " line in front of the
+ * first field is passed over (`mbox`).
  * A line ends at LF, with or without CR (what may pass is judged by wire/body).
  * Field names compare without case and without blanks before the colon.  Views are valid during the callback only. */
 #ifndef WIRE_HEADER_H
@@ -20,6 +22,7 @@ struct header_field {
 struct header_scan {
 	struct buf field; /* the field being collected */
 	uint64_t offset;  /* of field in the message */
+	uint64_t mbox;    /* bytes of a "From " line in front; no field, and not to be passed on */
 	uint64_t end;     /* offset of the body (behind the empty line); valid when done */
 	unsigned fields;
 	unsigned received, received_own; /* Received fields; those "by" our own name */

@@ -59,7 +59,7 @@ static void check_rcpt(struct str args, bool smtputf8)
 		check_why(&why);
 		return;
 	}
-	struct env_rcpt rcpt = { r.to.whole, r.orcpt, r.notify };
+	struct env_rcpt rcpt = { .addr = r.to.whole, .orcpt = r.orcpt, .notify = r.notify };
 	buf_init(&out, 1 << 16);
 	cmd_put_rcpt(&out, rcpt.addr, &rcpt, &all);
 	must(cmd_parse_rcpt(args_of(&out, VERB_RCPT), &all, smtputf8, &again, &why));

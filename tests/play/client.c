@@ -85,7 +85,7 @@ static bool unescape(struct client *c, const struct step *step, struct str *text
 	return false;
 }
 
-/* `body "text"` or `body size N`: content as DATA wants it, final dot included. */
+/* `body "text"`, `body size N` or `body of SINK` (what it got last): content as DATA wants it, final dot included. */
 static void say_body(struct client *c, const struct step *step)
 {
 	struct str text = step->text, content;
@@ -101,6 +101,13 @@ static void say_body(struct client *c, const struct step *step)
 		body_out_add(&encoder, S("Subject: filler\r\n\r\n"), &c->said);
 		for (uint64_t n = 19; n < size; n += 64)
 			say(c, S("This line has sixty-four bytes, the two at its end counted, too.\r\n"));
+	} else if (str_starts(text, S("of "))) {
+		const struct sink *sink = sink_named(c->play, str_trim(str_skip(text, 3)));
+		if (sink == NULL || sink_messages(sink) == 0) {
+			play_fail(c->play, step->line, "expected: body of SINK that has got something");
+			return;
+		}
+		body_out_add(&encoder, sink_last(sink), &c->said);
 	} else if (unescape(c, step, &text, true, &content)) {
 		body_out_add(&encoder, content, &c->said);
 	}

@@ -223,7 +223,7 @@ static void free_stayers(struct play *p)
 		client_free(&p->stayers[--p->stayer_n]);
 }
 
-static struct sink *sink_named(struct play *p, struct str name)
+struct sink *sink_named(struct play *p, struct str name)
 {
 	for (size_t i = 0; i < p->sink_n; i++)
 		if (str_eq(sink_name(p->sinks[i]), name))

@@ -96,6 +96,8 @@ bool sink_is_done(const struct sink *s);
 int sink_line(const struct sink *s);
 /* What an `auto` sink got: for each message "from=<> rcpts=<a>,<b> tls=TLSv1.3 cert=NAME\n" and its content. */
 struct str sink_log(const struct sink *s);
+struct sink *sink_named(struct play *p, struct str name); /* NULL when there is none */
+struct str sink_last(const struct sink *s);               /* content of the last message */
 size_t sink_messages(const struct sink *s);
 void sink_wake(struct sink *s); /* from the tick: a connection may wait in the backlog */
 void sink_free(struct sink **s);

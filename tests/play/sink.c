@@ -22,6 +22,7 @@ struct sink {
 	struct host *host; /* of an auto sink; everything else below is for scripted ones, but log and messages */
 	struct buf log, content;
 	size_t messages;
+	size_t last_at; /* where the content of the last message begins in the log */
 	struct tls_ctx *tls;
 	int fd;
 	uint16_t port;
@@ -117,6 +118,7 @@ static struct reply on_message(struct visit *v)
 		buf_addf(&s->log, " tls=" STR_FMT " cert=" STR_FMT "\n",
 			 STR_ARG(peer == NULL ? S("no") : peer->protocol),
 			 STR_ARG(peer == NULL || !peer->has_certificate ? S("no") : peer->subject));
+		s->last_at = s->log.n;
 		buf_add(&s->log, content);
 	}
 	forget_content(v);
@@ -286,6 +288,7 @@ static bool do_body(struct sink *s, const struct step *step)
 		play_mismatch(s->play, step->line, "sink", step->text, buf_str(&s->content));
 		return false;
 	}
+	s->last_at = s->log.n;
 	buf_add(&s->log, buf_str(&s->content));
 	s->messages++;
 	answer(s, step);
@@ -447,6 +450,11 @@ int sink_line(const struct sink *s)
 struct str sink_log(const struct sink *s)
 {
 	return buf_str(&s->log);
+}
+
+struct str sink_last(const struct sink *s)
+{
+	return str_skip(buf_str(&s->log), s->last_at);
 }
 
 size_t sink_messages(const struct sink *s)

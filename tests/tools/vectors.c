@@ -12,13 +12,10 @@ static const struct kind {
 	const char *name;
 	void (*run)(struct vec_file *f);
 } kinds[] = {
-	{ "routing.csv", vectors_routing },
-	{ "paths.csv", vectors_paths },
-	{ "receive-select.csv", vectors_receive },
-	{ "outbound-select.csv", vectors_send },
-	{ "certmatch.csv", vectors_certmatch },
-	{ "dn.csv", vectors_dn },
-	{ "headers.csv", NULL },
+	{ "routing.csv", vectors_routing },        { "paths.csv", vectors_paths },
+	{ "receive-select.csv", vectors_receive }, { "outbound-select.csv", vectors_send },
+	{ "certmatch.csv", vectors_certmatch },    { "dn.csv", vectors_dn },
+	{ "headers.csv", vectors_headers },
 };
 
 /* Takes one cell off the front of *line.  A quoted cell is unquoted in place: the text is ours. */

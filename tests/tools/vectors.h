@@ -37,5 +37,6 @@ void vectors_receive(struct vec_file *f);
 void vectors_send(struct vec_file *f);
 void vectors_certmatch(struct vec_file *f);
 void vectors_dn(struct vec_file *f);
+void vectors_headers(struct vec_file *f);
 
 #endif

@@ -1,0 +1,112 @@
+/* smtpd/firewall.c: the header of a message is complete: who it is from is settled (recognise.c), then the policy.
+ *
+ * A peer may name its organisation in the header only (spec 4.3.2), so how far the header is believed is known only
+ * when all of it has been read. */
+#include "smtpd/firewall.h"
+
+#include "smtpd/policy.h"
+
+static void count(struct session *s, const struct header_changes *c)
+{
+	for (int g = 1; g < GROUP_N; g++) {
+		uint64_t n = c->counts[g][HEADER_STRIP] + c->counts[g][HEADER_RENAME];
+		if (n > 0)
+			__atomic_add_fetch(&s->server->counters.header_fields[g], n, __ATOMIC_RELAXED);
+	}
+}
+
+static void tell(struct session *s, const struct transaction *t, const struct header_changes *c)
+{
+	log_info(&s->log, "header.edited", kv_str("trace", t->env.trace_id), kv_str("names", c->names),
+		 kv_str("groups", c->summary), kv_c("direction", "in"));
+	if (!c->forged)
+		return;
+	if (s->who.origin == ENV_INTERNET)
+		COUNT(s->server, forged_messages);
+	log_warn(&s->log, "header.forged",
+		 kv_c("code", s->who.origin == ENV_INTERNET ? "FORGED-ORG" : "ORG-UNVERIFIED"),
+		 kv_str("trace", t->env.trace_id), kv_str("names", c->names), kv_str("from", t->env.from),
+		 kv_c("client", s->client_text));
+}
+
+/* ---- route tokens (spec 8.4) ---- */
+
+/* Marks the recipients that the token names and that would go back; how many were not marked before. */
+static size_t mark_loops(struct session *s, struct transaction *t, const struct token *token, struct verdict *last)
+{
+	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
+	size_t marked = 0;
+
+	for (size_t i = 0; i < t->env.rcpt_n; i++) {
+		struct addr rcpt;
+		struct verdict v;
+		if (t->rcpts[i].token_seen || addr_parse(t->rcpts[i].addr, &rules, &rcpt) != ADDR_OK ||
+		    !session_ask_table(s, &rcpt, token, t->env.org, &v) || !str_eq(str_c(v.rule), S("R41")))
+			continue;
+		t->rcpts[i].token_seen = true;
+		*last = v;
+		marked++;
+		log_warn(&s->log, "token.loop", kv_str("to", t->rcpts[i].addr), kv_c("rule", v.rule),
+			 kv_c("reason", v.reason), kv_c("action", route_action_name(v.action)),
+			 kv_str("trace", t->env.trace_id));
+	}
+	return marked;
+}
+
+/* Every recipient came back: the other side keeps the message.  Only some did: it is ours, and the delivery tells
+ * about those (spec 1.4). */
+static void judge_tokens(struct session *s, struct transaction *t)
+{
+	const struct token_keys *keys = outbound_token_keys(s->setup->outbound);
+	unsigned char message[TOKEN_SHORT];
+	struct verdict last = { 0 };
+	size_t loops = 0;
+
+	if (!t->notes.bind)
+		return;
+	token_bind(&t->notes.message, message);
+	for (size_t i = 0; i < t->notes.n; i++) {
+		struct header_note *n = &t->notes.v[i];
+		struct token token;
+		if (n->kind != HEADER_TOKEN)
+			continue;
+		enum token_verdict v = token_verify(keys, n->value, message, t->env.arrived_ms, &token);
+		if (v != TOKEN_VALID) {
+			log_warn(&s->log, "token.invalid", kv_c("why", token_verdict_name(v)),
+				 kv_str("trace", t->env.trace_id), kv_c("client", s->client_text));
+			continue;
+		}
+		n->kind = HEADER_TOKEN_VALID;
+		if (token.premises == session_config(s)->site)
+			loops += mark_loops(s, t, &token, &last);
+	}
+	if (loops == 0 || loops < t->env.rcpt_n)
+		return;
+	COUNT(s->server, loops_stopped);
+	struct reply r;
+	policy_refusal(&last, t->env.origin, t->env.trace_id, t->text, sizeof t->text, &r);
+	transaction_judge(t, r);
+}
+
+void firewall_judge(void *session, struct transaction *t)
+{
+	struct session *s = session;
+	struct header_changes changes;
+
+	if (!session_judge_header(s))
+		return;
+	judge_tokens(s, t);
+	const struct header_in in = { .trust = header_trust_of(&s->who, s->receive->perms),
+				      .cloud_mail = s->receive->perms & PERM_CLOUD_MAIL,
+				      .sender_ours =
+					      t->notes.n > 0 && header_sender_ours(session_config(s), t->env.from) };
+	if (!header_edit_in(&in, &t->notes, &t->header, &changes)) {
+		transaction_judge(t, REPLY(452, 4, 3, 1, "out of memory for this session"));
+		return;
+	}
+	t->edits = changes.edits;
+	t->env.plain_headers = header_notes_plain(&t->notes, &in);
+	count(s, &changes);
+	if (changes.total > 0)
+		tell(s, t, &changes);
+}
