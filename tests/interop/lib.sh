@@ -68,8 +68,7 @@ fail() {
 check() {
 	what=$1
 	shift
-	"$@" >"$W/check" 2>&1 || sleep 0.5 # logs are written a moment later
-	if "$@" >"$W/check" 2>&1; then
+	if "$@" >"$W/check" 2>&1 || { sleep 0.5 && "$@" >"$W/check" 2>&1; }; then # logs are written a moment later
 		pass
 	else
 		fail "$what"
