@@ -63,7 +63,9 @@ void job_fetch_head(struct job *j, void (*then)(struct job *, struct str));
 /* job_header.c.  The header is looked through; then() may run inside the call.  False: it cannot be read now. */
 void job_scan_header(struct job *j, void (*then)(struct job *, bool ok));
 void job_scan_cancel(struct job *j);
-bool job_needs_header(const struct job *j);               /* the envelope alone does not tell */
+bool job_needs_header(const struct job *j); /* the envelope alone does not tell */
+/* What a report may quote of the beginning of the message: as clean as for the Internet.  In `room` when edited. */
+struct str job_clean_head(struct job *j, struct str head, struct buf *room);
 bool job_edit_header(struct job *j, struct delivery *dl); /* recipients are in it; false: no memory for it now */
 
 void job_end(struct job *j); /* every plan has its result; the job is gone when this is through */

@@ -167,3 +167,26 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 			 kv_c("direction", "out"), kv_str("connector", send->name));
 	return true;
 }
+
+struct str job_clean_head(struct job *j, struct str head, struct buf *room)
+{
+	const struct header_out rules = { .target = TARGET_INTERNET };
+	const struct header_added nothing = { .trust = TRUST_INTERNET };
+	struct header_changes changes;
+	struct edit_pos pos = { 0 };
+	struct str run;
+
+	if (j->lease->env.plain_headers)
+		return head;
+	header_notes_init(&j->notes, &j->arena, &(struct header_own){ 0 });
+	header_scan_init(&j->scan, HEADER_BYTES_MAX, HEADER_FIELDS_MAX, STR_NONE);
+	j->scan.on_field = look;
+	j->scan.arg = j;
+	header_scan_add(&j->scan, head);
+	header_scan_finish(&j->scan);
+	bool ok = header_edit_out(&rules, &nothing, &j->notes, &j->arena, &changes);
+	header_scan_fini(&j->scan);
+	while (ok && (run = edits_take(changes.edits, &pos, &head, SIZE_MAX)).n > 0)
+		buf_add(room, run);
+	return ok && !room->full ? buf_str(room) : STR_NONE;
+}

@@ -77,7 +77,11 @@ struct outbound *outbound_with(const struct config *c, struct certs *certs, bool
 	atomic_init(&o->refs, 1);
 	o->config = config_ref(c);
 	o->certs = certs_ref(certs);
-	if (c->loop.token_key.n > 0 && token_keys_load(c->loop.token_key.p, &o->keys, &why) != 0 && !lenient) {
+	bool keyed = c->loop.token_key.n == 0 || token_keys_load(c->loop.token_key.p, &o->keys, &why) == 0;
+	if (!keyed && lenient) {
+		/* loops are then seen later (R44, R45, R01): no reason not to start */
+		log_error(&(struct log){ 0 }, "token.no_keys", kv_c("why", why.text));
+	} else if (!keyed) {
 		err_set(e, why.code, "outbound.new", "loop.token_key: %s", why.text);
 		outbound_unref(&o);
 		return NULL;

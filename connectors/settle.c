@@ -147,14 +147,19 @@ static void on_bounce(struct bounce *b, const struct err *e)
 static void report(struct job *j, struct str head)
 {
 	struct err e = { 0 };
+	struct buf room;
+
+	buf_init(&room, LEASE_READ_MAX);
 	const struct bounce_order order = { .port = *j->d->o.port,
 					    .config = outbound_config(j->d->outbound),
 					    .env = &j->lease->env,
-					    .head = head,
+					    .head = job_clean_head(j, head, &room),
 					    .rcpts = j->reports,
 					    .rcpt_n = j->report_n };
 
-	if (bounce_start(&j->bounce, &order, on_bounce, &e) == 0) {
+	bool spooled = bounce_start(&j->bounce, &order, on_bounce, &e) == 0;
+	buf_fini(&room);
+	if (spooled) {
 		log_info(&j->log, "report.spooled", kv_str("to", j->lease->env.from),
 			 kv_int("recipients", (int64_t)j->report_n));
 		return;

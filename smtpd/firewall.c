@@ -21,12 +21,15 @@ static void tell(struct session *s, const struct transaction *t, const struct he
 		 kv_str("groups", c->summary), kv_c("direction", "in"));
 	if (!c->forged)
 		return;
+	uint64_t held_back;
 	if (s->who.origin == ENV_INTERNET)
 		COUNT(s->server, forged_messages);
+	if (!hush_may_say(&s->server->hush, "forged", str_c(s->client_text), loop_now_ms(s->server->loop), &held_back))
+		return;
 	log_warn(&s->log, "header.forged",
 		 kv_c("code", s->who.origin == ENV_INTERNET ? "FORGED-ORG" : "ORG-UNVERIFIED"),
 		 kv_str("trace", t->env.trace_id), kv_str("names", c->names), kv_str("from", t->env.from),
-		 kv_c("client", s->client_text));
+		 kv_c("client", s->client_text), kv_int("not_told", (int64_t)held_back));
 }
 
 /* ---- route tokens (spec 8.4) ---- */

@@ -6,6 +6,7 @@
  * every other field must be.  "any" means all: each combination has to give the same. */
 #include "tests/kit/firewall.h"
 #include "tests/tools/vectors.h"
+#include "wire/cmd.h"
 
 #include "base/must.h"
 
@@ -226,7 +227,7 @@ static void read_trust(struct str cell, struct pass *p)
 
 	str_u64(str_skip(class, 1), TRUST_N - 1, &n);
 	p->in.trust = (enum header_trust)n;
-	p->in.sender_ours = str_find(cell, S("foreign")) < 0;
+	p->in.sender_ours = str_find(cell, S("foreign")) < 0 && str_find(cell, S("not ours")) < 0;
 	p->in.cloud_mail = str_find(cell, S("cloud_mail")) > 0 && str_find(cell, S("cloud_mail=no")) < 0;
 	p->peer = p->in.trust == TRUST_PEER;
 	if (p->peer && str_find(cell, S("org=")) > 0 && str_find(cell, S("org=ok")) < 0)
@@ -255,18 +256,31 @@ static void run(struct pass *p, struct str message)
 					      .trace = S("trace") });
 }
 
+/* "unchanged", "(kept)", ... */
+static bool is_kept(struct str text)
+{
+	if (text.n > 0 && text.p[0] == '(')
+		text = str_skip(text, 1);
+	return str_istarts(text, S("unchanged")) || str_istarts(text, S("kept")) || str_istarts(text, S("keep"));
+}
+
+static bool is_all_or_nothing(struct str text)
+{
+	return is_kept(text) || str_starts(text, S("(")) || str_istarts(text, S("removed"));
+}
+
 /* What is expected: the fields, and the remarks behind them. */
 static bool read_expected(struct str text, struct arena *a, const struct fields *input, struct fields *want,
 			  struct str *remarks)
 {
 	want->n = 0;
 	*remarks = STR_NONE;
-	if (str_starts(text, S("(")) || str_starts(text, S("unchanged"))) {
-		ssize_t end = str_starts(text, S("(")) ? str_chr(text, ')') : (ssize_t)sizeof "unchanged" - 2;
-		if (text.p[0] != '(')
+	if (is_all_or_nothing(text)) {
+		ssize_t end = text.p[0] == '(' ? str_chr(text, ')') : str_chr(text, ';');
+		if (is_kept(text))
 			*want = *input;
-		*remarks = str_trim(str_skip(text, (size_t)(end + 1)));
-		return end > 0;
+		*remarks = end < 0 ? STR_NONE : str_trim(str_skip(text, (size_t)(end + 1)));
+		return true;
 	}
 	if (str_starts(text, S("one ")))
 		text = str_skip(text, 4);
@@ -339,6 +353,28 @@ static bool covers(struct str cell, const char *value)
 	return str_eq(cell, S("any")) || str_eq(cell, str_c(value));
 }
 
+/* "MAIL FROM:<a@x.example> XOORG=contoso.com": the parameter is offered to the peer only. */
+static bool check_mail(const struct vec_row *row, struct str line, struct buf *got)
+{
+	struct pass p = { 0 };
+	struct cmd_mail m;
+	struct reply r = { .code = 250 };
+
+	read_trust(vec_get(row, "in_trust"), &p);
+	const struct cmd_offer offer = { .xoorg = p.peer };
+	struct str args = str_trim(str_skip(line, 4)), bare;
+	struct buf full;
+	buf_init(&full, 1000);
+	if (!str_istarts(args, S("FROM:")))
+		buf_add(&full, S("FROM:<a@x.example> "));
+	buf_add(&full, args);
+	bare = buf_str(&full);
+	cmd_parse_mail(bare, &offer, &m, &r);
+	buf_addf(got, "%d", r.code);
+	buf_fini(&full);
+	return str_find(vec_get(row, "expected_output"), S("555")) >= 0 ? r.code == 555 : r.code == 250;
+}
+
 static bool check_row(const struct vec_row *row, struct str message, struct buf *got)
 {
 	static const char *const targets[] = { "X0", "X2", "X3" };
@@ -379,7 +415,9 @@ void vectors_headers(struct vec_file *file)
 			}
 			put_input(field, &message);
 		}
-		bool ok = check_row(&row, buf_str(&message), &got);
+		struct str input = vec_get(&row, "input_headers");
+		bool ok = str_starts(input, S("MAIL ")) ? check_mail(&row, input, &got)
+							: check_row(&row, buf_str(&message), &got);
 		vec_check(&row, expected, ok ? expected : buf_str(&got));
 	}
 	buf_fini(&message);
