@@ -3,7 +3,8 @@
  *
  *   queue_bench DIR [MESSAGES [BYTES]]     prints messages/s, syncs and CPU a message at 1, 10 and 50 senders
  *   queue_bench DIR drain MESSAGES         fills the schedule, reopens, prints messages/s from disk to settled
- *   queue_bench DIR fill MESSAGES          defers all of them, prints memory */
+ *   queue_bench DIR fill MESSAGES          defers all of them, prints memory
+ *   queue_bench DIR straggle MESSAGES      defers each hundredth, prints what that leaves on disk */
 #include "base/log.h"
 #include "base/time.h"
 #include "queue/queue.h"
@@ -30,7 +31,7 @@ struct bench {
 	char *content;
 	size_t content_n;
 	uint64_t to_send, sent, acked, settled, want_settled;
-	bool defer;
+	unsigned defer_each; /* 0 = none */
 };
 
 static struct conf_queue conf = { .segment_bytes = 64 << 20,
@@ -87,7 +88,8 @@ static void on_commit(struct op *op)
 static void on_lease(void *arg, struct lease *l)
 {
 	struct bench *b = arg;
-	struct outcome o = { .kind = b->defer ? OUTCOME_DEFERRED : OUTCOME_DELIVERED,
+	bool defer = b->defer_each > 0 && b->settled % b->defer_each == 0;
+	struct outcome o = { .kind = defer ? OUTCOME_DEFERRED : OUTCOME_DELIVERED,
 			     .due_ms = clock_wall_ms() + 86400000,
 			     .text = S("451 4.4.1 connection refused") };
 
@@ -196,7 +198,7 @@ static void drain(struct bench *b, uint64_t messages)
 
 static void fill(struct bench *b, uint64_t messages)
 {
-	b->defer = true;
+	b->defer_each = 1;
 	b->want_settled = messages;
 	open_queue(b, true);
 	print_memory("empty");
@@ -207,6 +209,23 @@ static void fill(struct bench *b, uint64_t messages)
 	open_queue(b, true);
 	printf("opened again in %.3f s\n", now_s() - t);
 	print_memory("opened");
+	close_queue(b);
+}
+
+static void straggle(struct bench *b, uint64_t messages)
+{
+	struct queue_stats s;
+
+	b->defer_each = 100;
+	b->want_settled = messages;
+	open_queue(b, true);
+	run(b, 50, messages);
+	for (int i = 0; i < 4; i++) {
+		queue_stats(b->queue, &s);
+		printf("%ju waiting messages, %ju MiB: %ju segments, %ju MiB; %ju moved\n", s.messages, s.bytes >> 20,
+		       s.segments, s.segment_bytes >> 20, s.moved);
+		sleep(1);
+	}
 	close_queue(b);
 }
 
@@ -231,6 +250,8 @@ int main(int argc, char **argv)
 	memset(b.content, 'x', bytes);
 	if (strcmp(mode, "drain") == 0) {
 		drain(&b, messages);
+	} else if (strcmp(mode, "straggle") == 0) {
+		straggle(&b, messages);
 	} else if (strcmp(mode, "fill") == 0) {
 		b.content_n = bytes = 512;
 		fill(&b, messages);
