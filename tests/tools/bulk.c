@@ -149,12 +149,13 @@ static void on_visit_secured(struct visit *v)
 	bulk.secured++;
 }
 
-/* Takes off the one Received field, with its folded lines.  False when the content does not begin with one. */
-static bool skip_received(struct str *content)
+/* Takes the field `name` ("Received: ") with its folded lines off the front.  False when the content begins otherwise.
+ */
+static bool skip_field(struct str *content, struct str name)
 {
 	struct str line, rest = *content;
 
-	if (!str_starts(rest, S("Received: ")))
+	if (!str_starts(rest, name))
 		return false;
 	do {
 		ssize_t n = str_find(str_head(rest, 1000), S("\r\n"));
@@ -165,6 +166,13 @@ static bool skip_received(struct str *content)
 	} while (rest.n > 0 && chr_is_space(rest.p[0]));
 	*content = rest;
 	return true;
+}
+
+/* What the gateway put on top: one Received, and for our own side the trace id. */
+static bool skip_ours(struct str *content)
+{
+	skip_field(content, S("X-Tombolo-Trace: "));
+	return skip_field(content, S("Received: "));
 }
 
 static bool number_of(struct str content, uint64_t *number)
@@ -213,7 +221,7 @@ static struct reply on_message(struct visit *v)
 	bulk.progress++;
 	bulk.copies++;
 	bulk.bytes += content.n;
-	if (!skip_received(&content) || !number_of(content, &number)) {
+	if (!skip_ours(&content) || !number_of(content, &number)) {
 		complain(bulk.messages, "not one of ours: " STR_FMT, STR_ARG(str_head(content, 200)));
 	} else {
 		letter_plan(&bulk.letters, number, &p);
