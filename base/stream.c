@@ -415,11 +415,6 @@ bool stream_write(struct stream *s, struct str bytes)
 	return ok;
 }
 
-void stream_flush(struct stream *s)
-{
-	queue_task(s);
-}
-
 void stream_deadline(struct stream *s, int64_t in_ms)
 {
 	if (in_ms < 0)

@@ -7,8 +7,8 @@
  * the stream's memory (loop_free_later is for that).  Nothing is called back from inside stream_write, stream_secure or
  * stream_close. Input: at most LOOP_BUFFER bytes wait in `in`; reading stops while it is full or while output is above
  * the high mark. An idle stream holds no buffer.  Output is collected and leaves in one write at the end of the turn
- * (or stream_flush). Threads: the loop thread.  TLS is another struct stream_ops under it; this file knows nothing of
- * it. */
+ * (stream_flush_later). Threads: the loop thread.  TLS is another struct stream_ops under it; this file knows nothing
+ * of it. */
 #ifndef BASE_STREAM_H
 #define BASE_STREAM_H
 
@@ -88,7 +88,6 @@ bool stream_write(struct stream *s,
 		  struct str bytes);      /* false when past STREAM_OUT_MAX: the peer reads nothing, close */
 struct buf *stream_out(struct stream *s); /* to format straight into; then stream_flush_later */
 void stream_flush_later(struct stream *s);
-void stream_flush(struct stream *s); /* the same; for owners that formatted into stream_out */
 static inline size_t stream_unsent(const struct stream *s)
 {
 	return s->out.n - s->out_at;

@@ -118,7 +118,7 @@ static void step_pausing(struct pair *p, struct end *from, enum stream_event e)
 	if (e == STREAM_SECURED && from == &p->server)
 		for (int i = 0; i < 100; i++) { /* many records in few packets */
 			stream_write(&from->s, str_n(megabyte + (size_t)i * 100, 100));
-			stream_flush(&from->s);
+			stream_flush_later(&from->s);
 		}
 	if (e == STREAM_READABLE && from == &p->client) {
 		p->count++;

@@ -124,12 +124,12 @@ n=0
 row() { printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$@" >>"$D/rows"; }
 value() { sed -n "s/.* $1=\"\([^\"]*\)\".*/\1/p; t; s/.* $1=\([^ ]*\).*/\1/p"; } # of one log line
 
-# What the log says about one recipient of one message, once it says something.
-outcome() { # TRACE RECIPIENT
+# The last line of the log that matches, once there is one (lines are written a moment after the event).
+logged() {
 	line=
 	tries=0
 	while [ -z "$line" ] && [ $tries -lt 50 ]; do
-		line=$(grep -aE " delivery\.[a-z]+ id=$1 to=$2 " "$D/tombolo.log" | tail -n 1 || true)
+		line=$(grep -aE "$1" "$D/tombolo.log" | tail -n 1 || true)
 		[ -n "$line" ] || sleep 0.1
 		tries=$((tries + 1))
 	done
@@ -145,18 +145,18 @@ letter() {
 	printf '  %2d  %s\n' $n "$what" >>"$D/legend"
 	id=$(sed -n 's/^message\t250 .*queued as \([0-9A-Z]*\).*/\1/p' "$D/said")
 	trace=
-	[ -z "$id" ] || trace=$(grep -a " message.queued .*queue=$id " "$D/tombolo.log" | value trace)
+	[ -z "$id" ] || trace=$(logged " message.queued .*queue=$id " | value trace)
 	for rcpt in $(echo "$to" | tr , ' '); do
 		answer=$(sed -n "s/^$rcpt\t//p; s/^sender\t//p; s/^connection\t//p" "$D/said" | head -n 1)
 		case $answer in
 		250*) ;;
 		*)
-			rule=$(grep -a " rcpt.refused .*to=\"*$rcpt\"* " "$D/tombolo.log" | tail -n 1)
+			rule=$(logged " rcpt.refused .*from=\"?$from\"? to=\"?$rcpt\"? ")
 			row $n "$from" "$rcpt" "refused: $(echo "$answer" | cut -c1-9)" "-" "$(echo "$rule" | value rule) $(echo "$rule" | value reason)"
 			continue
 			;;
 		esac
-		line=$(outcome "$trace" "$rcpt")
+		line=$(logged " delivery\.[a-z]+ id=$trace to=$rcpt ")
 		case $line in
 		*delivery.sent*) row $n "$from" "$rcpt" "$(echo "$line" | value host)" "$(echo "$line" | value tls | sed 's/^$/clear/')" \
 			"$(echo "$line" | value rule) $(echo "$line" | value reason)" ;;
