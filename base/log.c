@@ -66,6 +66,15 @@ void log_flush(void)
 	pthread_mutex_unlock(&sink.lock);
 }
 
+void log_flush_at_panic(void *unused)
+{
+	(void)unused;
+	if (pthread_mutex_trylock(&sink.lock) != 0)
+		return;
+	write_held();
+	pthread_mutex_unlock(&sink.lock);
+}
+
 int64_t log_flush_in_time(int64_t now_ms)
 {
 	int64_t seen_ms = sink.seen_ms;

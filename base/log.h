@@ -50,6 +50,7 @@ struct log {
 /* Opens the sink: fd 2 when path is NULL.  Returns 0 or -1 (errno set); on failure the old sink stays. */
 int log_open(const char *path, enum log_level least, enum log_format format);
 void log_flush(void);
+void log_flush_at_panic(void *unused); /* for must_on_panic: writes what is held unless a log call is what panicked */
 /* Writes when lines have waited for LOG_DELAY_MS; returns how long they may still wait (INT64_MAX: nothing does). */
 int64_t log_flush_in_time(int64_t now_ms);
 bool log_wants(enum log_level level);

@@ -1,10 +1,13 @@
 /* base/log_test.c: events as lines nobody can forge (hardening DoS-16). */
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/must.h"
 #include "tests/unit.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char path[] = "/tmp/log_testXXXXXX";
@@ -99,13 +102,32 @@ static void test_many(void **state)
 	check_str(logged(), S("warn still.here i=1\n"), "the old sink stays");
 }
 
+/* A line that waits for its write when a must() fails is written all the same. */
+static void test_panic(void **state)
+{
+	int status = 0;
+
+	(void)state;
+	assert_int_equal(log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		signal(SIGABRT, SIG_DFL);
+		assert_true(freopen("/dev/null", "w", stderr) != NULL);
+		must_on_panic(log_flush_at_panic, NULL);
+		log_info(NULL, "last.words", kv_int("n", 1));
+		must_failed("test", __FILE__, __LINE__, __func__);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	check_str(logged(), S("info last.words n=1\n"), "panic");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_long_values),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_text), cmocka_unit_test(test_json),  cmocka_unit_test(test_long_values),
+		cmocka_unit_test(test_many), cmocka_unit_test(test_panic),
 	};
 	int fd = mkstemp(path);
 

@@ -580,6 +580,7 @@ int main(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	fault_init();
+	must_on_panic(log_flush_at_panic, NULL); /* the last lines before a panic are the ones that matter */
 	raise_descriptor_limit();
 	buf_init(&problems, PROBLEMS_MAX);
 	app.setup = setup_load(app.path, check ? SETUP_CHECK : SETUP_START, &problems);
