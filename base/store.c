@@ -16,7 +16,8 @@
 struct store {
 	MDB_env *env;
 	char path[200];
-	uintptr_t map; /* where data.mdb is mapped; 0 = unknown */
+	uintptr_t map;      /* where data.mdb is mapped; 0 = unknown */
+	MDB_dbi last_table; /* the highest opened; 0 and 1 are LMDB's own */
 };
 
 struct store_txn {
@@ -113,6 +114,8 @@ int store_table(struct store *s, const char *name, store_db *db, struct err *e)
 	if (rc != 0)
 		return lmdb_err(e, rc, "store.table", s->path);
 	*db = dbi;
+	if (dbi > s->last_table)
+		s->last_table = dbi;
 	return 0;
 }
 
@@ -130,14 +133,21 @@ void store_check_readers(struct store *s)
 	mdb_reader_check(s->env, &dead);
 }
 
+/* Pages that hold something.  The highest page ever used would only rise: free pages below it are used again. */
 double store_map_used(struct store *s)
 {
+	size_t pages = 0;
 	MDB_envinfo info;
-	MDB_stat st;
+	MDB_stat st = { 0 };
+	MDB_txn *t;
 
-	mdb_env_info(s->env, &info);
-	mdb_env_stat(s->env, &st);
-	return (double)(info.me_last_pgno + 1) * st.ms_psize / (double)info.me_mapsize;
+	if (mdb_env_info(s->env, &info) != 0 || mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t) != 0)
+		return 0;
+	for (MDB_dbi db = 0; db <= (s->last_table > 1 ? s->last_table : 1); db++)
+		if (mdb_stat(t, db, &st) == 0)
+			pages += st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
+	mdb_txn_abort(t);
+	return (double)(pages + 2) * st.ms_psize / (double)info.me_mapsize; /* and the two meta pages */
 }
 
 void store_trim(struct store *s)

@@ -29,7 +29,7 @@ void store_close(struct store **s);
 int store_table(struct store *s, const char *name, store_db *db, struct err *e);
 int store_sync(struct store *s, struct err *e); /* what no_sync left open */
 void store_check_readers(struct store *s);      /* frees slots of killed readers: at start, each minute */
-double store_map_used(struct store *s);         /* 0..1 of map_bytes */
+double store_map_used(struct store *s);         /* 0..1 of map_bytes: pages in use, not those that were once */
 void store_trim(struct store *s);               /* gives back mapped pages; they stay in the kernel's cache */
 
 struct store_txn *store_read(struct store *s, struct err *e); /* reused per thread internally; cheap */

@@ -207,6 +207,36 @@ static void check_queue(struct check *k)
 			     "queue.segment_message_max is more than a quarter of queue.segment_size");
 }
 
+static const char *marks_problem(const struct conf_list *l, struct conf_marks *m)
+{
+	int64_t *const to[] = { &m->medium, &m->high, &m->back_to_medium, &m->back_to_low };
+
+	if (l->n != 4)
+		return "four numbers are wanted: MEDIUM, HIGH, BACK TO MEDIUM, BACK TO LOW";
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t n;
+		if (!str_u64(l->v[i], UINT32_MAX, &n))
+			return "they are whole numbers";
+		*to[i] = (int64_t)n;
+	}
+	if (m->medium > m->high)
+		return "HIGH is not below MEDIUM";
+	if (m->back_to_medium > m->high || m->back_to_low > m->medium || m->back_to_low > m->back_to_medium)
+		return "a way back is not above the way there, nor BACK TO LOW above BACK TO MEDIUM";
+	return NULL;
+}
+
+static void check_pressure(struct check *k)
+{
+	struct conf_pressure *p = &k->c->pressure;
+
+	for (enum conf_resource r = 0; r < RES_N; r++) {
+		const char *name = conf_resource_name(r), *problem = marks_problem(&p->lists[r], &p->marks[r]);
+		if (problem != NULL)
+			report_error(k->r, check_line(k, "pressure", 0, name), "pressure.%s: %s", name, problem);
+	}
+}
+
 /* ---- between sections ---- */
 
 static bool any_send(const struct config *c, bool (*is)(const struct conf_send *))
@@ -300,6 +330,7 @@ void check_config(struct check *k)
 	check_sends(k);
 	check_tls_policies(k);
 	check_queue(k);
+	check_pressure(k);
 	check_mode(k);
 	check_egress(k, "onprem", k->c->egress.onprem);
 	check_egress(k, "cmt", k->c->egress.cmt);

@@ -212,6 +212,32 @@ struct conf_limits {
 	conf_count outbound_connections;
 };
 
+/* What the machine may run short of (spec 6.4).  Percent used, but for messages and milliseconds of a sync. */
+enum conf_resource {
+	RES_DISK,
+	RES_MAP,
+	RES_MEMORY,
+	RES_PROCESS,
+	RES_STALL,
+	RES_FILES,
+	RES_WAITING,
+	RES_SYNC,
+	RES_MESSAGES,
+	RES_N,
+};
+
+struct conf_marks {                          /* the level changes when the value reaches one */
+	int64_t medium, high;                /* rising */
+	int64_t back_to_medium, back_to_low; /* falling */
+};
+
+struct conf_pressure {
+	conf_flag shed;                 /* act on it, not only tell */
+	struct conf_list lists[RES_N];  /* as written: MEDIUM, HIGH, BACK TO MEDIUM, BACK TO LOW */
+	struct conf_marks marks[RES_N]; /* parsed */
+};
+const char *conf_resource_name(enum conf_resource r); /* "disk" */
+
 struct conf_log {
 	conf_text file;
 	enum log_level level;
@@ -235,6 +261,7 @@ struct config {
 	struct conf_tls tls;
 	struct conf_queue queue;
 	struct conf_limits limits;
+	struct conf_pressure pressure;
 	struct conf_log log;
 	struct conf_domain *domains;
 	size_t domain_n;

@@ -373,6 +373,30 @@ static const struct option limits[] = {
 		 "message be smuggled in." },
 };
 
+#define MARKS(word, r, d, text) \
+	{ \
+		word, FIELD(OPT_LIST, pressure.lists[r]), .dflt = d, .doc = text \
+	}
+
+static const struct option pressure[] = {
+	{ "shed", FIELD(OPT_FLAG, pressure.shed), .dflt = "yes",
+	  .doc = "Turn senders away while resources are short, strangers first; no to only tell." },
+	MARKS("disk", RES_DISK, "96, 99, 97, 94",
+	      "Percent of the file system of the queue that is used, by bytes or inodes."),
+	MARKS("map", RES_MAP, "80, 90, 85, 75", "Percent of queue.map_size or recipients.map_size that is used."),
+	MARKS("memory", RES_MEMORY, "88, 94, 89, 84", "Percent of the machine's memory that is used."),
+	MARKS("process", RES_PROCESS, "72, 75, 73, 71",
+	      "Percent of the memory the process may have (its control group's limit, else the machine's) that it has."),
+	MARKS("stall", RES_STALL, "20, 40, 30, 10",
+	      "Percent of the last ten seconds in which everything waited for memory, as the kernel counts it."),
+	MARKS("files", RES_FILES, "85, 95, 90, 80", "Percent of the descriptors the process may open that are open."),
+	MARKS("waiting", RES_WAITING, "40, 80, 60, 20",
+	      "Percent of queue.memory_max that is content waiting to be made durable."),
+	MARKS("sync", RES_SYNC, "500, 2000, 1000, 250",
+	      "Milliseconds in which 99 of 100 syncs of the queue ended, over two seconds."),
+	MARKS("messages", RES_MESSAGES, "1000000, 1500000, 1000000, 200000", "Messages in the queue."),
+};
+
 static const struct option log_options[] = {
 	{ "file", FIELD(OPT_TEXT, log.file), .dflt = "", .shown = "standard error", .doc = "Path of the log." },
 	{ "level", FIELD(OPT_ENUM, log.level), log_level_names, .dflt = "info", .doc = "Least level that is written." },
@@ -402,6 +426,9 @@ const struct section sections[] = {
 		 "the highest level holds, and never less than the connector's." },
 	{ ONE("queue", queue), .doc = "Where accepted mail is kept, and for how long it is tried." },
 	{ ONE("limits", limits), .doc = "What a client may cost." },
+	{ ONE("pressure", pressure),
+	  .doc = "When resources are short.  Four numbers each: from which value on the level is medium, from which high; below "
+		 "which it is medium again, below which low." },
 	{ ONE("log", log_options), .doc = "What is written about all this." },
 };
 const size_t section_n = COUNT(sections);

@@ -9,6 +9,15 @@ const char *conf_tls_level_name(enum conf_tls_level l)
 	return option_find(section_find(S("send")), S("tls"))->names[l];
 }
 
+/* The options of the section are `shed`, then the resources in the order of the enum. */
+const char *conf_resource_name(enum conf_resource r)
+{
+	const struct section *s = section_find(S("pressure"));
+
+	must(s->option_n == RES_N + 1);
+	return s->options[1 + r].name;
+}
+
 const char *conf_site_name(enum conf_site s)
 {
 	return option_find(section_find(S("")), S("site"))->names[s];

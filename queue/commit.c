@@ -467,6 +467,7 @@ static void keep_house(struct queue *q, int64_t now_ms)
 	if (q->trim_at_ms <= now_ms) { /* pages of a million waiting messages are the kernel's to keep, not ours */
 		q->trim_at_ms = now_ms + TRIM_MS;
 		store_trim(q->index.store);
+		q->map_used_percent = (uint64_t)(store_map_used(q->index.store) * 100);
 	}
 }
 

@@ -186,6 +186,10 @@ void queue_stats(const struct queue *q, struct queue_stats *out)
 		.moved = q->moved,
 		.segments = q->segment_n,
 		.segment_bytes = q->segment_n * q->segment_bytes,
+		.waiting_percent = q->waiting_bytes * 100 / q->limits.memory_max,
+		.map_used = (double)q->map_used_percent / 100,
 		.read_only = q->read_only || q->no_space,
 	};
+	for (size_t i = 0; i < QUEUE_SYNC_STEPS; i++)
+		out->sync_took[i] = q->sync_took[i];
 }

@@ -180,12 +180,18 @@ struct queue_order {
 void queue_order(struct queue_port *p, const struct queue_filter *f, enum queue_verb v, bool dry_run,
 		 struct queue_order *o, void (*done)(struct op *));
 
+enum { QUEUE_SYNC_STEPS = 16 };
+
 struct queue_stats { /* any thread; each field by itself is exact, together they may be a moment apart */
 	uint64_t messages, recipients, deferred, leased, bytes;
 	uint64_t accepted, delivered, failed; /* since start; recipients but for accepted */
 	uint64_t groups, syncs, checkpoints;
 	uint64_t moved; /* messages copied out of segments that were kept for their sake */
 	uint64_t segments, segment_bytes;
+	uint64_t waiting_percent; /* of memory_max: content that waits to be made durable */
+	double map_used;          /* 0..1 of the index's map */
+	/* syncs by duration since start: [i] took less than 2^i ms, the last one everything longer */
+	uint64_t sync_took[QUEUE_SYNC_STEPS];
 	bool read_only; /* a sync failed or the disk is full: nothing is accepted */
 };
 void queue_stats(const struct queue *q, struct queue_stats *out);

@@ -364,6 +364,15 @@ static int write_all(int fd, struct iovec *iov, size_t n, uint64_t at, struct er
 	return 0;
 }
 
+static void count_sync(struct queue *q, int64_t took_ms)
+{
+	size_t step = 0;
+
+	while (step + 1 < QUEUE_SYNC_STEPS && took_ms >= INT64_C(1) << step)
+		step++;
+	q->sync_took[step]++;
+}
+
 /* iov[0] belongs to us: room for the RECORD_SEGMENT head of a segment not yet begun.  After a failure this segment is
  * not written any more; the log ends where it ended before. */
 int segments_write(struct queue *q, struct iovec *iov, size_t n, uint64_t bytes, struct err *e)
@@ -390,11 +399,13 @@ int segments_write(struct queue *q, struct iovec *iov, size_t n, uint64_t bytes,
 		q->read_only = e->code != ERR_NO_SPACE;
 		return -1;
 	}
+	int64_t began_ms = clock_mono_ms();
 	if (fault("queue.group_sync") || fdatasync(s->fd) != 0) {
 		s->abandoned = true;
 		q->read_only = true;
 		return err_sys(e, ERR_IO, "queue.sync", "cannot sync the log: nothing more is accepted");
 	}
+	count_sync(q, clock_mono_ms() - began_ms);
 	s->begun = true;
 	s->at += bytes;
 	q->syncs++;

@@ -54,6 +54,17 @@ static void note_own_sender(struct session *s, const struct cmd_mail *m)
 	routing_end(&v);
 }
 
+/* Resources are short and this caller is one of those to come back later (spec 6.4). */
+static enum step shed_mail(struct session *s)
+{
+	COUNT(s->server, shed);
+	log_info(&s->log, "mail.shed", kv_c("client", s->client_text), kv_str("from", s->tx.env.from),
+		 kv_c("senders", pressure_shed_name(pressure_sheds(&s->server->shared->pressure))));
+	transaction_reset(&s->tx);
+	session_reply(s, &REPLY(452, 4, 3, 1, "resources are short here, try again later (PRESSURE)"));
+	return STEP_NEXT;
+}
+
 enum step run_mail(struct session *s, struct str args)
 {
 	struct cmd_mail m;
@@ -73,6 +84,9 @@ enum step run_mail(struct session *s, struct str args)
 		session_reply(s, &r);
 		return STEP_NEXT;
 	}
+	int64_t late_ms = 0;
+	if (pressure_at_mail(&s->server->shared->pressure, s->who.origin, &late_ms) == PRESSURE_REFUSE)
+		return shed_mail(s);
 	note_own_sender(s, &m);
 	env->origin = s->who.origin;
 	env->class = s->who.class;
@@ -83,8 +97,7 @@ enum step run_mail(struct session *s, struct str args)
 	env->helo = s->helo;
 	s->phase = IN_MAIL;
 	s->junk = 0;
-	session_reply(s, &REPLY(250, 2, 1, 0, "ok"));
-	return STEP_NEXT;
+	return session_hold(s, &REPLY(250, 2, 1, 0, "ok"), late_ms);
 }
 
 static bool parse_rcpt(const struct session *s, struct str args, struct cmd_rcpt *c, struct reply *r)
@@ -229,6 +242,6 @@ enum step run_rcpt(struct session *s, struct str args)
 	t->provisional += provisional;
 	COUNT(s->server, rcpts);
 	s->phase = IN_RCPT;
-	session_reply(s, &REPLY(250, 2, 1, 5, "ok"));
-	return STEP_NEXT;
+	return session_hold(s, &REPLY(250, 2, 1, 5, "ok"),
+			    pressure_at_rcpt(&s->server->shared->pressure, t->env.origin));
 }

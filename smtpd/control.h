@@ -15,6 +15,7 @@
 enum { CONTROL_REQUEST_MAX = 64 * 1024 - 1, CONTROL_CLIENTS_MAX = 32 };
 
 struct control;
+struct pressure;
 struct setup;
 
 /* What the control socket may see and do; the composition root fills it in. */
@@ -42,8 +43,9 @@ struct control_hooks {
 	void (*hurry)(void *arg);
 	size_t (*hops)(void *arg, struct hop_stats *rows, size_t max);
 	size_t (*connectors)(void *arg, struct connector_stats *rows, size_t max); /* the same; on the worker */
-	struct deliver *deliver; /* of the control's own loop, for `connector test`; outlives the control */
-	int64_t started_ms;      /* wall clock */
+	struct deliver *deliver;         /* of the control's own loop, for `connector test`; outlives the control */
+	const struct pressure *pressure; /* NULL offline */
+	int64_t started_ms;              /* wall clock */
 };
 
 /* Listens (mode 0660) and starts the worker.  NULL with err; also when another process answers on `path`.

@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
+#include "smtpd/pressure.h"
 
 const char *conf_side_name(enum conf_side s)
 {
@@ -91,6 +92,28 @@ static void add_counter(void *to, const char *name, uint64_t value)
 	row_uint(to, name, (uint64_t)sofar + value);
 }
 
+/* The values, and in one line which of them are too high. */
+static json_t *pressure_part(const struct pressure *p)
+{
+	json_t *part = json_object();
+	char room[300] = "";
+	struct buf scarce = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
+
+	row_c(part, "shed", pressure_shed_name(pressure_sheds(p)));
+	for (enum conf_resource r = 0; r < RES_N; r++) {
+		int64_t value;
+		enum pressure_level level;
+		pressure_read(p, r, &value, &level);
+		if (value != PRESSURE_UNKNOWN)
+			row_int(part, conf_resource_name(r), value);
+		if (level != PRESSURE_LOW)
+			buf_addf(&scarce, "%s%s %s", scarce.n > 0 ? ", " : "", conf_resource_name(r),
+				 pressure_level_name(level));
+	}
+	row_str(part, "short_of", buf_str(&scarce));
+	return part;
+}
+
 void run_status(struct call *c)
 {
 	const struct control_hooks *h = c->hooks;
@@ -102,6 +125,8 @@ void run_status(struct call *c)
 	must(json_object_set_new(row, "mode", mode_part(h->routing)) == 0);
 	must(json_object_set_new(row, "queue", queue_part(h->queue)) == 0);
 	must(json_object_set_new(row, "recipients", recipients_part(h->routing)) == 0);
+	if (h->pressure != NULL)
+		must(json_object_set_new(row, "pressure", pressure_part(h->pressure)) == 0);
 	if (h->counters != NULL)
 		h->counters(h->arg, add_counter, sessions);
 	must(json_object_set_new(row, "sessions", sessions) == 0);

@@ -11,6 +11,7 @@
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
 #include "smtpd/notify.h"
+#include "smtpd/pressure_watch.h"
 #include "smtpd/server.h"
 #include "smtpd/tls_watch.h"
 
@@ -44,6 +45,7 @@ struct app {
 	struct shared shared;
 	struct control *control;
 	struct tls_watch *tls_watch;
+	struct pressure_watch *pressure_watch;
 	struct worker workers[LOOPS_MAX];
 	size_t worker_n;
 	struct net_addr *own; /* our listening addresses, never delivered to */
@@ -188,6 +190,7 @@ static void stop_all(struct app *app)
 	app->tls_watch = NULL;
 	pthread_mutex_unlock(&app->reload_lock);
 	tls_watch_stop(&watch); /* its look may wait for that lock */
+	pressure_watch_stop(&app->pressure_watch);
 	loop_timer_stop(&app->drain_timer);
 	for (size_t i = app->worker_n; i-- > 0;)
 		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
@@ -441,6 +444,7 @@ static int open_control(struct app *app, struct err *e)
 		.hops = app_hops,
 		.connectors = app_connectors,
 		.deliver = app->workers[0].server.deliver,
+		.pressure = &app->shared.pressure,
 		.started_ms = app->started_ms,
 	};
 
@@ -507,6 +511,16 @@ static int start(struct app *app, struct err *e)
 	app->tls_watch = tls_watch_start(
 		&(struct tls_watch_options){ .loop = app->workers[0].loop, .setup = app_setup, .arg = app }, e);
 	if (app->tls_watch == NULL)
+		return -1;
+	app->pressure_watch =
+		pressure_watch_start(&(struct pressure_watch_options){ .loop = app->workers[0].loop,
+								       .setup = app_setup,
+								       .arg = app,
+								       .queue = app->shared.queue,
+								       .routing = app->shared.routing,
+								       .pressure = &app->shared.pressure },
+				     e);
+	if (app->pressure_watch == NULL)
 		return -1;
 	loop_timer_init(app->workers[0].loop, &app->drain_timer, on_drain_late);
 	loop_io_start(app->workers[0].loop, &app->signals, app->signal_fd, LOOP_READ, on_signal);

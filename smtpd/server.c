@@ -108,12 +108,28 @@ static const struct counter_name {
 	{ \
 #field, offsetof(struct counters, field) \
 	}
-	NAME(connections),     NAME(refused_full),       NAME(refused_client),   NAME(early_talkers),
-	NAME(sessions),        NAME(messages),           NAME(message_bytes),    NAME(rejected_messages),
-	NAME(rcpts),           NAME(rejected_rcpts),     NAME(deferred_rcpts),   NAME(tls_sessions),
-	NAME(tls_failures),    NAME(tls_resumed),        NAME(protocol_errors),  NAME(timeouts),
-	NAME(commit_failures), NAME(attribution_misses), NAME(foreign_messages), NAME(forged_messages),
+	NAME(connections),
+	NAME(refused_full),
+	NAME(refused_client),
+	NAME(early_talkers),
+	NAME(sessions),
+	NAME(messages),
+	NAME(message_bytes),
+	NAME(rejected_messages),
+	NAME(rcpts),
+	NAME(rejected_rcpts),
+	NAME(deferred_rcpts),
+	NAME(tls_sessions),
+	NAME(tls_failures),
+	NAME(tls_resumed),
+	NAME(protocol_errors),
+	NAME(timeouts),
+	NAME(commit_failures),
+	NAME(attribution_misses),
+	NAME(foreign_messages),
+	NAME(forged_messages),
 	NAME(loops_stopped),
+	NAME(shed),
 #undef NAME
 };
 

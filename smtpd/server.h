@@ -8,6 +8,7 @@
 #include "connectors/header_policy.h"
 #include "smtpd/gate.h"
 #include "smtpd/hush.h"
+#include "smtpd/pressure.h"
 #include "smtpd/setup.h"
 
 #include <sys/queue.h>
@@ -23,6 +24,7 @@ struct counters { /* written by the loop, read by anyone (relaxed) */
 	uint64_t protocol_errors, timeouts, commit_failures;
 	uint64_t attribution_misses, foreign_messages;
 	uint64_t loops_stopped;          /* messages whose recipients all came back under our token */
+	uint64_t shed;                   /* MAIL refused because resources are short */
 	uint64_t forged_messages;        /* strangers who wrote headers of our organisation */
 	uint64_t header_fields[GROUP_N]; /* taken out or renamed at the door, by group of the policy */
 };
@@ -32,6 +34,7 @@ struct shared { /* one per process */
 	struct routing *routing;
 	struct dns *dns;
 	struct gate *gate;
+	struct pressure pressure;
 };
 
 struct server {
