@@ -237,6 +237,22 @@ static void check_pressure(struct check *k)
 	}
 }
 
+static void check_metrics(struct check *k)
+{
+	struct conf_metrics *m = &k->c->metrics;
+	struct net_addr a;
+
+	for (size_t i = 0; i < m->listen.n; i++)
+		if (!net_parse_addr(m->listen.v[i], 9625, &a))
+			report_error(k->r, check_line(k, "metrics", 0, "listen"),
+				     "metrics.listen: '" STR_FMT "' is not an address like 127.0.0.1:9625",
+				     STR_ARG(m->listen.v[i]));
+	if (m->listen.n > METRICS_LISTEN_MAX)
+		report_error(k->r, check_line(k, "metrics", 0, "listen"), "metrics.listen: at most %d addresses",
+			     METRICS_LISTEN_MAX);
+	check_ranges(k, check_line(k, "metrics", 0, "from"), "metrics", "from", &m->from, &m->ranges, &m->range_n);
+}
+
 /* ---- between sections ---- */
 
 static bool any_send(const struct config *c, bool (*is)(const struct conf_send *))
@@ -331,6 +347,7 @@ void check_config(struct check *k)
 	check_tls_policies(k);
 	check_queue(k);
 	check_pressure(k);
+	check_metrics(k);
 	check_mode(k);
 	check_egress(k, "onprem", k->c->egress.onprem);
 	check_egress(k, "cmt", k->c->egress.cmt);

@@ -238,6 +238,16 @@ struct conf_pressure {
 };
 const char *conf_resource_name(enum conf_resource r); /* "disk" */
 
+enum { METRICS_LISTEN_MAX = 8 };
+
+struct conf_metrics {
+	struct conf_list listen; /* "127.0.0.1:9625"; empty = nowhere */
+	struct conf_list from;   /* CIDR; parsed in ranges */
+	struct net_cidr *ranges;
+	size_t range_n;
+	conf_count hops; /* next hops told apart */
+};
+
 struct conf_log {
 	conf_text file;
 	enum log_level level;
@@ -262,6 +272,7 @@ struct config {
 	struct conf_queue queue;
 	struct conf_limits limits;
 	struct conf_pressure pressure;
+	struct conf_metrics metrics;
 	struct conf_log log;
 	struct conf_domain *domains;
 	size_t domain_n;

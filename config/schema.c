@@ -397,6 +397,15 @@ static const struct option pressure[] = {
 	MARKS("messages", RES_MESSAGES, "1000000, 1500000, 1000000, 200000", "Messages in the queue."),
 };
 
+static const struct option metrics[] = {
+	{ "listen", FIELD(OPT_LIST, metrics.listen), .dflt = "", .restart = true,
+	  .doc = "Addresses at which a monitoring system may fetch `http://ADDRESS/metrics` (OpenMetrics); empty for "
+		 "none." },
+	{ "from", FIELD(OPT_LIST, metrics.from), .dflt = "127.0.0.0/8, ::1", .doc = "Ranges of clients that may." },
+	{ "hops", FIELD(OPT_COUNT, metrics.hops), .dflt = "50", .min = "0", .max = "100",
+	  .doc = "Next hops that are told apart, the busiest first; the rest is summed up as `other`." },
+};
+
 static const struct option log_options[] = {
 	{ "file", FIELD(OPT_TEXT, log.file), .dflt = "", .shown = "standard error", .doc = "Path of the log." },
 	{ "level", FIELD(OPT_ENUM, log.level), log_level_names, .dflt = "info", .doc = "Least level that is written." },
@@ -429,6 +438,7 @@ const struct section sections[] = {
 	{ ONE("pressure", pressure),
 	  .doc = "When resources are short.  Four numbers each: from which value on the level is medium, from which high; below "
 		 "which it is medium again, below which low." },
+	{ ONE("metrics", metrics), .doc = "Figures for a monitoring system.  See docs/METRICS.md." },
 	{ ONE("log", log_options), .doc = "What is written about all this." },
 };
 const size_t section_n = COUNT(sections);

@@ -9,6 +9,7 @@
 #ifndef CONNECTORS_CONNECTORS_H
 #define CONNECTORS_CONNECTORS_H
 
+#include "base/histo.h"
 #include "config/config.h"
 #include "connectors/stage.h"
 #include "connectors/tls_need.h"
@@ -161,6 +162,14 @@ struct connector_stats { /* of a send connector, since the start */
 };
 /* As above, one row for each connector that has been used. */
 size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max);
+
+struct hop_times { /* of a next hop, or of all beyond the first hundred ("other"), since the start */
+	char hop[200];
+	struct histo sent;     /* from acceptance to the next hop's 250 */
+	struct histo deferred; /* how old the message was each time it had to wait */
+};
+/* As above. */
+size_t deliver_times(const struct deliver *d, struct hop_times *rows, size_t max);
 
 /* ---- trying a connector: every host of it, stage by stage, without sending mail ---- */
 

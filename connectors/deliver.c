@@ -7,6 +7,7 @@
 #include "connectors/job.h"
 
 #include "base/must.h"
+#include "base/time.h"
 
 #include <stdlib.h>
 
@@ -95,7 +96,7 @@ static void note_result(struct job *j, struct plan *p, const struct delivery *dl
 		p->cause = "the other side does not accept this gateway";
 		p->fixer = "administrator of the other side";
 	}
-	hop_count(p->hop, p->rcpt.result);
+	hop_count(p->hop, p->rcpt.result, clock_wall_ms() - j->lease->env.arrived_ms);
 	log_attempt(j, p);
 }
 
@@ -347,6 +348,11 @@ void deliver_reconfigure(struct deliver *d, struct outbound *o)
 size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max)
 {
 	return pool_stats(d->pool, rows, max);
+}
+
+size_t deliver_times(const struct deliver *d, struct hop_times *rows, size_t max)
+{
+	return pool_times(d->pool, rows, max);
 }
 
 size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max)

@@ -12,6 +12,7 @@
 #include "base/must.h"
 #include "connectors/places.h"
 #include "connectors/tally.h"
+#include "connectors/times.h"
 
 #include <ifaddrs.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ struct hop {
 	struct smtp_fault last; /* why the last connection failed */
 	uint64_t sent, deferred, failed;
 	struct tally *tally;
+	struct hop_times *times; /* NULL until the first result */
 	struct tls_need need;
 	struct str target;
 	char target_text[];
@@ -53,6 +55,7 @@ struct pool {
 	SLIST_HEAD(, hop) buckets[BUCKETS];
 	struct loop_timer sweep;
 	struct tallies tallies;
+	struct times times;
 	size_t open_n, starving_n;
 };
 
@@ -520,8 +523,32 @@ const struct conf_send *hop_send(const struct hop *h)
 	return h->send;
 }
 
-void hop_count(struct hop *h, enum rcpt_result result)
+static void put_name(const struct hop *h, char *name, size_t room)
 {
+	struct str target = h->target, preference;
+
+	if (h->kind == HOP_SMARTHOSTS)
+		str_cut(h->send->smarthosts.v[0], ';', &target, &preference);
+	snprintf(name, room, STR_FMT "/" STR_FMT, STR_ARG(h->send->name), STR_ARG(target));
+}
+
+static void count_age(struct hop *h, enum rcpt_result result, int64_t age_ms)
+{
+	char name[sizeof h->times->hop];
+
+	if (h->times == NULL) {
+		put_name(h, name, sizeof name);
+		h->times = times_of(&h->pool->times, name);
+	}
+	if (result == RCPT_SENT)
+		histo_add(&h->times->sent, age_ms);
+	else if (result == RCPT_DEFERRED)
+		histo_add(&h->times->deferred, age_ms);
+}
+
+void hop_count(struct hop *h, enum rcpt_result result, int64_t age_ms)
+{
+	count_age(h, result, age_ms);
 	h->sent += result == RCPT_SENT;
 	h->deferred += result == RCPT_DEFERRED;
 	h->failed += result == RCPT_FAILED;
@@ -589,6 +616,7 @@ void pool_free(struct pool **pp)
 		hop_free(TAILQ_FIRST(&p->hops));
 	loop_timer_stop(&p->sweep);
 	tallies_free(&p->tallies);
+	times_free(&p->times);
 	loop_free_later(p->o.loop, p);
 	*pp = NULL;
 }
@@ -597,17 +625,13 @@ void pool_free(struct pool **pp)
 
 static void put_row(const struct hop *h, struct hop_stats *row)
 {
-	struct str target = h->target, preference;
-
-	if (h->kind == HOP_SMARTHOSTS)
-		str_cut(h->send->smarthosts.v[0], ';', &target, &preference);
 	*row = (struct hop_stats){ .waiting = h->waiting_n,
 				   .open = h->open_n,
 				   .idle = h->idle_n,
 				   .sent = h->sent,
 				   .deferred = h->deferred,
 				   .failed = h->failed };
-	snprintf(row->hop, sizeof row->hop, STR_FMT "/" STR_FMT, STR_ARG(h->send->name), STR_ARG(target));
+	put_name(h, row->hop, sizeof row->hop);
 	snprintf(row->last_error, sizeof row->last_error, "%.199s", h->last.text);
 }
 
@@ -634,6 +658,11 @@ size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max)
 size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max)
 {
 	return tallies_copy(&p->tallies, rows, max);
+}
+
+size_t pool_times(const struct pool *p, struct hop_times *rows, size_t max)
+{
+	return times_copy(&p->times, rows, max);
 }
 
 const struct pool_options *pool_get_options(const struct pool *p)

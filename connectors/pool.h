@@ -42,9 +42,11 @@ void pool_add(struct hop *hop, struct smtp_txn *t);
 void pool_retire(struct pool *p, const struct outbound *current); /* closes idle connections of other configurations */
 void pool_forget_rests(struct pool *p); /* servers that rest after a failure may be tried at once */
 const struct conf_send *hop_send(const struct hop *hop);
-void hop_count(struct hop *hop, enum rcpt_result result); /* for the statistics */
+/* For the statistics; `age_ms`: of the message. */
+void hop_count(struct hop *hop, enum rcpt_result result, int64_t age_ms);
 
 size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max);
+size_t pool_times(const struct pool *p, struct hop_times *rows, size_t max);
 size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max);
 const struct pool_options *pool_get_options(const struct pool *p); /* `own` without wildcards */
 /* What a server must prove, and show, for `need` at a hop of this kind (also for tests of a connector). */

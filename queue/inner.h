@@ -375,7 +375,7 @@ struct queue {
 
 	/* statistics: written by the commit thread */
 	_Atomic uint64_t messages, recipients, deferred, leased, bytes, accepted, delivered, failed, groups, syncs,
-		checkpoints, moved, segment_n, map_used_percent, sync_took[QUEUE_SYNC_STEPS];
+		checkpoints, moved, segment_n, map_used_percent, sync_ms, sync_took[QUEUE_SYNC_STEPS];
 };
 
 struct live_change {

@@ -182,6 +182,7 @@ void queue_stats(const struct queue *q, struct queue_stats *out)
 		.failed = q->failed,
 		.groups = q->groups,
 		.syncs = q->syncs,
+		.sync_ms = q->sync_ms,
 		.checkpoints = q->checkpoints,
 		.moved = q->moved,
 		.segments = q->segment_n,

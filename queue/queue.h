@@ -186,7 +186,8 @@ struct queue_stats { /* any thread; each field by itself is exact, together they
 	uint64_t messages, recipients, deferred, leased, bytes;
 	uint64_t accepted, delivered, failed; /* since start; recipients but for accepted */
 	uint64_t groups, syncs, checkpoints;
-	uint64_t moved; /* messages copied out of segments that were kept for their sake */
+	uint64_t sync_ms; /* all syncs together */
+	uint64_t moved;   /* messages copied out of segments that were kept for their sake */
 	uint64_t segments, segment_bytes;
 	uint64_t waiting_percent; /* of memory_max: content that waits to be made durable */
 	double map_used;          /* 0..1 of the index's map */

@@ -371,6 +371,7 @@ static void count_sync(struct queue *q, int64_t took_ms)
 	while (step + 1 < QUEUE_SYNC_STEPS && took_ms >= INT64_C(1) << step)
 		step++;
 	q->sync_took[step]++;
+	q->sync_ms += (uint64_t)took_ms;
 }
 
 /* iov[0] belongs to us: room for the RECORD_SEGMENT head of a segment not yet begun.  After a failure this segment is

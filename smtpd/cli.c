@@ -8,7 +8,9 @@
 #include "base/net.h"
 #include "base/time.h"
 #include "smtpd/cli_print.h"
+#include "smtpd/cli_top.h"
 #include "smtpd/cli_words.h"
+#include "smtpd/control_verbs.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -192,6 +194,8 @@ static int run_verb(struct cli *cli)
 	}
 	if (cli->words.postfix && json_object_get(cli->words.args, "max") == NULL)
 		json_object_set_new(cli->words.args, "max", json_integer(0));
+	if (v->run == run_top)
+		return cli_top(&cli->words);
 	enum print_view view = cli->words.json ? PRINT_JSON : cli->words.postfix ? PRINT_POSTFIX : PRINT_TABLE;
 	printer_init(&cli->printer, v, view, stdout, clock_wall_ms());
 	if (v->where == VERB_LOCAL)

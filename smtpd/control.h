@@ -43,6 +43,7 @@ struct control_hooks {
 	void (*hurry)(void *arg);
 	size_t (*hops)(void *arg, struct hop_stats *rows, size_t max);
 	size_t (*connectors)(void *arg, struct connector_stats *rows, size_t max); /* the same; on the worker */
+	size_t (*times)(void *arg, struct hop_times *rows, size_t max);            /* the same; on the worker */
 	struct deliver *deliver;         /* of the control's own loop, for `connector test`; outlives the control */
 	const struct pressure *pressure; /* NULL offline */
 	int64_t started_ms;              /* wall clock */

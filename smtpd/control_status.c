@@ -114,6 +114,12 @@ static json_t *pressure_part(const struct pressure *p)
 	return part;
 }
 
+/* `tombolo` does it: it asks for others again and again (cli_top.c). */
+void run_top(struct call *c)
+{
+	call_end(c, CALL_USAGE, "top is for a terminal");
+}
+
 void run_status(struct call *c)
 {
 	const struct control_hooks *h = c->hooks;

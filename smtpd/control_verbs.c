@@ -105,8 +105,16 @@ static const struct verb_arg test_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg top_args[] = {
+	{ "interval", ARG_SPAN, ARG_OPTION, "2s", "time between two screens (default 2s)" },
+	{ "count", ARG_COUNT, ARG_OPTION, "N", "so many screens (default: until interrupted)" },
+	{ 0 },
+};
+
 const struct verb control_verbs[] = {
 	{ "status", "", 0, VERB_LOOP, run_status, NULL, "what the daemon is and does, at a glance" },
+	{ "top", "", 0, VERB_LOCAL, run_top, top_args, "what it does now, over and over, with rates" },
+	{ "metrics", "", 0, VERB_WORKER, run_metrics, NULL, "all figures, as a monitoring system gets them" },
 
 	{ "queue", "list", 0, VERB_LOOP, run_queue_list, queue_list_args, "recipients that wait, oldest first" },
 	{ "queue", "show", 0, VERB_LOOP, run_queue_show, queue_show_args, "one message with all its recipients" },

@@ -9,6 +9,8 @@
 
 /* control_status.c */
 void run_status(struct call *c);
+void run_top(struct call *c);
+void run_metrics(struct call *c); /* metrics.c */
 
 /* control_connector.c */
 void run_connector_list(struct call *c);

@@ -82,10 +82,27 @@ static void add_connector(void *to, const void *from)
 	}
 }
 
-_Static_assert(offsetof(struct hop_stats, hop) == 0 && offsetof(struct connector_stats, name) == 0,
+static size_t fetch_times(const struct deliver *d, void *rows, size_t max)
+{
+	return deliver_times(d, rows, max);
+}
+
+static void add_times(void *to, const void *from)
+{
+	struct hop_times *sum = to;
+	const struct hop_times *row = from;
+
+	histo_merge(&sum->sent, &row->sent);
+	histo_merge(&sum->deferred, &row->deferred);
+}
+
+_Static_assert(offsetof(struct hop_stats, hop) == 0 && offsetof(struct hop_times, hop) == 0 &&
+		       offsetof(struct connector_stats, name) == 0,
 	       "a row begins with its name");
 static const struct kind hops = { sizeof(struct hop_stats), fetch_hops, add_hop };
 static const struct kind connectors = { sizeof(struct connector_stats), fetch_connectors, add_connector };
+
+static const struct kind times = { sizeof(struct hop_times), fetch_times, add_times };
 
 /* ---- asking ---- */
 
@@ -177,6 +194,11 @@ static size_t gather(const struct kind *kind, struct server *const servers[], si
 size_t hops_gather(struct server *const servers[], size_t n, struct hop_stats *rows, size_t max)
 {
 	return gather(&hops, servers, n, rows, max);
+}
+
+size_t times_gather(struct server *const servers[], size_t n, struct hop_times *rows, size_t max)
+{
+	return gather(&times, servers, n, rows, max);
 }
 
 size_t connectors_gather(struct server *const servers[], size_t n, struct connector_stats *rows, size_t max)

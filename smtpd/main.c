@@ -10,6 +10,7 @@
 #include "base/time.h"
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
+#include "smtpd/metrics_door.h"
 #include "smtpd/notify.h"
 #include "smtpd/pressure_watch.h"
 #include "smtpd/server.h"
@@ -44,6 +45,9 @@ struct app {
 	struct setup *setup;
 	struct shared shared;
 	struct control *control;
+	struct metrics_door *metrics;
+	int metrics_fds[METRICS_LISTEN_MAX];
+	size_t metrics_n;
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
 	struct worker workers[LOOPS_MAX];
@@ -185,6 +189,7 @@ static void stop_all(struct app *app)
 		return;
 	app->drained = SIZE_MAX;
 	control_close(&app->control);
+	metrics_door_close(&app->metrics);
 	pthread_mutex_lock(&app->reload_lock); /* a reload that still runs kicks the watch */
 	struct tls_watch *watch = app->tls_watch;
 	app->tls_watch = NULL;
@@ -317,6 +322,16 @@ static size_t app_connectors(void *arg, struct connector_stats *rows, size_t max
 	return connectors_gather(servers, app->worker_n, rows, max);
 }
 
+static size_t app_times(void *arg, struct hop_times *rows, size_t max)
+{
+	struct app *app = arg;
+	struct server *servers[LOOPS_MAX];
+
+	for (size_t i = 0; i < app->worker_n; i++)
+		servers[i] = &app->workers[i].server;
+	return times_gather(servers, app->worker_n, rows, max);
+}
+
 static int listen_all(struct app *app, int fds[], struct err *e)
 {
 	const struct config *c = app->setup->config;
@@ -425,6 +440,7 @@ static int open_shared(struct app *app, struct err *e)
 	return 0;
 }
 
+/* The socket of the command line and the page of the monitoring system see the same. */
 static int open_control(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
@@ -443,6 +459,7 @@ static int open_control(struct app *app, struct err *e)
 		.hurry = app_hurry,
 		.hops = app_hops,
 		.connectors = app_connectors,
+		.times = app_times,
 		.deliver = app->workers[0].server.deliver,
 		.pressure = &app->shared.pressure,
 		.started_ms = app->started_ms,
@@ -450,7 +467,10 @@ static int open_control(struct app *app, struct err *e)
 
 	make_dir_of(c->control.p);
 	app->control = control_open(app->workers[0].loop, c->control.p, &h, e);
-	return app->control == NULL ? -1 : 0;
+	if (app->control == NULL || app->metrics_n == 0)
+		return app->control == NULL ? -1 : 0;
+	app->metrics = metrics_door_open(app->workers[0].loop, &h, app->metrics_fds, app->metrics_n, e);
+	return app->metrics == NULL ? -1 : 0;
 }
 
 static int open_signals(struct app *app, struct err *e)
@@ -499,6 +519,8 @@ static int start(struct app *app, struct err *e)
 	int failed = 0;
 	for (size_t i = 0; i < app->worker_n && failed == 0; i++)
 		failed = listen_all(app, fds + i * (addr_n + 1), e);
+	if (failed == 0)
+		failed = metrics_door_listen(c, app->metrics_fds, &app->metrics_n, e);
 	if (failed == 0)
 		failed = become(c->user, c, e);
 	if (failed == 0)
