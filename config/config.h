@@ -260,6 +260,7 @@ struct config {
 	conf_text postmaster; /* From: of reports; default postmaster@default domain */
 	conf_text control;    /* path of the control socket */
 	conf_text user;       /* to become after binding; empty = stay */
+	conf_flag sandbox;    /* give up what serving mail does not need */
 	conf_count loops;     /* 0 = one per core */
 	enum conf_codes status_codes;
 	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */

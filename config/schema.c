@@ -48,6 +48,9 @@ static const struct option top[] = {
 	  .doc = "Path of the socket the command line talks to." },
 	{ "user", FIELD(OPT_TEXT, user), .dflt = "", .restart = true,
 	  .doc = "Account to become once the listeners are bound; empty to stay who started it." },
+	{ "sandbox", FIELD(OPT_FLAG, sandbox), .dflt = "yes", .restart = true,
+	  .doc = "Give up for good what serving mail does not need: capabilities, writing outside of our own folders, running "
+		 "programs, other system calls.  Only for looking for faults is it switched off." },
 	{ "loops", FIELD(OPT_COUNT, loops), .dflt = "0", .min = "0", .max = "256", .restart = true,
 	  .doc = "Number of event loops; 0 for one per processor core." },
 	{ "status_codes", FIELD(OPT_ENUM, status_codes), codes_names, .dflt = "standard",

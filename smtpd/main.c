@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/must.h"
 #include "base/time.h"
+#include "smtpd/cage.h"
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
 #include "smtpd/metrics_door.h"
@@ -524,6 +525,8 @@ static int start(struct app *app, struct err *e)
 	if (failed == 0)
 		failed = become(c->user, c, e);
 	if (failed == 0)
+		cage_folders(c); /* rules for files hold for threads that begin later */
+	if (failed == 0)
 		failed = open_shared(app, e);
 	for (size_t i = 0; i < app->worker_n && failed == 0; i++)
 		failed = make_worker(app, i, fds + i * (addr_n + 1), e);
@@ -557,6 +560,8 @@ static void run(struct app *app)
 		 kv_int("listeners", (int64_t)app->own_n), kv_c("site", conf_site_name(app->setup->config->site)));
 	log_flush();
 	notify_manager("READY=1");
+	if (app->setup->config->sandbox)
+		cage_calls();
 	loop_run(app->workers[0].loop);
 	for (size_t i = 1; i < app->worker_n; i++)
 		pthread_join(app->workers[i].thread, NULL);

@@ -95,6 +95,12 @@ daemon=$!
 pids="$pids $daemon"
 soon grep -q tombolod.ready "$W/log" || { echo "FAIL the daemon does not start"; cat "$W/start"; exit 1; }
 
+# what the kernel says of it: no capability, no way to get one, system calls filtered (not with sanitizers)
+facts="CapEff:.0000000000000000 NoNewPrivs:.1"
+grep -qE '__(asan|tsan)_init' "$B/tombolod" || facts="$facts Seccomp:.2"
+for fact in $facts; do
+	check "caged: $fact" grep -q "^$fact\$" /proc/$daemon/status
+done
 check "an empty page is well-formed" well_formed
 "$B/perf/swarm" -p "$PORT" -c 4 -m 10 -n 200 >"$W/swarm.json"
 "$B/tests/tools/send" -p "$PORT" -f a@contoso.com -t 'b@closed.example' >"$W/send.log"
