@@ -6,10 +6,15 @@
 #   server client                 SAN mail.ONPREM, localhost, 127.0.0.1, ::1; EKU both / clientAuth
 #   cloud                         SAN mail.CLOUD, *.mail.CLOUD; EKU both: server and client of the cloud side
 #   wildcard wrongname cnonly     SAN *.ONPREM / mail.wrong.example / none (CN mail.ONPREM only)
+#   deep partial                  SAN a.mail.ONPREM / m*.ONPREM
+#   lookalike nulname             SAN mail.ONPREM.evil.test / mail.ONPREM, a NUL, .evil.test
+#   iponly ipname                 SAN 127.0.0.1 as an address / as a host name
 #   expired notyet selfsigned     as server, but over, not begun, its own issuer
+#   rsa weak sha1                 as server with RSA 2048 / RSA 1024 / RSA 2048, signed with SHA-1
 #   serveronly clientonly emailonly  as server, with one EKU
 #   stranger                      as client, signed by other-ca
-#   chained                       as server, signed by an intermediate CA that stands in the file too
+#   chained orphan                as server, signed by an intermediate CA that stands in the file too / does not
+#   crl-over.pem crl-other.pem    crl.pem in 2020 / a list of other-ca, which revokes nothing
 #   revoked mismatch.key locked.key  a revoked one; a key of nobody; server's key under a password
 # Each NAME is NAME.pem (chain, leaf first) and NAME.key.
 set -eu
@@ -48,7 +53,7 @@ ca() { # NAME "COMMON NAME": a root
 leaf() { # NAME CA "EKU or empty" "SAN or empty" [option of openssl ca]...: signs one
 	name=$1 by=$2 eku=$3 san=$4
 	shift 4
-	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$name.key" -out "$name.csr" \
+	openssl req -new -newkey ${key:-ec -pkeyopt ec_paramgen_curve:P-256} -nodes -keyout "$name.key" -out "$name.csr" \
 		-subj "/O=Tombolo Demo/CN=${cn:-mail.$onprem}" 2>/dev/null
 	{
 		echo "basicConstraints = ${basic:-CA:FALSE}"
@@ -72,8 +77,20 @@ cn="mail.$cloud" leaf cloud ca $both "DNS:mail.$cloud,DNS:*.mail.$cloud"
 leaf wildcard ca $both "DNS:*.$onprem"
 cn=mail.wrong.example leaf wrongname ca $both DNS:mail.wrong.example
 leaf cnonly ca $both ''
+cn="a.mail.$onprem" leaf deep ca $both "DNS:a.mail.$onprem"
+cn="m*.$onprem" leaf partial ca $both "DNS:m*.$onprem"
+cn="mail.$onprem.evil.test" leaf lookalike ca $both "DNS:mail.$onprem.evil.test"
+# a GeneralName is tag 82, length, bytes; there is no other way to write a NUL
+nul=$(printf "mail.$onprem\\0.evil.test" | od -An -tx1 | tr -d ' \n')
+nul=82$(printf %02x $((${#nul} / 2)))$nul
+cn=mail.evil.test leaf nulname ca $both "DER:30$(printf %02x $((${#nul} / 2)))$nul"
+cn=127.0.0.1 leaf iponly ca $both IP:127.0.0.1
+cn=127.0.0.1 leaf ipname ca $both DNS:127.0.0.1
+key=rsa:2048 leaf rsa ca $both "$here"
+key=rsa:1024 leaf weak ca $both "$here"
+key=rsa:2048 leaf sha1 ca $both "$here" -md sha1
 leaf expired ca $both "$here" -startdate 20200101000000Z -enddate 20210101000000Z
-leaf notyet ca $both "$here" -startdate 20900101000000Z -enddate 20910101000000Z
+key=rsa:2048 leaf notyet ca $both "$here" -startdate 20900101000000Z -enddate 20910101000000Z
 leaf serveronly ca serverAuth "$here"
 leaf clientonly ca clientAuth "$here"
 leaf emailonly ca emailProtection "$here"
@@ -85,10 +102,13 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout sel
 cn='Tombolo Demo Issuing CA' basic=critical,CA:TRUE leaf issuing ca '' ''
 sed 's/certificate = ca.pem/certificate = issuing.pem/; s/private_key = ca.key/private_key = issuing.key/' making/ca.cnf >making/issuing.cnf
 leaf chained issuing $both "$here"
+cp chained.pem orphan.pem && cp chained.key orphan.key
 cat issuing.pem >>chained.pem
 
 openssl ca -config making/ca.cnf -revoke revoked.pem 2>/dev/null
 openssl ca -config making/ca.cnf -gencrl -out crl.pem 2>/dev/null
+openssl ca -config making/ca.cnf -gencrl -crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z -out crl-over.pem 2>/dev/null
+openssl ca -config making/other-ca.cnf -gencrl -out crl-other.pem 2>/dev/null
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out mismatch.key 2>/dev/null
 openssl pkey -in server.key -aes256 -passout pass:secret -out locked.key
 rm -rf making

@@ -186,6 +186,8 @@ static bool run_command(struct visit *v, struct str line)
 {
 	struct cmd cmd;
 
+	if (v->host->events.command != NULL)
+		v->host->events.command(v, line);
 	cmd_parse(line, &cmd);
 	switch (cmd.verb) {
 	case VERB_EHLO:

@@ -28,6 +28,7 @@ struct visit { /* one connection */
 struct host_events { /* every member may be NULL: then the answer is yes */
 	void *arg;
 	void (*opened)(struct visit *v);
+	void (*command)(struct visit *v, struct str line); /* as it came, before it is looked at */
 	struct reply (*mail)(struct visit *v, const struct cmd_mail *mail);
 	struct reply (*rcpt)(struct visit *v, const struct cmd_rcpt *rcpt);
 	void (*content)(struct visit *v, struct str run);

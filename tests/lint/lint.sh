@@ -21,7 +21,7 @@ echo "$sources" | xargs awk '
 		# header -> files that may include it
 		only["ev.h"] = "^base/loop[.]c$"
 		only["lmdb.h"] = "^base/store[.]c$"
-		only["openssl"] = "^tls/openssl_[a-z_]*[.][ch]$"
+		only["openssl"] = "^(tls|tests/kit)/openssl_[a-z_]*[.][ch]$"
 		only["unbound.h"] = "^routing/dns[a-z_]*[.]c$"
 		only["confuse.h"] = "^config/parse[.]c$"
 		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$"

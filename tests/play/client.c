@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "base/op.h"
+#include "tests/kit/openssl_rogue.h"
 #include "wire/body.h"
 #include "wire/reply.h"
 
@@ -145,20 +146,76 @@ static void connect_to(struct client *c, const struct step *step)
 		play_fail(c->play, step->line, "connect: %s", e.text);
 }
 
-/* `starttls [cert NAME]`: the handshake; the STARTTLS command is a line of its own before it. */
+/* The context for `[cert NAME] [weak NAME] [at most 1.1] [again [bare]] [sni "NAME"]`; *sni is what is asked for. */
+static struct tls_ctx *handshake_tls(struct client *c, struct str words, struct str *sni, struct err *e)
+{
+	struct tls_ctx *tls = NULL;
+	struct str word, inside;
+
+	while ((word = str_word(&words)).n > 0 && !str_eq(word, S("sni"))) {
+		if (str_eq(word, S("cert")))
+			tls = play_client_tls(c->play, str_word(&words), e);
+		else if (str_eq(word, S("weak")))
+			tls = play_weak_client_tls(c->play, str_word(&words), e);
+		else if (str_eq(word, S("again"))) /* with the sessions it has saved */
+			tls = c->tls == NULL ? NULL : tls_ctx_ref(c->tls);
+		else if (tls == NULL)
+			tls = play_client_tls(c->play, STR_NONE, e);
+		if (tls == NULL)
+			return NULL;
+		if (str_eq(word, S("bare")))
+			rogue_hide_certificate(tls);
+		else if (str_eq(word, S("at")) && str_eq(str_word(&words), S("most")))
+			rogue_speak_at_most(tls, str_word(&words));
+	}
+	if (word.n > 0 && (!script_quoted(&words, &inside) || !script_unescape(&c->play->script, inside, false, sni)))
+		play_fail(c->play, now(c)->line, "expected: sni \"...\"");
+	return tls != NULL ? tls : play_client_tls(c->play, STR_NONE, e);
+}
+
+/* The handshake; the STARTTLS command is a line of its own before it. */
 static void secure(struct client *c, const struct step *step)
 {
-	struct str rest = step->text, word = str_word(&rest);
-	struct err e;
+	struct str sni = STR_NONE;
+	struct err e = { 0 };
+	struct tls_ctx *tls = handshake_tls(c, step->text, &sni, &e);
 
 	tls_ctx_unref(&c->tls);
-	c->tls = play_client_tls(c->play, str_eq(word, S("cert")) ? str_word(&rest) : STR_NONE, &e);
-	if (c->tls == NULL) {
-		play_fail(c->play, step->line, "%s", e.text);
+	c->tls = tls;
+	if (tls == NULL) {
+		play_fail(c->play, step->line, "starttls: %s", e.text);
 		return;
 	}
 	stream_discard(&c->stream);
-	tls_connect(&c->stream, c->tls, S("mail.contoso.com"), STR_NONE);
+	tls_connect(&c->stream, tls, S("mail.contoso.com"), S("saved"));
+	if (sni.p != NULL)
+		rogue_ask_for(&c->stream, sni);
+}
+
+/* `renegotiate`: asks for a second handshake; it is over when the connection is. */
+static void renegotiate(struct client *c, const struct step *step)
+{
+	if (tls_peer(&c->stream) == NULL)
+		play_fail(c->play, step->line, "renegotiate: there is no TLS yet");
+	else
+		rogue_renegotiate(&c->stream);
+}
+
+/* What was said before needs the end of this turn to leave. */
+static void begin_cut(struct client *c, const struct step *step)
+{
+	(void)step;
+	loop_timer_set(&c->piece, PIECE_MS);
+}
+
+/* A FIN, and no goodbye of TLS before it. */
+static bool cut_done(struct client *c)
+{
+	if (loop_timer_is_set(&c->piece))
+		return false;
+	shutdown(c->stream.fd, SHUT_WR);
+	stream_finish(&c->stream);
+	return true;
 }
 
 static void say_raw(struct client *c, const struct step *step)
@@ -196,8 +253,10 @@ static const struct order {
 	struct str word;
 	void (*say)(struct client *c, const struct step *step);
 } orders[] = {
-	{ STR_LIT("connect"), connect_to }, { STR_LIT("starttls"), secure }, { STR_LIT("body"), say_body },
-	{ STR_LIT("bdat"), say_bdat },      { STR_LIT("raw"), say_raw },     { STR_LIT("clock"), begin_clock },
+	{ STR_LIT("connect"), connect_to }, { STR_LIT("starttls"), secure },
+	{ STR_LIT("body"), say_body },      { STR_LIT("bdat"), say_bdat },
+	{ STR_LIT("raw"), say_raw },        { STR_LIT("clock"), begin_clock },
+	{ STR_LIT("cut"), begin_cut },      { STR_LIT("renegotiate"), renegotiate },
 };
 
 static void say_step(struct client *c, const struct step *step)
@@ -288,14 +347,49 @@ static bool heard(struct client *c, const struct step *step)
 	return ok;
 }
 
+/* The handshake is over as it should be: well, or with `=> failed [has "why"]`. */
+static bool shaken(struct client *c, const struct step *step)
+{
+	bool fails = str_starts(step->right, S("failed"));
+	struct want parts = step->want;
+	struct str why;
+
+	parts.pattern = STR_NONE;
+	if (c->ended && (!fails || !want_met(&parts, str_c(c->stream.err.text), &why)))
+		play_mismatch(c->play, step->line, "the handshake failed", step->right, str_c(c->stream.err.text));
+	if (c->secured && fails && str_eq(step->order, S("starttls")))
+		play_fail(c->play, step->line, "the handshake went well");
+	return fails ? c->ended : c->secured;
+}
+
+/* `expect tls [has "..."] [lacks "..."]`: "TLSv1.3 resumed=no chain=yes subject=CN=... names=a b " */
+static bool tls_is(struct client *c, const struct step *step)
+{
+	const struct tls_peer *peer = tls_peer(&c->stream);
+	struct want parts = step->want;
+	struct str why;
+	struct buf b;
+
+	buf_init(&b, HEARD_MAX);
+	if (peer != NULL)
+		buf_addf(&b, STR_FMT " resumed=%s chain=%s subject=" STR_FMT " names=", STR_ARG(peer->protocol),
+			 peer->resumed ? "yes" : "no", peer->chain_ok ? "yes" : "no", STR_ARG(peer->subject));
+	for (size_t i = 0; peer != NULL && i < peer->ids.san_n; i++)
+		buf_addf(&b, STR_FMT " ", STR_ARG(peer->ids.sans[i]));
+	parts.pattern = STR_NONE;
+	if (!want_met(&parts, buf_str(&b), &why))
+		play_mismatch(c->play, step->line, "TLS", step->text, buf_str(&b));
+	buf_fini(&b);
+	return true;
+}
+
 /* Has what the step waits for happened? */
 static bool step_done(struct client *c, const struct step *step)
 {
-	if (str_eq(step->order, S("starttls"))) {
-		if (c->ended)
-			play_fail(c->play, step->line, "the handshake failed: %s", c->stream.err.text);
-		return c->secured;
-	}
+	if (str_eq(step->order, S("starttls")) || str_eq(step->order, S("renegotiate")))
+		return shaken(c, step);
+	if (str_eq(step->order, S("expect")) && str_starts(step->text, S("tls")))
+		return tls_is(c, step);
 	if (str_eq(step->order, S("expect"))) { /* expect closed */
 		if (stream_in(&c->stream).n > 0)
 			play_mismatch(c->play, step->line, "client", S("the connection closed"), stream_in(&c->stream));
@@ -303,6 +397,8 @@ static bool step_done(struct client *c, const struct step *step)
 	}
 	if (str_eq(step->order, S("clock")))
 		return clock_done(c, step);
+	if (str_eq(step->order, S("cut")))
+		return cut_done(c);
 	return !step->answered || heard(c, step);
 }
 

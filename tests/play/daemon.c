@@ -179,19 +179,51 @@ static bool ask(struct play *p, struct str question, struct buf *answer)
 	return str_find(buf_str(answer), S("{\"exit\"")) >= 0;
 }
 
-long queue_count(struct play *p)
+/* The rows of a queue list, one a line; false when nobody answered. */
+static bool ask_queue(struct play *p, struct buf *rows)
 {
 	struct buf all;
-	long rows = 0;
 
 	buf_init(&all, 4 << 20);
 	bool answered = ask(p, S("{\"cmd\": [\"queue\", \"list\"], \"args\": {}}\n"), &all);
 	for (struct str rest = buf_str(&all), line; rest.n > 0;) {
 		str_cut(rest, '\n', &line, &rest);
-		rows += str_starts(line, S("{\"row\""));
+		if (str_starts(line, S("{\"row\"")))
+			buf_addf(rows, STR_FMT "\n", STR_ARG(line));
 	}
 	buf_fini(&all);
-	return answered ? rows : -1;
+	return answered;
+}
+
+long queue_count(struct play *p)
+{
+	struct buf rows;
+	long n = 0;
+
+	buf_init(&rows, 4 << 20);
+	bool answered = ask_queue(p, &rows);
+	for (size_t i = 0; i < rows.n; i++)
+		n += rows.p[i] == '\n';
+	buf_fini(&rows);
+	return answered ? n : -1;
+}
+
+bool queue_row(struct play *p, struct str rcpt, struct buf *row)
+{
+	struct buf rows, wanted;
+
+	buf_init(&rows, 4 << 20);
+	buf_init(&wanted, 1024);
+	buf_addf(&wanted, "\"rcpt\":\"" STR_FMT "\"", STR_ARG(rcpt));
+	ask_queue(p, &rows);
+	for (struct str rest = buf_str(&rows), line; rest.n > 0 && row->n == 0;) {
+		str_cut(rest, '\n', &line, &rest);
+		if (str_find(line, buf_str(&wanted)) >= 0)
+			buf_add(row, line);
+	}
+	buf_fini(&rows);
+	buf_fini(&wanted);
+	return row->n > 0;
 }
 
 bool queue_is_idle(struct play *p)

@@ -8,6 +8,7 @@
 #include "base/must.h"
 #include "base/op.h"
 #include "base/time.h"
+#include "tests/kit/openssl_rogue.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -34,11 +35,14 @@ void play_fail(struct play *p, int line, const char *fmt, ...)
 		return;
 	if (line == 0 && p->at < p->script.n)
 		line = p->script.items[p->at].line;
-	buf_addf(&p->failure, "%s:%d: ", p->file, line);
+	struct buf *b = &p->played->failure;
+	buf_addf(b, "%s:%d: ", p->file, line);
+	if (p->case_name.n > 0)
+		buf_addf(b, "case \"" STR_FMT "\": ", STR_ARG(p->case_name));
 	va_start(ap, fmt);
-	buf_vaddf(&p->failure, fmt, ap);
+	buf_vaddf(b, fmt, ap);
 	va_end(ap);
-	buf_addc(&p->failure, '\n');
+	buf_addc(b, '\n');
 	end(p);
 }
 
@@ -106,6 +110,9 @@ bool play_write_file(struct play *p, const char *path, struct str text)
 
 static uint16_t port_of(struct play *p, struct str name)
 {
+	for (size_t i = 0; i < p->wire_n; i++)
+		if (str_eq(wire_name(p->wires[i]), name))
+			return wire_port(p->wires[i]);
 	for (size_t i = 0; i < p->sink_n; i++)
 		if (str_eq(sink_name(p->sinks[i]), name))
 			return sink_port(p->sinks[i]);
@@ -182,6 +189,24 @@ struct tls_ctx *play_server_tls(struct play *p, struct str certificate, struct e
 	return tls_server_new(&o, e);
 }
 
+struct tls_ctx *play_weak_client_tls(struct play *p, struct str certificate, struct err *e)
+{
+	struct tls_ctx *c = play_client_tls(p, STR_NONE, e);
+
+	if (c != NULL && rogue_show(c, cert_path(p, certificate, ".pem"), cert_path(p, certificate, ".key"), e) != 0)
+		tls_ctx_unref(&c);
+	return c;
+}
+
+struct tls_ctx *play_weak_server_tls(struct play *p, struct str certificate, struct err *e)
+{
+	struct tls_ctx *c = play_server_tls(p, S("rsa"), e);
+
+	if (c != NULL && rogue_show(c, cert_path(p, certificate, ".pem"), cert_path(p, certificate, ".key"), e) != 0)
+		tls_ctx_unref(&c);
+	return c;
+}
+
 /* A port nobody listens on now.  Taken from the kernel, so that scenarios may run side by side. */
 static uint16_t free_port(void)
 {
@@ -231,6 +256,64 @@ struct sink *sink_named(struct play *p, struct str name)
 	return NULL;
 }
 
+/* The case before has come to its end well. */
+static void end_case(struct play *p)
+{
+	p->played->passed++;
+	buf_addf(&p->played->told, "ok     %s: " STR_FMT "\n", p->file, STR_ARG(p->case_name));
+}
+
+static bool do_case(struct play *p, const struct item *item)
+{
+	struct stat st;
+
+	if (p->case_name.n > 0)
+		end_case(p);
+	p->case_name = item->name;
+	p->log_from = stat(play_path(p, "log"), &st) == 0 ? (size_t)st.st_size : 0;
+	return true;
+}
+
+static const struct wire *wire_named(struct play *p, struct str name)
+{
+	for (size_t i = 0; i < p->wire_n; i++)
+		if (str_eq(wire_name(p->wires[i]), name))
+			return p->wires[i];
+	return NULL;
+}
+
+/* Only the has and lacks of what is wanted: the words before them were for us. */
+static bool parts_met(const struct item *item, struct str got)
+{
+	struct want parts = item->want;
+	struct str why;
+
+	parts.pattern = STR_NONE;
+	return want_met(&parts, got, &why);
+}
+
+static bool log_holds(struct play *p, const struct item *item, size_t from)
+{
+	struct buf log;
+
+	buf_init(&log, 16 << 20);
+	bool met = read_file(play_path(p, "log"), &log, 8 << 20) && log.n >= from &&
+		   parts_met(item, str_skip(buf_str(&log), from));
+	buf_fini(&log);
+	return met;
+}
+
+/* `expect wire SINK has|lacks "..."` */
+static bool do_expect_wire(struct play *p, const struct item *item)
+{
+	struct str rest = item->text;
+	const struct wire *w = wire_named(p, str_word(&rest));
+
+	if (w == NULL)
+		play_fail(p, item->line, "expected: expect wire SINK has|lacks \"...\", and a wire before that sink");
+	return w != NULL && parts_met(item, wire_kept(w));
+}
+
 /* `expect queue = N`, `expect log ...`, `expect SINK got N`, `expect SINK [has|lacks "..."]`.  Polled: what is wanted
  * may need a moment; what must not be is looked at when the rest has come true. */
 static bool do_expect(struct play *p, const struct item *item)
@@ -239,18 +322,24 @@ static bool do_expect(struct play *p, const struct item *item)
 	struct sink *sink = sink_named(p, item->name);
 	uint64_t n;
 
+	if (str_eq(item->name, S("queue")) && str_chr(word, '@') >= 0) {
+		struct buf row;
+		buf_init(&row, 64 * 1024);
+		bool met = queue_row(p, word, &row) && parts_met(item, buf_str(&row));
+		buf_fini(&row);
+		return met;
+	}
 	if (str_eq(item->name, S("queue"))) {
 		if (!str_eq(word, S("=")) || !str_u64(str_trim(rest), 1000000, &n))
 			play_fail(p, item->line, "expected: expect queue = N");
 		return !p->over && queue_count(p) == (long)n;
 	}
-	if (str_eq(item->name, S("log"))) {
-		struct buf log;
-		buf_init(&log, 16 << 20);
-		bool met = read_file(play_path(p, "log"), &log, 8 << 20) && want_met(&item->want, buf_str(&log), &why);
-		buf_fini(&log);
-		return met;
-	}
+	if (str_eq(item->name, S("log")))
+		return log_holds(p, item, 0);
+	if (str_eq(item->name, S("case"))) /* expect case log */
+		return log_holds(p, item, p->log_from);
+	if (str_eq(item->name, S("wire")))
+		return do_expect_wire(p, item);
 	if (sink == NULL) {
 		play_fail(p, item->line, "no sink " STR_FMT, STR_ARG(item->name));
 		return false;
@@ -260,6 +349,8 @@ static bool do_expect(struct play *p, const struct item *item)
 			play_fail(p, item->line, "expected: expect SINK got N");
 		return sink_messages(sink) == n;
 	}
+	if (str_eq(word, S("heard")))
+		return parts_met(item, sink_heard(sink));
 	return want_met(&item->want, sink_log(sink), &why);
 }
 
@@ -393,7 +484,10 @@ static bool do_item(struct play *p, const struct item *item)
 		buf_fini(&b);
 		return true;
 	}
+	case ITEM_CASE:
+		return do_case(p, item);
 	case ITEM_SINK:
+	case ITEM_WIRE:
 		return true; /* opened before all else: the configuration needs its port */
 	case ITEM_CLIENT:
 		return do_client(p, item);
@@ -414,7 +508,8 @@ static bool do_item(struct play *p, const struct item *item)
 /* Brings the gateway up before the first item that needs it. */
 static bool daemon_is_up(struct play *p, const struct item *item)
 {
-	if (item->kind == ITEM_CONFIG || item->kind == ITEM_FILE || item->kind == ITEM_SINK || p->daemon_stays_down)
+	if (item->kind == ITEM_CONFIG || item->kind == ITEM_FILE || item->kind == ITEM_SINK ||
+	    item->kind == ITEM_WIRE || p->daemon_stays_down)
 		return true;
 	if (item->kind == ITEM_DAEMON && (p->daemon_phase != DAEMON_SETTLED || p->daemon != 0))
 		return true;
@@ -499,8 +594,8 @@ static void put_tail(struct play *p, const char *name)
 	buf_init(&b, 16 << 20);
 	if (read_file(play_path(p, name), &b, 8 << 20) && b.n > 0) {
 		struct str all = buf_str(&b);
-		buf_addf(&p->failure, "  -- end of %s --\n", name);
-		put_visible(&p->failure, str_skip(all, all.n > LOG_TAIL ? all.n - LOG_TAIL : 0), LOG_TAIL);
+		buf_addf(&p->played->failure, "  -- end of %s --\n", name);
+		put_visible(&p->played->failure, str_skip(all, all.n > LOG_TAIL ? all.n - LOG_TAIL : 0), LOG_TAIL);
 	}
 	buf_fini(&b);
 }
@@ -523,12 +618,14 @@ static void clean_up(struct play *p)
 		kill(p->command, SIGKILL);
 		waitpid(p->command, &status, 0);
 	}
-	if (p->failure.n > 0) {
+	if (p->played->failure.n > 0) {
 		put_tail(p, "output");
 		put_tail(p, "log");
 	}
 	client_free(&p->client);
 	free_stayers(p);
+	for (size_t i = 0; i < p->wire_n; i++)
+		wire_free(&p->wires[i]);
 	for (size_t i = 0; i < p->sink_n; i++)
 		sink_free(&p->sinks[i]);
 	loop_timer_stop(&p->tick);
@@ -542,11 +639,17 @@ static void clean_up(struct play *p)
 
 static void open_sinks(struct play *p)
 {
-	for (size_t i = 0; i < p->script.n && !p->over; i++)
-		if (p->script.items[i].kind == ITEM_SINK) {
-			must(p->sink_n < PLAY_SINKS_MAX);
-			p->sinks[p->sink_n++] = sink_new(p, &p->script.items[i]);
-		}
+	for (size_t i = 0; i < p->script.n && !p->over; i++) {
+		const struct item *item = &p->script.items[i];
+		must(p->sink_n < PLAY_SINKS_MAX && p->wire_n < PLAY_SINKS_MAX);
+		if (item->kind == ITEM_SINK)
+			p->sinks[p->sink_n++] = sink_new(p, item);
+		else if (item->kind == ITEM_WIRE)
+			p->wires[p->wire_n++] = wire_new(p, item);
+	}
+	for (size_t i = 0; i < p->wire_n && !p->over; i++)
+		if (sink_named(p, wire_name(p->wires[i])) == NULL)
+			play_fail(p, 0, "no sink " STR_FMT " for this wire", STR_ARG(wire_name(p->wires[i])));
 }
 
 /* What a scenario begins with stands in any order: its configuration holds from the start. */
@@ -556,27 +659,52 @@ static void load_first_settings(struct play *p)
 		const struct item *item = &p->script.items[i];
 		if (item->kind == ITEM_CONFIG)
 			settings_add(p, item->text, item->line);
-		else if (item->kind != ITEM_RECIPIENTS && item->kind != ITEM_SINK && item->kind != ITEM_FILE)
+		else if (item->kind != ITEM_RECIPIENTS && item->kind != ITEM_SINK && item->kind != ITEM_FILE &&
+			 item->kind != ITEM_WIRE)
 			return;
 	}
 }
 
-bool play_scenario(const char *file, const char *build, const char *certs, struct buf *failure)
+/* The case that failed, and those that did not have their turn. */
+static size_t count_failed(const struct play *p)
 {
-	struct play p = { .file = file, .build = build, .certs = certs };
+	size_t n = p->case_name.n > 0;
+
+	for (size_t i = p->at + 1; i < p->script.n; i++)
+		n += p->script.items[i].kind == ITEM_CASE;
+	return n > 0 ? n : 1;
+}
+
+static void sum_up(struct play *p)
+{
+	struct played *out = p->played;
+
+	if (out->failure.n > 0)
+		out->failed = count_failed(p);
+	else if (p->case_name.n > 0)
+		end_case(p);
+	else
+		out->passed = 1;
+}
+
+void play_scenario(const char *file, const char *build, const char *certs, struct played *out)
+{
+	struct play p = { .file = file, .build = build, .certs = certs, .played = out };
 	struct buf text;
 	struct err e;
 
-	buf_init(&p.failure, FAILURE_MAX);
+	buf_init(&out->failure, FAILURE_MAX);
+	buf_init(&out->told, FAILURE_MAX);
 	buf_init(&text, SCRIPT_MAX + 1);
 	snprintf(p.dir, sizeof p.dir, "%s/tombolo-play.XXXXXX", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
 	bool up = mkdtemp(p.dir) != NULL && (p.loop = loop_new(&e)) != NULL;
 	must(up);
 	if (!read_file(file, &text, SCRIPT_MAX))
-		buf_addf(&p.failure, "%s: cannot be read\n", file);
+		buf_addf(&out->failure, "%s: cannot be read\n", file);
 	else if (script_parse(&p.script, buf_str(&text), &e) != 0)
-		buf_addf(&p.failure, "%s:%s\n", file, e.text);
-	if (p.failure.n == 0) {
+		buf_addf(&out->failure, "%s:%s\n", file, e.text);
+	bool readable = out->failure.n == 0;
+	if (readable) {
 		p.inet_port = free_port();
 		p.hub_port = free_port();
 		p.closed_port = free_port();
@@ -590,11 +718,9 @@ bool play_scenario(const char *file, const char *build, const char *certs, struc
 		loop_timer_set(&p.limit, SCENARIO_MS);
 		if (!p.over)
 			loop_run(p.loop);
-		clean_up(&p);
 	}
-	buf_add(failure, buf_str(&p.failure));
-	bool passed = p.failure.n == 0;
-	buf_fini(&p.failure);
+	sum_up(&p);
+	if (readable)
+		clean_up(&p);
 	buf_fini(&text);
-	return passed;
 }

@@ -15,11 +15,18 @@
 #include "base/net.h"
 #include "tls/tls.h"
 
-enum { SCENARIO_MS = 20000, TICK_MS = 4, SETTLE_MS = 300, PLAY_SINKS_MAX = 16, PLAY_STAYERS_MAX = 32 };
+enum { SCENARIO_MS = 20000, TICK_MS = 4, SETTLE_MS = 300, PLAY_SINKS_MAX = 48, PLAY_STAYERS_MAX = 32 };
 
 struct client;
 struct sink;
+struct wire;
 struct settings;
+
+struct played { /* the verdict on one file: it is as many cases as it names, or one */
+	size_t passed, failed;
+	struct buf told;    /* a line for each case that passed */
+	struct buf failure; /* what went wrong, several lines; empty when all is as wanted */
+};
 
 struct play {
 	const char *file, *build, *certs;
@@ -31,9 +38,14 @@ struct play {
 	struct settings *settings;
 	struct sink *sinks[PLAY_SINKS_MAX];
 	size_t sink_n;
+	struct wire *wires[PLAY_SINKS_MAX];
+	size_t wire_n;
 	struct client *client;                    /* at work, or NULL */
 	struct client *stayers[PLAY_STAYERS_MAX]; /* done, but still connected */
 	size_t stayer_n;
+	struct played *played;
+	struct str case_name;  /* under way; empty before the first */
+	size_t log_from;       /* `expect case log` looks at what was logged since the case began */
 	size_t at;             /* the item under way */
 	bool begun;            /* the item has been started and is being waited for */
 	int64_t begun_ms;      /* when: real time */
@@ -43,12 +55,11 @@ struct play {
 	bool daemon_stays_down; /* after `stop`, until `start` */
 	enum { DAEMON_SETTLED, DAEMON_ENDING, DAEMON_STARTING } daemon_phase;
 	int64_t *clock_ms; /* how far the gateway's clock is ahead (mapped file) */
-	struct buf failure;
 	bool over;
 };
 
-/* The verdict on one file.  `failure` receives what went wrong, several lines; true = as wanted. */
-bool play_scenario(const char *file, const char *build, const char *certs, struct buf *failure);
+/* Plays one file.  `out` is zero at first; the caller frees its buffers. */
+void play_scenario(const char *file, const char *build, const char *certs, struct played *out);
 
 /* Ends the scenario: "FILE:LINE: ..." ; only the first failure counts. */
 void play_fail(struct play *p, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -60,6 +71,9 @@ const char *play_path(struct play *p, const char *name);
 /* A context of ours with certificate NAME of the demo set (empty: none); owned by the caller. */
 struct tls_ctx *play_client_tls(struct play *p, struct str certificate, struct err *e);
 struct tls_ctx *play_server_tls(struct play *p, struct str certificate, struct err *e);
+/* The same for one that is too weak to be shown by tls/. */
+struct tls_ctx *play_weak_client_tls(struct play *p, struct str certificate, struct err *e);
+struct tls_ctx *play_weak_server_tls(struct play *p, struct str certificate, struct err *e);
 bool play_move_clock(struct play *p, struct str by); /* "+61s"; false: not understood */
 bool play_write_file(struct play *p, const char *path, struct str text);
 
@@ -78,7 +92,9 @@ bool daemon_gone(struct play *p, int line, bool killed); /* true once it has end
 bool command_start(struct play *p, struct str words);
 bool command_done(struct play *p, int *status, struct buf *output);
 bool queue_is_idle(struct play *p); /* no message is in delivery */
-long queue_count(struct play *p);   /* recipients in the queue, or -1 when the daemon did not answer yet */
+/* What the queue says of the first one that waits for this recipient; false: none does. */
+bool queue_row(struct play *p, struct str rcpt, struct buf *row);
+long queue_count(struct play *p); /* recipients in the queue, or -1 when the daemon did not answer yet */
 
 /* ---- client.c ---- */
 struct client *client_new(struct play *p, const struct item *item, unsigned round);
@@ -99,7 +115,15 @@ struct str sink_log(const struct sink *s);
 struct sink *sink_named(struct play *p, struct str name); /* NULL when there is none */
 struct str sink_last(const struct sink *s);               /* content of the last message */
 size_t sink_messages(const struct sink *s);
-void sink_wake(struct sink *s); /* from the tick: a connection may wait in the backlog */
+struct str sink_heard(const struct sink *s); /* every command line, in clear or out of TLS */
+void sink_wake(struct sink *s);              /* from the tick: a connection may wait in the backlog */
 void sink_free(struct sink **s);
+
+/* ---- wire.c ---- */
+struct wire *wire_new(struct play *p, const struct item *item);
+struct str wire_name(const struct wire *w); /* of the sink behind it */
+uint16_t wire_port(const struct wire *w);
+struct str wire_kept(const struct wire *w); /* what the gateway sent, as it was on the wire */
+void wire_free(struct wire **w);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SCRIPT_BYTES_MAX = 64 << 20, DEPTH_MAX = 4, RANGE_MAX = 100000 };
+enum { SCRIPT_BYTES_MAX = 64 << 20, DEPTH_MAX = 4, RANGE_MAX = 100000, ROW_MAX = 6 };
 
 struct reader {
 	struct script *s;
@@ -278,7 +278,7 @@ static int parse_step(struct reader *r, struct str line, int number, bool hears_
 	if (arrow >= 0)
 		step->right = str_trim(str_skip(line, (size_t)arrow + 2));
 	if (!hears_left)
-		return parse_want(r, number, step->right, &step->want);
+		return parse_want(r, number, str_eq(step->order, S("expect")) ? step->text : step->right, &step->want);
 	if (step->order.n > 0)
 		return parse_want(r, number, step->text, &step->want);
 	step->want = (struct want){ .pattern = step->text };
@@ -335,7 +335,7 @@ static struct item *add_item(struct script *s, enum item_kind kind, int line)
 
 static int parse_items(struct reader *r);
 
-/* The next value of `"a" "b"` or `1..100`; *text keeps what follows. */
+/* The next value of `"a b" c` or `1..100`; *text keeps what follows. */
 static bool next_value(struct reader *r, struct str *text, struct str *value)
 {
 	struct str rest = *text, word, from, to;
@@ -345,6 +345,11 @@ static bool next_value(struct reader *r, struct str *text, struct str *value)
 		return true;
 	word = str_word(&rest);
 	ssize_t dots = str_find(word, S(".."));
+	if (dots < 0 && word.n > 0) {
+		*value = word;
+		*text = rest;
+		return true;
+	}
 	from = str_head(word, dots < 0 ? 0 : (size_t)dots);
 	to = str_skip(word, (size_t)(dots < 0 ? 0 : dots + 2));
 	if (dots < 0 || !str_u64(from, RANGE_MAX, &first) || !str_u64(to, RANGE_MAX, &last) || first > last)
@@ -359,34 +364,85 @@ static bool next_value(struct reader *r, struct str *text, struct str *value)
 	return true;
 }
 
-/* `text` with $name replaced by the value as it is written. */
-static void substitute(struct str text, struct str name, struct str value, struct buf *out)
+struct row { /* what the names of a loop stand for in one turn */
+	struct str name[ROW_MAX], value[ROW_MAX];
+	size_t n;
+};
+
+static bool next_row(struct reader *r, struct str *text, struct row *row)
 {
-	for (size_t i = 0; i < text.n;)
-		if (text.p[i] == '$' && str_starts(str_skip(text, i + 1), name)) {
-			buf_add(out, value);
-			i += 1 + name.n;
+	for (size_t i = 0; i < row->n; i++)
+		if (!next_value(r, text, &row->value[i]))
+			return false;
+	return true;
+}
+
+/* `text` with each $name replaced by its value as it is written. */
+static void substitute(struct str text, const struct row *row, struct buf *out)
+{
+	for (size_t i = 0; i < text.n;) {
+		size_t k = 0;
+		while (k < row->n && !(text.p[i] == '$' && str_starts(str_skip(text, i + 1), row->name[k])))
+			k++;
+		if (k < row->n) {
+			buf_add(out, row->value[k]);
+			i += 1 + row->name[k].n;
 		} else {
 			buf_addc(out, text.p[i++]);
 		}
+	}
 }
 
-/* `for NAME in "a" "b" {` or `in 1..100 {`: the block once for each value, $NAME standing for it. */
+/* The names before `in`, and what `in` offers: the rest of the line, or a block of its own before the loop's. */
+static int parse_for_head(struct reader *r, int line, struct str head, struct row *row, struct str *values)
+{
+	struct str word, rows;
+	struct buf flat;
+
+	row->n = 0;
+	while (!str_eq(word = str_word(&head), S("in"))) {
+		if (word.n == 0 || row->n == ROW_MAX || r->depth == DEPTH_MAX)
+			return bad(r, line, "expected: for NAME... in A B ... {  or  in 1..9 {  or  in { rows } {");
+		row->name[row->n++] = word;
+	}
+	*values = str_trim(head);
+	if (values->n > 0)
+		return 0;
+	if (take_block(r, &rows) != 0)
+		return -1;
+	buf_init(&flat, SCRIPT_BYTES_MAX);
+	while (rows.n > 0) {
+		str_cut(rows, '\n', &word, &rows);
+		buf_add(&flat, strip(word));
+		buf_addc(&flat, ' ');
+	}
+	bool kept = arena_dup(&r->s->memory, str_trim(buf_str(&flat)), values);
+	must(kept);
+	buf_fini(&flat);
+	r->rest = str_trim(r->rest);
+	if (!str_starts(r->rest, S("{")))
+		return bad(r, line, "expected: { behind the rows of the loop");
+	r->rest = str_skip(r->rest, 1);
+	return 0;
+}
+
+/* `for NAME in a "b c" {`, `in 1..100 {`, or `for NAME OTHER in { rows } {`: the block once for each row of values. */
 static int expand_for(struct reader *r, int line, struct str head, struct str *out)
 {
-	struct str name = str_word(&head), in = str_word(&head), inside, value;
+	struct str inside, values;
+	struct row row;
 	struct buf text;
 
-	if (!str_eq(in, S("in")) || r->depth == DEPTH_MAX)
-		return bad(r, line, "expected: for NAME in \"...\" ... {  or  for NAME in 1..9 {");
-	if (take_block(r, &inside) != 0)
+	if (parse_for_head(r, line, head, &row, &values) != 0 || take_block(r, &inside) != 0)
 		return -1;
 	buf_init(&text, SCRIPT_BYTES_MAX);
-	while (next_value(r, &head, &value))
-		substitute(inside, name, value, &text);
+	while (next_row(r, &values, &row))
+		substitute(inside, &row, &text);
 	bool kept = arena_dup(&r->s->memory, buf_str(&text), out);
 	must(kept && !text.full);
 	buf_fini(&text);
+	if (str_trim(values).n > 0)
+		return bad(r, line, "a row of the loop is not complete");
 	return 0;
 }
 
@@ -437,7 +493,7 @@ static const struct block_kind {
 } block_kinds[] = {
 	{ STR_LIT("config"), ITEM_CONFIG, false, false }, { STR_LIT("recipients"), ITEM_RECIPIENTS, false, false },
 	{ STR_LIT("file"), ITEM_FILE, true, false },      { STR_LIT("sink"), ITEM_SINK, true, true },
-	{ STR_LIT("client"), ITEM_CLIENT, true, true },
+	{ STR_LIT("client"), ITEM_CLIENT, true, true },   { STR_LIT("wire"), ITEM_WIRE, true, true },
 };
 
 static int parse_block(struct reader *r, int line, struct str word, struct str head)
@@ -468,6 +524,14 @@ static int parse_line(struct reader *r, int line, struct str text)
 	rest = str_trim(rest);
 	if (str_eq(word, S("title")))
 		return script_quoted(&rest, &r->s->title) ? 0 : bad(r, line, "expected: title \"...\"");
+	if (str_eq(word, S("case")))
+		return script_quoted(&rest, &add_item(r->s, ITEM_CASE, line)->name)
+			       ? 0
+			       : bad(r, line, "expected: case \"...\"");
+	if (str_eq(word, S("wire"))) {
+		add_item(r->s, ITEM_WIRE, line)->name = rest;
+		return 0;
+	}
 	if (str_eq(word, S("clock"))) {
 		add_item(r->s, ITEM_CLOCK, line)->text = rest;
 		return 0;

@@ -4,11 +4,13 @@
  *   config { options and blocks }       sink NAME { steps }                    expect log has "..."
  *   recipients { csv lines }            sink NAME auto [tls CERT] { rules }    expect SINK has | lacks "..."
  *   file NAME { text }                  for NAME in "a" "b" | 1..9 { anything } expect SINK got N
+ *   wire SINK { alterations }           case "..."
  *   clock +61s      restart      kill      reload      tombolo WORDS [=> exit N] [has "..."] [lacks "..."]
  *
  * In a block of steps a line that begins with a lower-case word is an order to the player (connect, body, raw, ...);
  * anything else is said (client) or heard (sink) on the wire.  `=>` parts what is said from the answer; `*` in a
- * pattern stands for anything; `#` behind a blank begins a comment.  Loops may also stand inside of blocks.  */
+ * pattern stands for anything; `#` behind a blank begins a comment.  Loops may also stand inside of blocks; `for A B in
+ * { rows } { }` takes a row of values a turn.  */
 #ifndef TESTS_PLAY_SCRIPT_H
 #define TESTS_PLAY_SCRIPT_H
 
@@ -46,6 +48,8 @@ enum item_kind {
 	ITEM_SINK,
 	ITEM_CLIENT,
 	ITEM_EXPECT,
+	ITEM_CASE,
+	ITEM_WIRE,
 	ITEM_CLOCK,
 	ITEM_TOMBOLO,
 	ITEM_DAEMON, /* restart, kill, reload, stop, start */

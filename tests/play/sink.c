@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "base/op.h"
 #include "tests/kit/host.h"
+#include "tests/kit/openssl_rogue.h"
 #include "wire/line.h"
 
 #include <netinet/tcp.h>
@@ -20,7 +21,7 @@ struct sink {
 	struct play *play;
 	const struct item *item;
 	struct host *host; /* of an auto sink; everything else below is for scripted ones, but log and messages */
-	struct buf log, content;
+	struct buf log, content, heard;
 	size_t messages;
 	size_t last_at; /* where the content of the last message begins in the log */
 	struct tls_ctx *tls;
@@ -77,6 +78,17 @@ static struct reply on_rcpt(struct visit *v, const struct cmd_rcpt *rcpt)
 	return ruled(host_arg(v->host), S("RCPT"), rcpt->to.whole);
 }
 
+static void keep_heard(struct sink *s, struct str line)
+{
+	buf_add(&s->heard, line);
+	buf_addc(&s->heard, '\n');
+}
+
+static void on_command(struct visit *v, struct str line)
+{
+	keep_heard(host_arg(v->host), line);
+}
+
 static void on_content(struct visit *v, struct str run_)
 {
 	struct sink *s = host_arg(v->host);
@@ -130,7 +142,23 @@ static void on_visit_closed(struct visit *v)
 	forget_content(v);
 }
 
-/* `auto [tls CERT] [without KEYWORD]...` */
+/* `CERT`, `weak CERT`, either with `at most 1.1` behind it; "unused" words of the options stay in *rest. */
+static struct tls_ctx *server_tls(struct play *p, struct str *rest, struct err *e)
+{
+	struct str word = str_word(rest), after;
+	bool weak = str_eq(word, S("weak"));
+	struct tls_ctx *c = weak ? play_weak_server_tls(p, str_word(rest), e) : play_server_tls(p, word, e);
+
+	after = *rest;
+	if (c != NULL && str_eq(str_word(&after), S("at")) && str_eq(str_word(&after), S("most"))) {
+		if (!rogue_speak_at_most(c, str_word(&after)))
+			tls_ctx_unref(&c);
+		*rest = after;
+	}
+	return c;
+}
+
+/* `auto [tls [weak] CERT [at most 1.1]] [with|without KEYWORD]...` */
 static bool open_auto(struct sink *s, const struct net_addr *listen)
 {
 	static const struct {
@@ -146,6 +174,7 @@ static bool open_auto(struct sink *s, const struct net_addr *listen)
 	struct str rest = s->item->options, word;
 	struct host_options o = { .listen = *listen, .name = s->item->name };
 	struct host_events e = { .arg = s,
+				 .command = on_command,
 				 .mail = on_mail,
 				 .rcpt = on_rcpt,
 				 .content = on_content,
@@ -156,9 +185,12 @@ static bool open_auto(struct sink *s, const struct net_addr *listen)
 	o.caps = EHLO_PIPELINING | EHLO_8BITMIME | EHLO_SMTPUTF8 | EHLO_SIZE | EHLO_DSN | EHLO_CHUNKING |
 		 EHLO_ENHANCEDSTATUSCODES;
 	while ((word = str_word(&rest)).n > 0) {
+		if (str_eq(word, S("tls"))) {
+			if ((s->tls = server_tls(s->play, &rest, &err)) == NULL)
+				return false;
+			continue;
+		}
 		struct str value = str_eq(word, S("auto")) ? STR_NONE : str_word(&rest);
-		if (str_eq(word, S("tls")) && (s->tls = play_server_tls(s->play, value, &err)) == NULL)
-			return false;
 		for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
 			if (str_eq(value, keywords[i].name))
 				o.caps = str_eq(word, S("with")) ? o.caps | keywords[i].cap : o.caps & ~keywords[i].cap;
@@ -256,6 +288,7 @@ static bool do_line(struct sink *s, const struct step *step)
 		play_mismatch(s->play, step->line, "sink", step->text, line);
 		return false;
 	}
+	keep_heard(s, line);
 	stream_consume(&s->stream, line.n + 2);
 	answer(s, step);
 	return true;
@@ -295,7 +328,7 @@ static bool do_body(struct sink *s, const struct step *step)
 	return true;
 }
 
-/* `starttls CERT`: the handshake, once what was said before it has left. */
+/* `starttls [weak] CERT [at most 1.1]`: the handshake, once what was said before it has left. */
 static bool do_starttls(struct sink *s, const struct step *step)
 {
 	struct err e = { 0 };
@@ -305,9 +338,10 @@ static bool do_starttls(struct sink *s, const struct step *step)
 	if (stream_unsent(&s->stream) > 0)
 		return false;
 	tls_ctx_unref(&s->tls);
-	s->tls = play_server_tls(s->play, step->text, &e);
+	struct str words = step->text;
+	s->tls = server_tls(s->play, &words, &e);
 	if (s->tls == NULL) {
-		play_fail(s->play, step->line, "%s", e.text);
+		play_fail(s->play, step->line, "starttls: %s", e.text);
 		return false;
 	}
 	s->securing = true;
@@ -345,6 +379,11 @@ static bool do_step(struct sink *s, const struct step *step)
 		be_polite(s);
 		return !s->open;
 	}
+	if (str_eq(step->order, S("deaf"))) { /* whatever comes, until the gateway leaves */
+		if (s->open)
+			stream_discard(&s->stream);
+		return !s->open;
+	}
 	if (!s->open)
 		return false; /* the gateway hung up: it shows as a step that never came */
 	if (step->order.n == 0)
@@ -353,7 +392,11 @@ static bool do_step(struct sink *s, const struct step *step)
 		return do_body(s, step);
 	if (str_eq(step->order, S("starttls")))
 		return do_starttls(s, step);
-	if (str_eq(step->order, S("close"))) {
+	if (str_eq(step->order, S("close")) || str_eq(step->order, S("cut"))) {
+		if (stream_unsent(&s->stream) > 0)
+			return false;
+		if (str_eq(step->order, S("cut"))) /* a FIN, and no goodbye of TLS before it */
+			shutdown(s->stream.fd, SHUT_WR);
 		hang_up(s);
 		return true;
 	}
@@ -422,6 +465,7 @@ struct sink *sink_new(struct play *p, const struct item *item)
 	s->fd = -1;
 	buf_init(&s->log, LOG_MAX);
 	buf_init(&s->content, CONTENT_MAX);
+	buf_init(&s->heard, LOG_MAX);
 	if (!(str_starts(item->options, S("auto")) ? open_auto(s, &any) : open_scripted(s, &any)))
 		play_fail(p, item->line, "cannot open the sink " STR_FMT, STR_ARG(item->name));
 	return s;
@@ -457,6 +501,11 @@ struct str sink_last(const struct sink *s)
 	return str_skip(buf_str(&s->log), s->last_at);
 }
 
+struct str sink_heard(const struct sink *s)
+{
+	return buf_str(&s->heard);
+}
+
 size_t sink_messages(const struct sink *s)
 {
 	return s->messages;
@@ -486,6 +535,7 @@ void sink_free(struct sink **sp)
 	tls_ctx_unref(&s->tls);
 	buf_fini(&s->log);
 	buf_fini(&s->content);
+	buf_fini(&s->heard);
 	loop_free_later(s->play->loop, s);
 	*sp = NULL;
 }

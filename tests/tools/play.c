@@ -1,28 +1,35 @@
 /* tests/tools/play.c: plays scenarios: play -b BUILD_DIR -c CERTS [-v] FILE.tb...
  *
- * Each file is played by a process of its own, so that a bug in the player costs one scenario.  Quiet on success; -v
- * names what passed.  The last line is `N passed, N failed`.  TOMBOLO_PLAY_KEEP=1 keeps each scenario's folder. */
+ * Each file is played by a process of its own, so that a bug in the player costs one scenario.  A file that names cases
+ * counts as many times.  Quiet on success; -v names what passed.  The last line is `N passed, N failed`.
+ * TOMBOLO_PLAY_KEEP=1 keeps each scenario's folder. */
 #include "base/log.h"
 #include "base/must.h"
 #include "tests/play/play.h"
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FAILURE_MAX = 256 * 1024 };
+struct sum {
+	size_t passed, failed;
+};
 
-static int play_one(const char *file, const char *build, const char *certs)
+/* In a child: its counts go through `sum`, which both share. */
+static void play_one(const char *file, const char *build, const char *certs, bool verbose, struct sum *sum)
 {
-	struct buf failure;
+	struct played played = { 0 };
 
-	buf_init(&failure, FAILURE_MAX);
 	alarm(SCENARIO_MS / 1000 + 10); /* a player that hangs */
-	bool passed = play_scenario(file, build, certs, &failure);
-	fputs(buf_cstr(&failure), stdout);
+	play_scenario(file, build, certs, &played);
+	if (verbose)
+		fputs(buf_cstr(&played.told), stdout);
+	fputs(buf_cstr(&played.failure), stdout);
 	fflush(stdout);
-	buf_fini(&failure);
-	return passed ? 0 : 1;
+	*sum = (struct sum){ played.passed, played.failed };
+	buf_fini(&played.told);
+	buf_fini(&played.failure);
 }
 
 int main(int argc, char **argv)
@@ -48,17 +55,22 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+	struct sum *sum = mmap(NULL, sizeof *sum, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(sum != MAP_FAILED);
 	for (int i = optind; i < argc; i++) {
 		int status = -1;
+		*sum = (struct sum){ 0, 1 };
 		fflush(stdout);
 		pid_t pid = fork();
 		must(pid >= 0);
-		if (pid == 0)
-			_exit(play_one(argv[i], build, certs));
+		if (pid == 0) {
+			play_one(argv[i], build, certs, verbose, sum);
+			_exit(0);
+		}
 		waitpid(pid, &status, 0);
-		bool ok = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-		passed += ok;
-		failed += !ok;
+		bool ok = sum->failed == 0;
+		passed += sum->passed;
+		failed += sum->failed;
 		if (!WIFEXITED(status))
 			printf("%s: the player was ended by signal %d\n", argv[i], WTERMSIG(status));
 		if (verbose || !ok)
