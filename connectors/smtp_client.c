@@ -205,6 +205,33 @@ void client_fail(struct smtp_client *c, struct reply r, bool bad_host, const cha
 	close_client(c, false);
 }
 
+/* Of 451 4.x.y: 4.7.4 is "security features not supported", 4.7.5 "cryptographic failure" (RFC 3463 3.8). */
+static const struct {
+	const char *reason;
+	uint16_t standard[2], exchange[2];
+} refusals[] = {
+	[REFUSED_STARTTLS] = { "TLS-REQUIRED", { 7, 4 }, { 4, 101 } },
+	[REFUSED_HANDSHAKE] = { "TLS-REQUIRED", { 7, 5 }, { 4, 101 } },
+	[REFUSED_CHAIN] = { "CERT-CHAIN", { 7, 5 }, { 4, 317 } },
+	[REFUSED_NAME] = { "CERT-NAME", { 7, 5 }, { 7, 320 } },
+};
+
+void client_refuse(struct smtp_client *c, enum tls_refusal why, const char *fmt, ...)
+{
+	enum { TAIL = 16 }; /* room kept for the reason code, however long the peer's names are */
+	const uint16_t *code = c->target.codes == CODES_EXCHANGE ? refusals[why].exchange : refusals[why].standard;
+	char text[sizeof c->fault.text - TAIL];
+	struct reply r = REPLY(451, 4, 0, 0, "");
+	va_list ap;
+
+	r.subject = code[0];
+	r.detail = code[1];
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	client_fail(c, r, true, "%s (%s)", text, refusals[why].reason);
+}
+
 static void fail_protocol(struct smtp_client *c, const char *what)
 {
 	client_fail(c, REPLY(451, 4, 5, 0, ""), c->phase != CLIENT_BUSY, "%s[%s] broke the protocol: %s", c->where.host,
@@ -265,12 +292,12 @@ static void connect_again_clear(struct smtp_client *c, const char *why)
 }
 
 /* TLS cannot be had: clear text where the level allows it, else the end. */
-static void fail_tls(struct smtp_client *c, struct reply r, const char *why)
+static void fail_tls(struct smtp_client *c, enum tls_refusal refusal, const char *why)
 {
 	if (c->target.level <= TLS_MAY && !c->stay_clear)
 		connect_again_clear(c, why);
 	else
-		client_fail(c, r, true, "%s[%s]: %s", c->where.host, c->where.ip, why);
+		client_refuse(c, refusal, "%s[%s]: %s", c->where.host, c->where.ip, why);
 }
 
 static void on_secured(struct smtp_client *c)
@@ -333,9 +360,15 @@ static bool is_secured(const struct smtp_client *c)
 	return c->where.tls[0] != '\0';
 }
 
-static struct reply tls_required(const struct smtp_client *c)
+static bool wants_tls(const struct smtp_client *c)
 {
-	return c->target.codes == CODES_EXCHANGE ? REPLY(451, 4, 4, 101, "") : REPLY(451, 4, 7, 4, "");
+	return !is_secured(c) && c->target.level != TLS_NONE && !c->stay_clear;
+}
+
+/* Whatever comes now instead of an answer leaves us without TLS, as a refusal would (ST-O2). */
+static bool is_asking_tls(const struct smtp_client *c)
+{
+	return c->ring_n > 0 && c->ring[c->ring_at].asked == ASKED_STARTTLS;
 }
 
 static void on_greeting(struct smtp_client *c, const struct reply *r, bool last)
@@ -349,9 +382,13 @@ static void on_greeting(struct smtp_client *c, const struct reply *r, bool last)
 	}
 }
 
-/* Level may, and no TLS to be had on this connection. */
-static void go_on_clear(struct smtp_client *c, const char *why)
+/* Level may, and no TLS to be had on this connection.  A host that does not offer it is no news; one that takes back
+ * its offer is. */
+static void go_on_clear(struct smtp_client *c, bool offered, const char *why)
 {
+	LOG_(NULL, offered ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "tls.downgrade",
+	     kv_str("connector", c->target.send->name), kv_c("host", c->where.host), kv_c("ip", c->where.ip),
+	     kv_c("why", why));
 	if (c->on_stage != NULL)
 		c->on_stage(c, c->at, false, why);
 	become_ready(c);
@@ -359,12 +396,17 @@ static void go_on_clear(struct smtp_client *c, const char *why)
 
 static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 {
-	bool want_tls = !is_secured(c) && c->target.level != TLS_NONE && !c->stay_clear;
+	bool want_tls = wants_tls(c);
 	char words[400];
 
 	(void)last;
 	if (reply_is_permanent(r) && (is_secured(c) || c->target.level <= TLS_MAY)) {
 		say(c, VERB_HELO, c->target.helo, ASKED_HELO);
+		return;
+	}
+	if (reply_is_permanent(r)) { /* no EHLO, no STARTTLS */
+		client_quote(c, r, ASKED_EHLO, words, sizeof words);
+		client_refuse(c, REFUSED_STARTTLS, "%s", words);
 		return;
 	}
 	if (r->code != 250) {
@@ -379,12 +421,12 @@ static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 	else if (c->caps.caps & EHLO_STARTTLS)
 		say(c, VERB_STARTTLS, STR_NONE, ASKED_STARTTLS);
 	else if (c->target.level > TLS_MAY)
-		client_fail(c, tls_required(c), true, "%s[%s] does not offer STARTTLS, which %s" STR_FMT " requires",
-			    c->where.host, c->where.ip,
-			    c->target.level > c->target.send->tls ? "a tls_policy" : "connector ",
-			    STR_ARG(c->target.level > c->target.send->tls ? STR_NONE : c->target.send->name));
+		client_refuse(c, REFUSED_STARTTLS, "%s[%s] does not offer STARTTLS, which %s" STR_FMT " requires",
+			      c->where.host, c->where.ip,
+			      c->target.level > c->target.send->tls ? "a tls_policy" : "connector ",
+			      STR_ARG(c->target.level > c->target.send->tls ? STR_NONE : c->target.send->name));
 	else
-		go_on_clear(c, "STARTTLS is not offered");
+		go_on_clear(c, false, "STARTTLS is not offered");
 }
 
 static void on_helo(struct smtp_client *c, const struct reply *r, bool last)
@@ -395,8 +437,11 @@ static void on_helo(struct smtp_client *c, const struct reply *r, bool last)
 		return;
 	}
 	c->caps = (struct ehlo){ 0 };
-	client_pass_stage(c, AT_SESSION, S("HELO only"));
-	become_ready(c);
+	client_pass_stage(c, wants_tls(c) ? AT_STARTTLS : AT_SESSION, S("HELO only"));
+	if (wants_tls(c))
+		go_on_clear(c, false, "EHLO is not understood");
+	else
+		become_ready(c);
 }
 
 static void on_starttls(struct smtp_client *c, const struct reply *r, bool last)
@@ -411,12 +456,10 @@ static void on_starttls(struct smtp_client *c, const struct reply *r, bool last)
 	}
 	client_quote(c, r, ASKED_STARTTLS, words, sizeof words);
 	if (c->target.level > TLS_MAY) {
-		client_fail(c, tls_required(c), true, "%s", words);
+		client_refuse(c, REFUSED_STARTTLS, "%s", words);
 		return;
 	}
-	log_warn(NULL, "tls.downgrade", kv_str("connector", c->target.send->name), kv_c("host", c->where.host),
-		 kv_c("ip", c->where.ip), kv_c("why", words));
-	go_on_clear(c, words);
+	go_on_clear(c, true, words);
 }
 
 /* ---- replies ---- */
@@ -476,8 +519,8 @@ static void read_replies(struct smtp_client *c)
 		struct reply r;
 		int n = in.n == 0 ? 0 : reply_next(in, false, &r);
 		if (n < 0 || (n == 0 && in.n == LOOP_BUFFER)) {
-			if (c->ring_n > 0 && c->ring[c->ring_at].asked == ASKED_STARTTLS)
-				fail_tls(c, tls_required(c), "STARTTLS was answered with something that is no reply");
+			if (is_asking_tls(c))
+				fail_tls(c, REFUSED_STARTTLS, "STARTTLS was answered with something that is no reply");
 			else
 				fail_protocol(c, n == REPLY_MIXED_CODES ? "a reply with different codes"
 									: "not a reply, or too long");
@@ -518,7 +561,9 @@ static const char *waited_for(const struct smtp_client *c)
 static void on_eof(struct smtp_client *c)
 {
 	if (c->phase == CLIENT_HANDSHAKE)
-		fail_tls(c, REPLY(451, 4, 7, 5, ""), "it closed the connection in the TLS handshake");
+		fail_tls(c, REFUSED_HANDSHAKE, "it closed the connection in the TLS handshake");
+	else if (is_asking_tls(c))
+		fail_tls(c, REFUSED_STARTTLS, "it closed the connection instead of answering STARTTLS");
 	else
 		client_fail(c, REPLY(451, 4, 4, 2, ""), c->phase != CLIENT_BUSY,
 			    "%s[%s] closed the connection instead of answering %s", c->where.host, c->where.ip,
@@ -532,7 +577,9 @@ static void on_timeout(struct smtp_client *c)
 		stream_finish(&c->stream);
 		client_fail(c, REPLY(451, 4, 4, 2, ""), false, "idle");
 	} else if (c->phase == CLIENT_HANDSHAKE) {
-		fail_tls(c, REPLY(451, 4, 7, 5, ""), "the TLS handshake took too long");
+		fail_tls(c, REFUSED_HANDSHAKE, "the TLS handshake took too long");
+	} else if (is_asking_tls(c)) {
+		fail_tls(c, REFUSED_STARTTLS, "no answer in time to STARTTLS");
 	} else if (c->phase == CLIENT_CONNECTING) {
 		client_fail(c, REPLY(451, 4, 4, 1, ""), true, "%s[%s]: connection timed out", c->where.host,
 			    c->where.ip);
@@ -547,7 +594,9 @@ static void on_failed(struct smtp_client *c)
 	struct err e = c->stream.err;
 
 	if (c->phase == CLIENT_HANDSHAKE)
-		fail_tls(c, REPLY(451, 4, 7, 5, ""), e.text);
+		fail_tls(c, REFUSED_HANDSHAKE, e.text);
+	else if (is_asking_tls(c))
+		fail_tls(c, REFUSED_STARTTLS, e.text);
 	else
 		client_fail(c, c->phase == CLIENT_CONNECTING ? REPLY(451, 4, 4, 1, "") : REPLY(451, 4, 4, 2, ""),
 			    c->phase != CLIENT_BUSY, "%s[%s]: %s", c->where.host, c->where.ip, e.text);

@@ -21,13 +21,12 @@ static void put_names(struct buf *b, const struct tls_identities *ids)
 
 static void fail_name(struct smtp_client *c, const struct tls_peer *peer, struct str wanted)
 {
-	struct reply r = c->target.codes == CODES_EXCHANGE ? REPLY(451, 4, 7, 320, "") : REPLY(451, 4, 7, 5, "");
 	struct buf b;
 
 	buf_init(&b, 300);
 	put_names(&b, &peer->ids);
-	client_fail(c, r, true, "%s[%s]: certificate name mismatch: wanted " STR_FMT ", presented %s", c->where.host,
-		    c->where.ip, STR_ARG(wanted), buf_cstr(&b));
+	client_refuse(c, REFUSED_NAME, "%s[%s]: certificate name mismatch: wanted " STR_FMT ", presented %s",
+		      c->where.host, c->where.ip, STR_ARG(wanted), buf_cstr(&b));
 	buf_fini(&b);
 }
 
@@ -104,9 +103,9 @@ bool client_judge_peer(struct smtp_client *c, const struct tls_peer *peer)
 	c->at = AT_CHAIN;
 	c->achieved = !chain_ok ? TLS_ENCRYPT : match ? TLS_DOMAIN : TLS_VALIDATE;
 	if (c->target.level >= TLS_VALIDATE && !chain_ok) {
-		client_fail(c, c->target.codes == CODES_EXCHANGE ? REPLY(451, 4, 4, 317, "") : REPLY(451, 4, 7, 5, ""),
-			    true, "%s[%s]: certificate is not trusted: " STR_FMT, c->where.host, c->where.ip,
-			    STR_ARG(peer->has_certificate ? peer->chain_error : S("none was presented")));
+		client_refuse(c, REFUSED_CHAIN, "%s[%s]: certificate is not trusted: " STR_FMT, c->where.host,
+			      c->where.ip,
+			      STR_ARG(peer->has_certificate ? peer->chain_error : S("none was presented")));
 		return false;
 	}
 	tell_chain(c, peer);

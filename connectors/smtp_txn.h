@@ -33,6 +33,11 @@ void client_report(struct smtp_client *c); /* done() and READY or DEAD at the en
 /* Ends the connection.  `r` is what its messages are deferred with unless they are sent elsewhere. */
 void client_fail(struct smtp_client *c, struct reply r, bool bad_host, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* The same because the security that the level asks for is not to be had: codes by status_codes, and the stable reason
+ * code of spec 5.4 behind the words. */
+enum tls_refusal { REFUSED_STARTTLS, REFUSED_HANDSHAKE, REFUSED_CHAIN, REFUSED_NAME };
+void client_refuse(struct smtp_client *c, enum tls_refusal why, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* "mx.example[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO)": one clean line. */
 struct str client_quote(const struct smtp_client *c, const struct reply *r, enum asked asked, char *room, size_t n);
 
