@@ -459,7 +459,7 @@ static enum step step_handshake(struct session *s)
 	session_attribute(s, &(struct said){ 0 });
 	log_info(&s->log, "session.tls", kv_str("protocol", peer->protocol), kv_str("cipher", peer->cipher),
 		 kv_bool("certificate", peer->has_certificate), kv_bool("chain_ok", peer->chain_ok),
-		 kv_str("attributed", s->who.how));
+		 kv_str("why", peer->chain_error), kv_str("attributed", s->who.how), kv_c("client", s->client_text));
 	session_enter(s, &state_command);
 	return STEP_NEXT;
 }
