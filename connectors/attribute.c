@@ -262,10 +262,16 @@ static const struct conf_inbound *broken_restriction(const struct config *c, con
 	return broken;
 }
 
-static struct reply tls_wanted(const struct config *c)
+/* What Exchange's administrators look for is 451 with 5.7.3, which breaks RFC 2034 4 (the classes differ): so there the
+ * enhanced code is text. */
+struct reply attribute_tls_required(enum conf_codes codes)
 {
-	return c->status_codes == CODES_EXCHANGE ? REPLY(451, 4, 7, 3, "STARTTLS is required to send mail")
-						 : REPLY(530, 5, 7, 0, "Must issue a STARTTLS command first");
+	static const struct reply exchange = {
+		.code = 451, .text = STR_LIT("5.7.3 STARTTLS is required to send mail (TLS-REQUIRED)")
+	};
+
+	return codes == CODES_EXCHANGE ? exchange
+				       : REPLY(530, 5, 7, 0, "Must issue a STARTTLS command first (TLS-REQUIRED)");
 }
 
 static void judge_restrictions(const struct config *c, const struct caller *k, struct attribution *out)
@@ -273,7 +279,7 @@ static void judge_restrictions(const struct config *c, const struct caller *k, s
 	const struct conf_inbound *in = out->inbound, *broken;
 
 	if (in != NULL && in->require_tls && !k->secured)
-		out->refused = tls_wanted(c);
+		out->refused = attribute_tls_required(c->status_codes);
 	else if ((broken = broken_restriction(c, k, out)) != NULL)
 		out->refused =
 			broken->restrict_cert

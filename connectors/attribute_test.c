@@ -61,6 +61,12 @@ static const struct row {
 	  .want = "- - INTERNET - - - 0 -",
 	  .miss = "name cloud: its certificate names mail.protection.example.evil.test, which is like "
 		  "mail.protection.example and does not match it" },
+	{ "look-alike: below, in front of a foreign domain", "203.0.113.9", "a.mail.hub.example.evil.test", false, NULL,
+	  "", .want = "- - INTERNET - - - 0 -",
+	  .miss = "name hub: its certificate names a.mail.hub.example.evil.test, which is like mail.hub.example and does "
+		  "not match it" },
+	{ "whole labels only", "203.0.113.9", "xmail.hub.examples.evil.test", false, NULL, "",
+	  .want = "- - INTERNET - - - 0 -" },
 	{ "look-alike: sibling", "203.0.113.9", "mail2.hub.example", false, NULL, "", .want = "- - INTERNET - - - 0 -",
 	  .miss = "name hub: its certificate names mail2.hub.example, which is like mail.hub.example and does not match it" },
 	{ "look-alike: the company's wildcard", "203.0.113.9", "*.hub.example", false, NULL, "",

@@ -54,6 +54,8 @@ struct attribution {
 };
 
 void attribute(const struct config *c, const struct caller *k, struct attribution *out);
+/* To a client that speaks in clear where TLS is required: 530 5.7.0, or what Exchange says (spec 5.4). */
+struct reply attribute_tls_required(enum conf_codes codes);
 
 /* Somebody who looks like a configured peer or partner and was not recognised by certificate: the first sign of a
  * renewal gone wrong, or of an impostor (spec 3.5.1). */

@@ -56,13 +56,22 @@ static bool is_below(struct str name, struct str domain)
 	return name.n > domain.n + 1 && str_iends(name, domain) && name.p[name.n - domain.n - 1] == '.';
 }
 
+/* Whole labels of it, and more behind them. */
+static bool is_before_the_end(struct str name, struct str of)
+{
+	for (size_t i = 0; i + name.n < of.n; i++)
+		if ((i == 0 || of.p[i - 1] == '.') && of.p[i + name.n] == '.' && str_istarts(str_skip(of, i), name))
+			return true;
+	return false;
+}
+
 /* Parent, child or sibling (mail.contoso.com against contoso.com, a.mail.contoso.com, mail2.contoso.com; a parent of
- * one label is no family), or our name as the beginning of somebody else's (mail.contoso.com.evil.example). */
+ * one label is no family), or our name in front of somebody else's (mail.contoso.com.evil.example). */
 static bool is_related(struct str pattern, struct str identity)
 {
 	struct str a = without_wildcard(pattern), b = without_wildcard(identity), rest_a, rest_b, label;
 
-	if (str_istarts(b, a) && b.n > a.n && b.p[a.n] == '.')
+	if (is_before_the_end(a, b))
 		return true;
 	if (is_below(a, b) || is_below(b, a))
 		return str_chr(a, '.') >= 0 && str_chr(b, '.') >= 0;

@@ -22,8 +22,7 @@ bool policy_may_send(const struct conf_receive *r, const struct attribution *who
 	if (who->refused.code != 0)
 		*why = who->refused;
 	else if (r->require_tls && !secured)
-		*why = codes == CODES_EXCHANGE ? REPLY(451, 5, 7, 3, "STARTTLS is required to send mail (TLS-REQUIRED)")
-					       : REPLY(530, 5, 7, 0, "say STARTTLS first (TLS-REQUIRED)");
+		*why = attribute_tls_required(codes);
 	else if (!(r->perms & PERM_SUBMIT))
 		*why = REPLY(550, 5, 7, 1, "this connector takes no mail");
 	else

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SCRIPT_BYTES_MAX = 64 << 20, DEPTH_MAX = 4, RANGE_MAX = 100000, ROW_MAX = 6 };
+enum { SCRIPT_BYTES_MAX = 64 << 20, DEPTH_MAX = 4, RANGE_MAX = 100000, ROW_MAX = 8 };
 
 struct reader {
 	struct script *s;
@@ -377,12 +377,18 @@ static bool next_row(struct reader *r, struct str *text, struct row *row)
 	return true;
 }
 
+/* Is it $name that stands here?  $CERTS is not $CERT with an S behind it. */
+static bool names_it(struct str text, struct str name)
+{
+	return str_starts(text, name) && (text.n == name.n || text.p[name.n] < 'A' || text.p[name.n] > 'Z');
+}
+
 /* `text` with each $name replaced by its value as it is written. */
 static void substitute(struct str text, const struct row *row, struct buf *out)
 {
 	for (size_t i = 0; i < text.n;) {
 		size_t k = 0;
-		while (k < row->n && !(text.p[i] == '$' && str_starts(str_skip(text, i + 1), row->name[k])))
+		while (k < row->n && !(text.p[i] == '$' && names_it(str_skip(text, i + 1), row->name[k])))
 			k++;
 		if (k < row->n) {
 			buf_add(out, row->value[k]);
