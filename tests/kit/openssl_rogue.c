@@ -73,5 +73,6 @@ int rogue_renegotiate(struct stream *s)
 {
 	struct secured *t = s->under;
 
+	SSL_clear_options(t->ssl, SSL_OP_NO_RENEGOTIATION);
 	return SSL_renegotiate(t->ssl) == 1 && SSL_do_handshake(t->ssl) == 1;
 }
