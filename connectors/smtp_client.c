@@ -589,11 +589,17 @@ static void on_timeout(struct smtp_client *c)
 	}
 }
 
+/* In TLS 1.3 our handshake is over before the server has judged our certificate: its alert is the answer to EHLO. */
+static bool is_refused_late(const struct smtp_client *c, const struct err *e)
+{
+	return e->code == ERR_TLS && c->at == AT_EHLO_AGAIN;
+}
+
 static void on_failed(struct smtp_client *c)
 {
 	struct err e = c->stream.err;
 
-	if (c->phase == CLIENT_HANDSHAKE)
+	if (c->phase == CLIENT_HANDSHAKE || is_refused_late(c, &e))
 		fail_tls(c, REFUSED_HANDSHAKE, e.text);
 	else if (is_asking_tls(c))
 		fail_tls(c, REFUSED_STARTTLS, e.text);

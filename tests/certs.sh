@@ -59,6 +59,7 @@ leaf() { # NAME CA "EKU or empty" "SAN or empty" [option of openssl ca]...: sign
 		echo "basicConstraints = ${basic:-CA:FALSE}"
 		echo 'subjectKeyIdentifier = hash'
 		echo 'authorityKeyIdentifier = keyid'
+		echo "crlDistributionPoints = URI:http://crl.$onprem/$by.crl" # nobody fetches it
 		[ -z "$eku" ] || echo "extendedKeyUsage = $eku"
 		[ -z "$san" ] || echo "subjectAltName = $san"
 	} >"$name.ext"

@@ -165,6 +165,83 @@ cases_held() {
 }
 waits_for() { "$B/tombolo" --json queue list --to "$1" --deferred >"$W/waits" 2>&1 && grep -qiE "$2" "$W/waits"; }
 
+# Client certificates, shown and not shown, by each of the three to the other two.
+cases_certificates() {
+	for who in certified bare; do
+		printf 'Subject: cert-%s\n\nhi\n' $who | sendmail -C "$POSTFIX" -f anna@contoso.com gustav@$who.example >"$W/sendmail" 2>&1
+		check "Postfix sends to the gateway, $who, and that to Exim" arrives exim gustav cert-$who
+	done
+	check "Postfix is known by its certificate" log_has 'message.queued.* from=anna@contoso.com .*inbound=cloud how="?cert:mail.contoso.mail.cloud.example'
+	check "Postfix without one is not" log_has 'message.queued.* from=anna@contoso.com .*inbound=""'
+	check "Exim verified the gateway's certificate" exim_saw '<= anna@contoso.com .*CV=yes DN="[^"]*CN=mail.contoso.com" .* for gustav@certified.example'
+	tell "Exim, without its certificate, sends to the gateway" postfix anna cert-exim-bare $P_EXIM --from bare@contoso.com --to anna@contoso.com
+	check "it is nobody" log_has 'message.queued.* from=bare@contoso.com .*inbound="" '
+	check "its connection was a good one all the same" exim_saw '=> anna@contoso.com .*T=bare .*X=TLS.* CV=yes'
+	tell "Exim demands a certificate and gets the gateway's" exim gustav cert-strict $P_HUB --to gustav@strict.example
+	tell "Postfix demands a certificate and gets the gateway's" postfix anna cert-required $P_HUB --to anna@required.example
+	check "Postfix trusts it" grep -aq 'Trusted TLS connection established from ' "$W/postfix/log"
+	talk $P_HUB --to anna@refused.example --h-Subject cert-refused
+	check "Postfix demands a certificate, the gateway has none to show: the mail waits" wait_until 10 waits_for refused.example '4\.7\.1 .*No client certificate presented'
+	talk $P_HUB --to gustav@strict-bare.example --h-Subject cert-strict-bare
+	check "Exim demands a certificate, the gateway has none to show: the mail waits" wait_until 10 waits_for strict-bare.example '4\.7\.5 .*TLS-REQUIRED'
+	check "none of it went out" not mail_at '*' '*' 'cert-(refused|strict-bare)'
+}
+log_has() { grep -aqE -- "$1" "$W/log"; }
+exim_saw() { grep -aqE -- "$1" "$W/exim/log/mainlog"; }
+
+# OpenSSL's own client against our port.
+cases_openssl() {
+	s_client QUIT -tls1_1 -cipher ALL:@SECLEVEL=0
+	check "TLS 1.1: an alert" grep -q 'alert protocol version' "$W/s_client"
+	s_client QUIT -tls1_2
+	check "the chain and the name are good" grep -q 'Verify return code: 0 (ok)' "$W/s_client"
+	check "no list of authorities is sent" grep -q 'No client certificate CA names sent' "$W/s_client"
+	check "no compression" grep -q 'Compression: NONE' "$W/s_client"
+	s_client R -tls1_2
+	check "a second handshake is asked for" grep -q RENEGOTIATING "$W/s_client"
+	check "and refused" grep -q ':no renegotiation:' "$W/s_client"
+	s_client QUIT -tls1_2 -reconnect
+	check "five reconnections are resumed" [ "$(grep -c '^Reused, TLSv1.2' "$W/s_client")" = 5 ]
+	for version in 1_2 1_3; do
+		s_client QUIT -tls$version -sess_out "$W/session"
+		s_client QUIT -tls$version -sess_in "$W/session"
+		check "TLS $version: a session is resumed" grep -q '^Reused' "$W/s_client"
+		S_PORT=$P_HUB s_client QUIT -tls$version -sess_in "$W/session"
+		check "TLS $version: at another listener it is not" grep -q '^New, TLS' "$W/s_client"
+		s_client QUIT -tls$version -cert "$CERTS/cloud.pem" -key "$CERTS/cloud.key" -sess_out "$W/session"
+		s_client QUIT -tls$version -cert "$CERTS/cloud.pem" -key "$CERTS/cloud.key" -sess_in "$W/session"
+		check "TLS $version: a session with a client certificate is not" grep -q '^New, TLS' "$W/s_client"
+		s_client QUIT -tls$version -sess_in "$W/session"
+		check "TLS $version: nor is it without the certificate" grep -q '^New, TLS' "$W/s_client"
+	done
+	s_client QUIT -tls1_3 -early_data "$W/gateway.conf" -sess_in "$W/session"
+	check "early data is not taken" not grep -q 'Early data was accepted' "$W/s_client"
+}
+# s_client WORD OPTION...: a conversation in which WORD is typed after a moment, kept in $W/s_client
+s_client() {
+	word=$1
+	shift
+	{ sleep 0.3; echo "$word"; sleep 0.3; [ "$word" = QUIT ] || echo QUIT; } |
+		timeout 20 openssl s_client -starttls smtp -connect 127.0.0.1:${S_PORT:-$P_NET} -CAfile "$CERTS/ca.pem" \
+			-verify_hostname mail.contoso.com "$@" >"$W/s_client" 2>&1
+}
+
+# A scanner's view of our port: nothing above LOW.  About a minute.
+cases_testssl() {
+	timeout 240 testssl -t smtp --quiet --color 0 --warnings off --add-ca "$CERTS/ca.pem" --ip one --jsonfile "$W/testssl.json" \
+		localhost:$P_NET >"$W/testssl" 2>&1
+	check "testssl comes to its end" grep -q '"id" *: *"scanTime"' "$W/testssl.json"
+	check "testssl sees TLS 1.2 and 1.3 and no older one" [ "$(findings 'SSLv2|SSLv3|TLS1|TLS1_1' 'OK|INFO' | wc -l)" = 4 ]
+	check "testssl finds nothing above LOW" not findings '.*' 'MEDIUM|HIGH|CRITICAL|FATAL'
+	check "testssl tried what there is a name for" [ "$(findings 'heartbleed|CCS|ticketbleed|ROBOT|secure_client_renego|CRIME_TLS|SWEET32|FREAK|DROWN|LOGJAM|BEAST|RC4|fallback_SCSV' 'OK|INFO' | wc -l)" -ge 10 ]
+	[ -z "${KEEP:-}" ] || findings '.*' 'LOW|WARN'
+}
+# findings ID SEVERITY: one line each, "SEVERITY id finding"; fails when there is none
+findings() {
+	tr -d '\n' <"$W/testssl.json" | sed 's/}/}\n/g' |
+		sed -nE 's/.*"id" *: *"([^"]*)".*"severity" *: *"([^"]*)".*"finding" *: *"([^"]*)".*/\2 \1 \3/p' | grep -E "^($2) ($1) "
+}
+
 cases_outage() {
 	postfix_stop
 	talk $P_NET --to anna@contoso.com,clara@contoso.com --h-Subject outage-1
@@ -180,6 +257,6 @@ retried() {
 }
 
 only_held_mail_waits() {
-	"$B/tombolo" --json queue list | grep -vE '@(expired|clear)\.example' >"$W/left"
+	"$B/tombolo" --json queue list | grep -vE '@(expired|clear|refused|strict-bare)\.example' >"$W/left"
 	[ ! -s "$W/left" ]
 }

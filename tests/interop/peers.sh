@@ -6,7 +6,9 @@
 POSTFIX_USERS="anna bernd everyone jürgen"
 EXIM_USERS="clara dora gustav bernd many wanda erik carl дом"
 
-# postfix_up PORT SMARTHOST_PORT: STARTTLS offered, and demanded of the smart host with its right name
+# postfix_up PORT SMARTHOST_PORT CERTIFIED_PORT NET_PORT: STARTTLS offered, and demanded of the smart host with its right
+# name; on CERTIFIED_PORT a client certificate is demanded.  Mail for certified.example and bare.example goes to NET_PORT
+# with the cloud's certificate, and without any.
 postfix_up() {
 	d=$W/postfix
 	mkdir -p "$d/etc" "$d/spool" "$d/data" "$d/mail"
@@ -14,10 +16,12 @@ postfix_up() {
 	chown nobody "$d/mail"
 	chmod 755 "$d" "$d/etc" "$d/spool"
 	printf 'lookup file\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >"$d/resolv.conf"
-	for u in $POSTFIX_USERS; do echo "/^$u(\\+.*)?@contoso\\.com\$/ $u/"; done >"$d/etc/users"
+	for u in anna; do echo "/^$u@(required|refused)\\.example\$/ $u/"; done >"$d/etc/users"
+	printf '/@certified\\.example$/ certified:[127.0.0.1]:%s\n/@bare\\.example$/ bare:[127.0.0.1]:%s\n' "$4" "$4" >"$d/etc/transport"
+	for u in $POSTFIX_USERS; do echo "/^$u(\\+.*)?@contoso\\.com\$/ $u/"; done >>"$d/etc/users"
 	# mailboxes that have moved: what a directory would say as targetAddress
 	echo '/^clara@contoso\.com$/ clara@contoso.mail.cloud.example' >"$d/etc/moved"
-	cp "$CERTS/server.pem" "$CERTS/server.key" "$CERTS/ca.pem" "$d/etc/"
+	cp "$CERTS/server.pem" "$CERTS/server.key" "$CERTS/ca.pem" "$CERTS/cloud.pem" "$CERTS/cloud.key" "$d/etc/"
 	cat >"$d/etc/main.cf" <<-CONF
 		compatibility_level = 3.6
 		queue_directory = $d/spool
@@ -35,7 +39,8 @@ postfix_up() {
 		alias_maps =
 		alias_database =
 		mynetworks = 127.0.0.0/8
-		virtual_mailbox_domains = contoso.com
+		virtual_mailbox_domains = contoso.com required.example refused.example
+		transport_maps = regexp:$d/etc/transport
 		virtual_mailbox_maps = regexp:$d/etc/users
 		virtual_alias_maps = regexp:$d/etc/moved
 		virtual_mailbox_base = $d/mail
@@ -65,6 +70,13 @@ postfix_up() {
 	# the distribution's services without chroot, ours in place of port 25, no pipes to foreign programs
 	sed -e "s/^smtp      inet .*/127.0.0.1:$1 inet n - n - - smtpd/" -e '/pipe$/,$d' \
 		-e 's/^\([a-z]* *unix[^ ]* *[^ ]* *[^ ]* *\)y/\1n/' /etc/postfix/master.cf.proto | grep -v '^#' >"$d/etc/master.cf"
+	cat >>"$d/etc/master.cf" <<-CONF
+		127.0.0.1:$3 inet n - n - - smtpd
+		  -o smtpd_tls_security_level=encrypt -o smtpd_tls_req_ccert=yes -o smtpd_tls_ask_ccert=yes
+		  -o smtpd_tls_CAfile=$d/etc/ca.pem -o smtpd_tls_loglevel=1
+		certified unix - - n - - smtp -o smtp_tls_chain_files=$d/etc/cloud.key,$d/etc/cloud.pem
+		bare unix - - n - - smtp
+	CONF
 	cp -r /etc/postfix/dynamicmaps.cf* /etc/postfix/postfix-files "$d/etc/" 2>/dev/null
 	POSTFIX=$d/etc
 	postfix_start
@@ -77,7 +89,8 @@ postfix_start() {
 # by its own lock file: `postfix stop` ends the master this instance started, and no other
 postfix_stop() { [ -z "${POSTFIX:-}" ] || postfix -c "$POSTFIX" stop >/dev/null 2>&1; }
 
-# exim_up PORT_GOOD PORT_WRONG PORT_EXPIRED PORT_CLEAR SMARTHOST_PORT: the certificate shown depends on the port
+# exim_up PORT_GOOD PORT_WRONG PORT_EXPIRED PORT_CLEAR SMARTHOST_PORT PORT_CERTIFIED: the certificate shown depends on
+# the port; certificates of clients are asked for, and demanded on the last.  Mail from bare@ is sent without one.
 exim_up() {
 	d=$W/exim
 	mkdir -p "$d/etc/exim4" "$d/spool" "$d/log" "$d/mail"
@@ -100,7 +113,7 @@ exim_up() {
 		pid_file_path = $d/spool/pid
 		log_selector = +tls_peerdn +tls_cipher +incoming_port +received_recipients +8bitmime
 		local_interfaces = 127.0.0.1
-		daemon_smtp_ports = $1 : $2 : $3 : $4
+		daemon_smtp_ports = $1 : $2 : $3 : $4 : $6
 		keep_environment =
 		host_lookup =
 		rfc1413_query_timeout = 0s
@@ -113,6 +126,9 @@ exim_up() {
 		CERT = /etc/exim4/\${if eq{\$received_port}{$2}{wrongname}{\${if eq{\$received_port}{$3}{expired}{cloud}}}}
 		tls_certificate = CERT.pem
 		tls_privatekey = CERT.key
+		tls_verify_certificates = /etc/exim4/ca.pem
+		tls_try_verify_hosts = *
+		tls_verify_hosts = \${if eq{\$received_port}{$6}{*}{}}
 		begin acl
 		rcpt:
 		  deny message = no such mailbox
@@ -121,9 +137,16 @@ exim_up() {
 		begin routers
 		here:
 		  driver = accept
-		  domains = contoso.mail.cloud.example : wrong.example : expired.example : clear.example
+		  domains = contoso.mail.cloud.example : certified.example : bare.example : strict.example : wrong.example : expired.example : clear.example
 		  local_parts = lsearch;/etc/exim4/users
 		  transport = mailbox
+		uncertified:
+		  driver = manualroute
+		  senders = bare@contoso.com
+		  domains = contoso.com
+		  transport = bare
+		  route_list = * 127.0.0.1
+		  self = send
 		onprem:
 		  driver = manualroute
 		  domains = contoso.com
@@ -147,6 +170,14 @@ exim_up() {
 		  hosts_try_fastopen =
 		  tls_certificate = /etc/exim4/cloud.pem
 		  tls_privatekey = /etc/exim4/cloud.key
+		  tls_verify_certificates = /etc/exim4/ca.pem
+		  tls_verify_hosts = *
+		  tls_verify_cert_hostnames =
+		bare:
+		  driver = smtp
+		  port = $5
+		  hosts_require_tls = *
+		  hosts_try_fastopen =
 		  tls_verify_certificates = /etc/exim4/ca.pem
 		  tls_verify_hosts = *
 		  tls_verify_cert_hostnames =

@@ -6,11 +6,11 @@
 #                                           ----> smtp-sink, the rest of the world
 #
 # Needs root for the servers' own accounts.  Instances, ports and files are private (peers.sh); what is delivered is
-# read in the receivers' mailboxes.  The last line is `N passed, N failed`.  Takes about a minute.
+# read in the receivers' mailboxes.  The last line is `N passed, N failed`.  Takes about two minutes.
 set -u
 B=${1:?usage: run.sh BUILD [GROUP...]}
 shift
-[ $# -gt 0 ] || set -- greeting secured content addresses balanced both_ways moved_people refusals volume held outage
+[ $# -gt 0 ] || set -- greeting secured content addresses balanced both_ways moved_people refusals volume held certificates openssl outage testssl
 HERE=$(cd "$(dirname "$0")" && pwd)
 sh "$HERE/../deps.sh" interop || exit 1
 [ "$(id -u)" = 0 ] || { echo "interop: needs root to start Postfix and Exim" >&2; exit 1; }
@@ -22,9 +22,10 @@ trap 'postfix_stop; stop_all; [ -n "${KEEP:-}" ] || rm -rf "$W"' EXIT
 trap 'exit 130' INT TERM
 certs
 
-P=$(first_block 9)
+P=$(first_block 11)
 P_NET=$P P_HUB=$((P + 1)) P_PROXY=$((P + 2)) P_POSTFIX=$((P + 3)) P_SINK=$((P + 4))
 P_EXIM=$((P + 5)) P_WRONG=$((P + 6)) P_EXPIRED=$((P + 7)) P_CLEAR=$((P + 8))
+P_POSTFIX_CERT=$((P + 9)) P_EXIM_CERT=$((P + 10))
 
 cat >"$W/gateway.conf" <<-CONF
 	hostname = mail.contoso.com
@@ -56,6 +57,13 @@ cat >"$W/gateway.conf" <<-CONF
 	send "wrong" { space = "wrong.example"; smarthosts = "[127.0.0.1]:$P_WRONG"; tls = domain; tls_domain = mail.contoso.mail.cloud.example }
 	send "expired" { space = "expired.example"; smarthosts = "[127.0.0.1]:$P_EXPIRED"; tls = validate }
 	send "clear" { space = "clear.example"; smarthosts = "[127.0.0.1]:$P_CLEAR"; tls = encrypt }
+	domain "certified.example" { type = external-relay }
+	domain "bare.example" { type = external-relay }
+	send "certified" { space = { "certified.example", "bare.example" }; smarthosts = "[127.0.0.1]:$P_EXIM"; tls = encrypt; certificate = $CERTS/server.pem }
+	send "strict" { space = "strict.example"; smarthosts = "[127.0.0.1]:$P_EXIM_CERT"; tls = encrypt; certificate = $CERTS/server.pem }
+	send "strict-bare" { space = "strict-bare.example"; smarthosts = "[127.0.0.1]:$P_EXIM_CERT"; tls = encrypt }
+	send "required" { space = "required.example"; smarthosts = "[127.0.0.1]:$P_POSTFIX_CERT"; tls = domain; tls_domain = mail.contoso.com; certificate = $CERTS/server.pem }
+	send "refused" { space = "refused.example"; smarthosts = "[127.0.0.1]:$P_POSTFIX_CERT"; tls = domain; tls_domain = mail.contoso.com }
 	send "internet" { space = "*;10"; smarthosts = "[127.0.0.1]:$P_SINK" }
 CONF
 cat >"$W/people.csv" <<-CSV
@@ -72,8 +80,8 @@ CSV
 
 gateway_up gateway || exit 1
 "$B/tombolo" recipients import "$W/people.csv" >"$W/import" 2>&1 || { cat "$W/import" >&2; exit 1; }
-postfix_up $P_POSTFIX $P_HUB || { cat "$W/postfix/start" >&2; exit 1; }
-exim_up $P_EXIM $P_WRONG $P_EXPIRED $P_CLEAR $P_NET || { cat "$W/exim/start" "$W"/exim/log/* >&2; exit 1; }
+postfix_up $P_POSTFIX $P_HUB $P_POSTFIX_CERT $P_NET || { cat "$W/postfix/start" >&2; exit 1; }
+exim_up $P_EXIM $P_WRONG $P_EXPIRED $P_CLEAR $P_NET $P_EXIM_CERT || { cat "$W/exim/start" "$W"/exim/log/* >&2; exit 1; }
 mkdir "$W/sink" && chown nobody "$W/sink"
 smtp-sink -u nobody -D "$W/sink/mail" 127.0.0.1:$P_SINK 500 >"$W/sink.out" 2>&1 &
 keep $!

@@ -46,6 +46,11 @@ bool rogue_speak_at_most(struct tls_ctx *c, struct str version)
 	return false;
 }
 
+void rogue_demand_certificate(struct tls_ctx *c)
+{
+	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+}
+
 static int on_certificate(SSL *ssl, void *arg)
 {
 	(void)arg;

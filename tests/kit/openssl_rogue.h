@@ -13,6 +13,8 @@
 int rogue_show(struct tls_ctx *c, struct str certificate, struct str key, struct err *e);
 /* From now on TLS 1.0 to `version` ("1.1" ... "1.3"); false when there is no such version. */
 bool rogue_speak_at_most(struct tls_ctx *c, struct str version);
+/* From now on a server ends the connection of a client that shows no certificate. */
+void rogue_demand_certificate(struct tls_ctx *c);
 /* From now on a client shows no certificate, whatever it has and whatever its saved sessions were made with. */
 void rogue_hide_certificate(struct tls_ctx *c);
 /* Right after tls_connect: asks for this server name, any bytes but NUL. */

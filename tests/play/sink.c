@@ -142,13 +142,16 @@ static void on_visit_closed(struct visit *v)
 	forget_content(v);
 }
 
-/* `CERT`, `weak CERT`, either with `at most 1.1` behind it; "unused" words of the options stay in *rest. */
+/* `[weak | strict] CERT [at most 1.1]`; what follows stays in *rest. */
 static struct tls_ctx *server_tls(struct play *p, struct str *rest, struct err *e)
 {
 	struct str word = str_word(rest), after;
-	bool weak = str_eq(word, S("weak"));
-	struct tls_ctx *c = weak ? play_weak_server_tls(p, str_word(rest), e) : play_server_tls(p, word, e);
+	bool weak = str_eq(word, S("weak")), strict = str_eq(word, S("strict"));
+	struct str name = weak || strict ? str_word(rest) : word;
+	struct tls_ctx *c = weak ? play_weak_server_tls(p, name, e) : play_server_tls(p, name, e);
 
+	if (c != NULL && strict)
+		rogue_demand_certificate(c);
 	after = *rest;
 	if (c != NULL && str_eq(str_word(&after), S("at")) && str_eq(str_word(&after), S("most"))) {
 		if (!rogue_speak_at_most(c, str_word(&after)))
@@ -158,7 +161,7 @@ static struct tls_ctx *server_tls(struct play *p, struct str *rest, struct err *
 	return c;
 }
 
-/* `auto [tls [weak] CERT [at most 1.1]] [with|without KEYWORD]...` */
+/* `auto [tls [weak|strict] CERT [at most 1.1]] [with|without KEYWORD]...` */
 static bool open_auto(struct sink *s, const struct net_addr *listen)
 {
 	static const struct {
@@ -328,7 +331,7 @@ static bool do_body(struct sink *s, const struct step *step)
 	return true;
 }
 
-/* `starttls [weak] CERT [at most 1.1]`: the handshake, once what was said before it has left. */
+/* `starttls [weak|strict] CERT [at most 1.1]`: the handshake, once what was said before it has left. */
 static bool do_starttls(struct sink *s, const struct step *step)
 {
 	struct err e = { 0 };
