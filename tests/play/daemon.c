@@ -179,6 +179,18 @@ static bool ask(struct play *p, struct str question, struct buf *answer)
 	return str_find(buf_str(answer), S("{\"exit\"")) >= 0;
 }
 
+void daemon_mark_log(struct play *p, size_t n)
+{
+	struct buf garbage;
+
+	buf_init(&garbage, 1 << 20);
+	while (garbage.n + 1 < n)
+		buf_addc(&garbage, '#');
+	buf_addc(&garbage, '\n');
+	ask(p, buf_str(&garbage), &garbage);
+	buf_fini(&garbage);
+}
+
 /* The rows of a queue list, one a line; false when nobody answered. */
 static bool ask_queue(struct play *p, struct buf *rows)
 {

@@ -91,6 +91,8 @@ void daemon_signal(struct play *p, int sig);
 bool daemon_gone(struct play *p, int line, bool killed); /* true once it has ended, as it should */
 bool command_start(struct play *p, struct str words);
 bool command_done(struct play *p, int *status, struct buf *output);
+/* Makes the gateway log `control.garbage ... bytes=N`: what it logged before stands before that. */
+void daemon_mark_log(struct play *p, size_t n);
 bool queue_is_idle(struct play *p); /* no message is in delivery */
 /* What the queue says of the first one that waits for this recipient; false: none does. */
 bool queue_row(struct play *p, struct str rcpt, struct buf *row);

@@ -377,10 +377,10 @@ static bool next_row(struct reader *r, struct str *text, struct row *row)
 	return true;
 }
 
-/* Is it $name that stands here?  $CERTS is not $CERT with an S behind it. */
+/* Is it $name that stands here, whatever follows?  But not a name of the player's own that begins alike. */
 static bool names_it(struct str text, struct str name)
 {
-	return str_starts(text, name) && (text.n == name.n || text.p[name.n] < 'A' || text.p[name.n] > 'Z');
+	return str_starts(text, name) && (name.n >= S("CERTS").n || !str_starts(text, S("CERTS")));
 }
 
 /* `text` with each $name replaced by its value as it is written. */
