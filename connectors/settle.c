@@ -21,6 +21,12 @@ static void settle(struct job *j)
 	job_free(j);
 }
 
+/* When to try again, and how long: the connector's, or the queue's when there was none to be had. */
+static const struct conf_retry *retry_of(const struct job *j, const struct plan *p)
+{
+	return p->hop != NULL ? &p->retry : &conf_of(j)->retry;
+}
+
 /* A copy that lives as long as the job; empty when the arena is full. */
 static struct str keep(struct job *j, const char *text)
 {
@@ -55,7 +61,7 @@ static struct str reason_of(struct job *j, const struct plan *p)
 static void add_report(struct job *j, const struct plan *p, enum dsn_action action, int64_t now_ms)
 {
 	const struct envelope *env = &j->lease->env;
-	int64_t until_ms = env->arrived_ms + conf_of(j)->expire_ms;
+	int64_t until_ms = env->arrived_ms + retry_of(j, p)->expire_ms;
 
 	if (!bounce_is_wanted(env, p->rcpt.env.notify, action))
 		return;
@@ -91,22 +97,49 @@ static struct str waiting_text(struct job *j, const struct plan *p)
 	return keep(j, text);
 }
 
+static int64_t due_ms(const struct job *j, const struct plan *p, int64_t now_ms)
+{
+	if (p->again_ms > now_ms)
+		return p->again_ms;
+	return now_ms + sched_delay_ms(retry_of(j, p), p->wait, p->attempts + 1, j->lease->id + p->index);
+}
+
+/* Time for a delay report?  Not while it may have arrived: "not delivered yet" would be a guess. */
+static bool is_late(const struct job *j, const struct plan *p, int64_t now_ms)
+{
+	const struct conf_retry *retry = retry_of(j, p);
+
+	return retry->delay_report_ms > 0 && p->wait != SCHED_UNKNOWN &&
+	       now_ms - j->lease->env.arrived_ms >= retry->delay_report_ms;
+}
+
+/* Between the two sides mail is never to get old: half of its time is over (spec 6.3). */
+static void watch_age(const struct job *j, const struct plan *p, int64_t now_ms)
+{
+	int64_t age_ms = now_ms - j->lease->env.arrived_ms;
+
+	if (p->next == NEXT_PEER && p->hop != NULL && age_ms >= p->retry.expire_ms / 2)
+		pool_alarm_age(j->d->pool, p->connector, age_ms, p->retry.expire_ms, p->rcpt.text);
+}
+
 static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_ms)
 {
-	const struct conf_queue *conf = conf_of(j);
+	const struct conf_retry *retry = retry_of(j, p);
 	const struct envelope *env = &j->lease->env;
 	struct outcome o = { .index = p->index, .kind = OUTCOME_DELIVERED };
 
-	if (p->rcpt.result == RCPT_DEFERRED && sched_expired(conf, env->arrived_ms, now_ms))
+	if (p->rcpt.result == RCPT_DEFERRED && sched_expired(retry, env->arrived_ms, now_ms))
 		expire(j, p);
 	if (p->rcpt.result == RCPT_FAILED) {
 		o.kind = OUTCOME_FAILED;
 		add_report(j, p, DSN_FAILED, now_ms);
 	} else if (p->rcpt.result == RCPT_DEFERRED) {
 		o.kind = OUTCOME_DEFERRED;
-		o.due_ms = now_ms + sched_delay_ms(conf, p->attempts + 1, j->lease->id + p->index);
+		o.due_ms = due_ms(j, p, now_ms);
+		o.untried = p->untried;
 		o.text = waiting_text(j, p);
-		o.delay_told = p->delay_told || now_ms - env->arrived_ms >= conf->delay_report_ms;
+		o.delay_told = p->delay_told || is_late(j, p, now_ms);
+		watch_age(j, p, now_ms);
 		if (o.delay_told && !p->delay_told)
 			add_report(j, p, DSN_DELAYED, now_ms);
 	} else if (p->no_dsn && p->next != NEXT_PEER) {
@@ -126,12 +159,11 @@ static void take_back(struct job *j, enum outcome_kind kind, const char *event, 
 		if (j->outcomes[i].kind != kind || (kind == OUTCOME_DELIVERED && p->copy_to.n == 0))
 			continue;
 		p->rcpt.result = RCPT_DEFERRED;
-		j->outcomes[i] =
-			(struct outcome){ .index = p->index,
-					  .kind = OUTCOME_DEFERRED,
-					  .due_ms = now_ms + sched_delay_ms(conf_of(j), p->attempts + 1, j->lease->id),
-					  .delay_told = p->delay_told,
-					  .text = waiting_text(j, p) };
+		j->outcomes[i] = (struct outcome){ .index = p->index,
+						   .kind = OUTCOME_DEFERRED,
+						   .due_ms = due_ms(j, p, now_ms),
+						   .delay_told = p->delay_told,
+						   .text = waiting_text(j, p) };
 	}
 }
 

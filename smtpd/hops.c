@@ -68,6 +68,7 @@ static void add_connector(void *to, const void *from)
 	sum->sent += row->sent;
 	sum->deferred += row->deferred;
 	sum->failed += row->failed;
+	sum->unknown += row->unknown;
 	for (size_t i = 0; i < sizeof sum->tls / sizeof sum->tls[0]; i++)
 		sum->tls[i] += row->tls[i];
 	for (size_t i = 0; i < AT_N; i++)
