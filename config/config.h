@@ -214,10 +214,13 @@ struct conf_queue {
 	conf_bytes segment_bytes, segment_message_max, map_bytes;
 	conf_msec checkpoint_ms, settle_window_ms;
 	struct conf_retry retry;
-	conf_count active_max; /* leases a loop holds at once */
-	conf_bytes memory_max; /* content of accepted messages kept in memory */
-	conf_bytes keep_free;  /* free disk space below which nothing is accepted */
-	conf_flag bounce;      /* make failure reports */
+	conf_count active_max;                      /* leases a loop holds at once */
+	conf_bytes memory_max;                      /* content of accepted messages kept in memory */
+	conf_bytes keep_free;                       /* free disk space below which nothing is accepted */
+	conf_flag bounce;                           /* make failure reports */
+	conf_bytes report_full_max;                 /* RET=FULL returns messages up to this size whole */
+	conf_count report_rate, report_rate_domain; /* reports a minute: in all, to one sender's domain; 0 = no limit */
+	conf_flag double_bounce_copy;
 };
 
 struct conf_limits {

@@ -376,6 +376,15 @@ static const struct option queue[] = {
 	  .doc = "Free disk space below which no mail is accepted." },
 	{ "bounce", FIELD(OPT_FLAG, queue.bounce), .dflt = "yes",
 	  .doc = "Write failure reports to senders; `no` only where another system does." },
+	{ "report_full_max", FIELD(OPT_BYTES, queue.report_full_max), .dflt = "50K", .min = "0", .max = "256K",
+	  .doc = "A report returns a message up to this size whole, when the sender asked for that (RET=FULL)." },
+	{ "report_rate", FIELD(OPT_COUNT, queue.report_rate), .dflt = "600", .min = "0", .max = "1000000",
+	  .doc = "Most reports a minute; 0 for no limit.  Above it those to strangers are not written, those to our own "
+		 "senders wait." },
+	{ "report_rate_domain", FIELD(OPT_COUNT, queue.report_rate_domain), .dflt = "60", .min = "0", .max = "1000000",
+	  .doc = "The same for the senders of one domain." },
+	{ "double_bounce_copy", FIELD(OPT_FLAG, queue.double_bounce_copy), .dflt = "no",
+	  .doc = "Tell the postmaster about reports that could not be delivered." },
 };
 
 static const struct option limits[] = {

@@ -47,15 +47,14 @@ static struct str status_of(struct job *j, const struct plan *p)
 	return keep(j, text);
 }
 
-static struct str reason_of(struct job *j, const struct plan *p)
+/* A report that cannot be delivered is never reported to its (null) sender: that is how mail storms begin. */
+static bool note_double_bounce(struct job *j, const struct plan *p)
 {
-	char text[400];
+	const struct config *conf = outbound_config(j->d->outbound);
 
-	if (p->cause == NULL || p->rcpt.result == RCPT_SENT)
-		return STR_NONE;
-	snprintf(text, sizeof text, "%s%s%s (%s %s)", p->cause, p->fixer != NULL ? "; it can be mended by the " : "",
-		 p->fixer != NULL ? p->fixer : "", p->reason, p->rule);
-	return keep(j, text);
+	log_warn(&j->log, "report.double_bounce", kv_str("to", p->rcpt.env.addr), kv_str("why", p->rcpt.text));
+	j->report_to = conf->postmaster;
+	return conf->queue.double_bounce_copy && !str_ieq(p->rcpt.env.addr, conf->postmaster);
 }
 
 static void add_report(struct job *j, const struct plan *p, enum dsn_action action, int64_t now_ms)
@@ -63,18 +62,18 @@ static void add_report(struct job *j, const struct plan *p, enum dsn_action acti
 	const struct envelope *env = &j->lease->env;
 	int64_t until_ms = env->arrived_ms + retry_of(j, p)->expire_ms;
 
-	if (!bounce_is_wanted(env, p->rcpt.env.notify, action))
+	j->report_to = env->from;
+	if (env->from.n == 0 && action == DSN_FAILED ? !note_double_bounce(j, p)
+						     : !bounce_is_wanted(env, p->rcpt.env.notify, action))
 		return;
-	j->reports[j->report_n++] =
-		(struct dsn_rcpt){ .addr = p->rcpt.env.addr,
-				   .orcpt = env->rcpts[p->index].orcpt,
-				   .action = action,
-				   .status = status_of(j, p),
-				   .remote_mta = p->where != NULL ? str_c(p->where->host) : STR_NONE,
-				   .diagnostic = p->rcpt.text,
-				   .reason = reason_of(j, p),
-				   .last_attempt_ms = now_ms,
-				   .retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
+	struct dsn_rcpt *r = &j->reports[j->report_n++];
+	*r = (struct dsn_rcpt){ .addr = p->rcpt.env.addr,
+				.orcpt = env->rcpts[p->index].orcpt,
+				.action = action,
+				.status = status_of(j, p),
+				.last_attempt_ms = now_ms,
+				.retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
+	report_words(p, report_is_for_us(outbound_config(j->d->outbound), j->report_to), &j->arena, r);
 }
 
 static void expire(struct job *j, struct plan *p)
@@ -85,6 +84,7 @@ static void expire(struct job *j, struct plan *p)
 	snprintf(text, sizeof text, "message expired; the last attempt: " STR_FMT, STR_ARG(p->rcpt.text));
 	plan_settle(p, &j->arena, RCPT_FAILED, exchange ? REPLY(550, 5, 4, 300, "") : REPLY(550, 5, 4, 7, ""),
 		    str_c(text));
+	p->expired = true;
 	log_warn(&j->log, "delivery.expired", kv_str("to", p->rcpt.env.addr), kv_c("why", text));
 }
 
@@ -142,7 +142,7 @@ static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_
 		watch_age(j, p, now_ms);
 		if (o.delay_told && !p->delay_told)
 			add_report(j, p, DSN_DELAYED, now_ms);
-	} else if (p->no_dsn && p->next != NEXT_PEER) {
+	} else if (p->no_dsn) {
 		add_report(j, p, DSN_RELAYED, now_ms);
 	}
 	return o;
@@ -185,14 +185,16 @@ static void report(struct job *j, struct str head)
 	const struct bounce_order order = { .port = *j->d->o.port,
 					    .config = outbound_config(j->d->outbound),
 					    .env = &j->lease->env,
+					    .to = j->report_to,
 					    .head = job_clean_head(j, head, &room),
+					    .is_whole = head.n == j->lease->size,
 					    .rcpts = j->reports,
 					    .rcpt_n = j->report_n };
 
 	bool spooled = bounce_start(&j->bounce, &order, on_bounce, &e) == 0;
 	buf_fini(&room);
 	if (spooled) {
-		log_info(&j->log, "report.spooled", kv_str("to", j->lease->env.from),
+		log_info(&j->log, "report.spooled", kv_str("to", j->report_to),
 			 kv_int("recipients", (int64_t)j->report_n));
 		return;
 	}
@@ -200,12 +202,40 @@ static void report(struct job *j, struct str head)
 	settle(j);
 }
 
+/* Too many reports: those to our own senders wait, with the message they are about; strangers, whose addresses may be
+ * forged, get none. */
+static void limit_reports(struct job *j)
+{
+	static const struct err limited = { ERR_BUSY, "report.limit", "too many reports a minute (queue.report_rate)" };
+	struct report_limits *l = &j->d->report_limits;
+
+	if (!l->limiting)
+		log_warn(&j->log, "report.limited", kv_str("to", j->report_to),
+			 kv_c("todo", "look for forged senders; queue.report_rate, queue.report_rate_domain"));
+	l->limiting = true;
+	if (report_is_for_us(outbound_config(j->d->outbound), j->report_to))
+		take_back(j, OUTCOME_FAILED, "report.waits", &limited);
+	else
+		log_info(&j->log, "report.suppressed", kv_str("to", j->report_to));
+	settle(j);
+}
+
 static void report_and_settle(struct job *j)
 {
-	if (j->report_n > 0 && conf_of(j)->bounce)
+	struct report_limits *l = &j->d->report_limits;
+
+	if (j->report_n > 0 && conf_of(j)->bounce &&
+	    !report_may_go(l, conf_of(j), j->report_to, j->d->o.shares > 0 ? j->d->o.shares : 1,
+			   loop_now_ms(j->d->o.loop))) {
+		limit_reports(j);
+		return;
+	}
+	if (j->report_n > 0 && conf_of(j)->bounce) {
+		l->limiting = false;
 		job_fetch_head(j, report);
-	else
+	} else {
 		settle(j);
+	}
 }
 
 static void on_copied(struct copy *c, const struct err *e)
