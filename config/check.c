@@ -194,12 +194,14 @@ static void check_tls(struct check *k)
 
 static void check_queue(struct check *k)
 {
-	const struct conf_queue *q = &k->c->queue;
+	struct conf_queue *q = &k->c->queue;
 
-	if (q->retry_first_ms > q->retry_max_interval_ms)
+	if (!check_written(k, "queue", 0, "retry_message"))
+		q->retry.message_ms = q->retry.first_ms;
+	if (q->retry.first_ms > q->retry.max_ms)
 		report_error(k->r, check_line(k, "queue", 0, "retry_first"),
 			     "queue.retry_first is longer than queue.retry_max_interval");
-	if (check_written(k, "queue", 0, "delay_report") && q->delay_report_ms >= q->expire_ms)
+	if (check_written(k, "queue", 0, "delay_report") && q->retry.delay_report_ms >= q->retry.expire_ms)
 		report_warning(k->r, check_line(k, "queue", 0, "delay_report"),
 			       "queue.delay_report is not shorter than queue.expire: no such report will be sent");
 	if (q->segment_message_max > q->segment_bytes / 4)
@@ -343,9 +345,9 @@ void check_config(struct check *k)
 	check_tls(k);
 	check_receives(k);
 	check_inbounds(k);
+	check_queue(k); /* before the connectors, which inherit from it */
 	check_sends(k);
 	check_tls_policies(k);
-	check_queue(k);
 	check_pressure(k);
 	check_metrics(k);
 	check_mode(k);

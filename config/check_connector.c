@@ -361,6 +361,46 @@ static void check_send_headers(struct check *k, size_t i, const char *where)
 			       where);
 }
 
+/* What a connector does not say about trying again is as in the queue section. */
+static void check_send_retry(struct check *k, size_t i, const char *where)
+{
+#define RETRY(n, m) \
+	{ \
+		n, offsetof(struct conf_retry, m) \
+	}
+	static const struct {
+		const char *name;
+		size_t at;
+	} options[] = {
+		RETRY("retry_glitch", glitch_ms),
+		RETRY("retry_glitch_count", glitch_n),
+		RETRY("retry_transient", transient_ms),
+		RETRY("retry_transient_count", transient_n),
+		RETRY("retry_first", first_ms),
+		RETRY("retry_max_interval", max_ms),
+		RETRY("retry_message", message_ms),
+		RETRY("retry_unknown", unknown_ms),
+		RETRY("expire", expire_ms),
+		RETRY("delay_report", delay_report_ms),
+	};
+#undef RETRY
+	struct conf_send *s = &k->c->sends[i];
+
+	for (size_t j = 0; j < sizeof options / sizeof *options; j++)
+		if (!check_written(k, "send", i, options[j].name)) /* all members are int64_t */
+			memcpy((char *)&s->retry + options[j].at, (const char *)&k->c->queue.retry + options[j].at,
+			       sizeof(int64_t));
+	if (!check_written(k, "send", i, "retry_message") && check_written(k, "send", i, "retry_first"))
+		s->retry.message_ms = s->retry.first_ms;
+	if (s->retry.first_ms > s->retry.max_ms)
+		report_error(k->r, check_line(k, "send", i, "retry_first"),
+			     "%s: retry_first is longer than retry_max_interval", where);
+	if (!check_written(k, "send", i, "peer_expire"))
+		s->peer_expire_ms = (k->c->site == SITE_ONPREM ? 24 : 48) * 3600 * (int64_t)1000;
+	if (s->peer && s->peer_expire_ms < s->retry.expire_ms)
+		s->retry.expire_ms = s->peer_expire_ms;
+}
+
 static void check_send(struct check *k, size_t i)
 {
 	struct conf_send *s = &k->c->sends[i];
@@ -371,6 +411,7 @@ static void check_send(struct check *k, size_t i)
 	check_send_tls(k, i, where);
 	check_peer_send(k, i, where);
 	check_send_headers(k, i, where);
+	check_send_retry(k, i, where);
 	if (s->source.n > 0 && !net_parse_ip(s->source, 0, &s->source_addr))
 		report_error(k->r, check_line(k, "send", i, "source"), "%s: source: '" STR_FMT "' is not an address",
 			     where, STR_ARG(s->source));

@@ -156,6 +156,17 @@ struct conf_tls_policy {   /* least protection towards a recipient domain, whate
 	int line;
 };
 
+/* When to try again and when to give up (spec 6.3, docs/DELIVERY.md).  A send connector has its own, complete one: what
+ * it does not say is the queue's. */
+struct conf_retry {
+	conf_msec glitch_ms, transient_ms; /* no connection: the first tries, and those after them ... */
+	conf_count glitch_n, transient_n;
+	conf_msec first_ms, max_ms; /* ... and from there on, growing from the one to the other */
+	conf_msec message_ms;       /* the server answered "later" */
+	conf_msec unknown_ms;       /* all was sent, the answer was lost */
+	conf_msec expire_ms, delay_report_ms;
+};
+
 struct conf_space {
 	struct str domain;
 	unsigned cost;
@@ -189,7 +200,13 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_flag set_scl;
 	conf_flag enabled, scoped;
 	conf_count connections, messages_per_connection, recipients_per_message;
+	conf_count connections_first;             /* a new destination begins with so many */
+	conf_count connection_rate, message_rate; /* a minute; 0 = no limit */
+	conf_count breaker_faults;
+	conf_msec breaker_pause_ms, breaker_pause_max_ms;
 	conf_msec connect_ms, command_ms, data_ms, final_ms, idle_ms;
+	struct conf_retry retry;
+	conf_msec peer_expire_ms; /* the other side gives up after this; retry.expire_ms is never longer with `peer` */
 	int line;
 };
 
@@ -197,11 +214,14 @@ struct conf_queue {
 	conf_text path;
 	conf_bytes segment_bytes, segment_message_max, map_bytes;
 	conf_msec checkpoint_ms, settle_window_ms;
-	conf_msec retry_first_ms, retry_max_interval_ms, expire_ms, delay_report_ms;
-	conf_count active_max; /* leases a loop holds at once */
-	conf_bytes memory_max; /* content of accepted messages kept in memory */
-	conf_bytes keep_free;  /* free disk space below which nothing is accepted */
-	conf_flag bounce;      /* make failure reports */
+	struct conf_retry retry;
+	conf_count active_max;                      /* leases a loop holds at once */
+	conf_bytes memory_max;                      /* content of accepted messages kept in memory */
+	conf_bytes keep_free;                       /* free disk space below which nothing is accepted */
+	conf_flag bounce;                           /* make failure reports */
+	conf_bytes report_full_max;                 /* RET=FULL returns messages up to this size whole */
+	conf_count report_rate, report_rate_domain; /* reports a minute: in all, to one sender's domain; 0 = no limit */
+	conf_flag double_bounce_copy;
 };
 
 struct conf_limits {

@@ -47,7 +47,7 @@ static void test_defaults(void **state)
 	assert_text(c->queue.path, "/var/lib/tombolo/queue");
 	assert_int_equal(c->queue.segment_bytes, 64 << 20);
 	assert_int_equal(c->queue.map_bytes, UINT64_C(16) << 30);
-	assert_int_equal(c->queue.expire_ms, 48 * 3600 * 1000);
+	assert_int_equal(c->queue.retry.expire_ms, 48 * 3600 * 1000);
 	assert_true(c->queue.bounce);
 	assert_int_equal(c->limits.message_max, 36 << 20);
 	assert_int_equal(c->limits.recipients, 200);

@@ -35,7 +35,7 @@ struct section {
 };
 
 /* Most options in one section. */
-enum { SECTION_OPTIONS_MAX = 48 };
+enum { SECTION_OPTIONS_MAX = 80 };
 
 extern const struct section sections[];
 extern const size_t section_n;

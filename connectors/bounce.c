@@ -47,11 +47,18 @@ static bool is_8bit(struct str s)
  * be delivered is lost). */
 static bool needs_utf8(const struct bounce_order *o)
 {
-	bool needed = is_8bit(o->env->from);
+	bool needed = is_8bit(o->to);
 
 	for (size_t i = 0; i < o->rcpt_n && !needed; i++)
 		needed = is_8bit(o->rcpts[i].addr);
 	return needed;
+}
+
+/* RFC 3461 4.3: only when asked for, and never more than was allowed. */
+static bool may_return_all(const struct bounce_order *o)
+{
+	return o->env->ret == ENV_RET_FULL && o->is_whole && o->head.n <= o->config->queue.report_full_max &&
+	       dsn_can_return(o->head);
 }
 
 static bool compose(struct buf *out, const struct bounce_order *o, uint64_t id, struct str trace_id, int64_t now_ms)
@@ -59,12 +66,14 @@ static bool compose(struct buf *out, const struct bounce_order *o, uint64_t id, 
 	char room[320];
 	struct buf mid = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
 
+	bool whole = may_return_all(o);
+
 	queue_put_id(&mid, id);
 	buf_addc(&mid, '@');
 	buf_add(&mid, o->config->hostname);
 	const struct dsn d = { .reporting_mta = o->config->hostname,
 			       .postmaster = o->config->postmaster,
-			       .to = o->env->from,
+			       .to = o->to,
 			       .envid = o->env->envid,
 			       .trace_id = trace_id,
 			       .message_id = buf_str(&mid),
@@ -73,7 +82,8 @@ static bool compose(struct buf *out, const struct bounce_order *o, uint64_t id, 
 			       .smtputf8 = needs_utf8(o),
 			       .rcpts = o->rcpts,
 			       .rcpt_n = o->rcpt_n,
-			       .original_headers = header_of(o->head) };
+			       .original_headers = whole ? o->head : header_of(o->head),
+			       .whole = whole };
 	return dsn_put(out, &d);
 }
 
@@ -87,7 +97,7 @@ static void on_commit(struct op *op)
 static void commit_report(struct bounce *b, const struct bounce_order *o, struct spool **s, struct str trace_id,
 			  bool eight_bit, int64_t now_ms)
 {
-	const struct env_rcpt rcpt = { .addr = o->env->from };
+	const struct env_rcpt rcpt = { .addr = o->to };
 	const struct envelope env = { .body = eight_bit ? ENV_BODY_8BITMIME : ENV_BODY_7BIT,
 				      .smtputf8 = needs_utf8(o),
 				      .origin = ENV_SELF,
@@ -111,7 +121,7 @@ int bounce_start(struct bounce *b, const struct bounce_order *o, void (*done)(st
 	struct buf text;
 	int result = -1;
 
-	must(o->rcpt_n > 0 && o->env->from.n > 0);
+	must(o->rcpt_n > 0 && o->to.n > 0);
 	s = spool_begin(o->port, e);
 	if (s == NULL)
 		return -1;

@@ -17,7 +17,9 @@ struct bounce_order {
 	struct queue_port *port;
 	const struct config *config;
 	const struct envelope *env; /* of the message the report is about */
+	struct str to;              /* who is told: the sender, or the postmaster about a report that failed */
 	struct str head;            /* its beginning, at least the header; cut here */
+	bool is_whole;              /* head is all of it */
 	const struct dsn_rcpt *rcpts;
 	size_t rcpt_n;
 };

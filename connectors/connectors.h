@@ -124,6 +124,7 @@ const struct token_keys *outbound_token_keys(const struct outbound *o); /* n = 0
 /* ---- delivery on one loop ---- */
 
 struct deliver;
+struct breakers; /* connectors/breaker.h: made and freed by whoever makes the delivers */
 
 struct deliver_options {
 	struct loop *loop;
@@ -134,7 +135,8 @@ struct deliver_options {
 	/* Never deliver to one of these (our own listeners): 554 5.4.6.  Lives as long as the deliver. */
 	const struct net_addr *own;
 	size_t own_n;
-	unsigned shares; /* loops that share the connection limits; 0 = 1 */
+	unsigned shares;           /* loops that share the connection limits; 0 = 1 */
+	struct breakers *breakers; /* shared by all loops; NULL: this deliver's own */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);
@@ -148,6 +150,7 @@ void deliver_lease(struct deliver *d, struct lease *l);          /* the callback
 struct hop_stats {
 	char hop[200]; /* "to-cloud/mx1.example:25" */
 	uint64_t waiting, open, idle, sent, deferred, failed;
+	uint64_t window; /* connections it may have now */
 	char last_error[200];
 };
 /* Copies at most `max` rows, busiest first; returns how many there are. */
@@ -156,11 +159,15 @@ size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max
 struct connector_stats { /* of a send connector, since the start */
 	char name[128];
 	uint64_t sent, deferred, failed; /* recipients */
+	uint64_t unknown;                /* messages sent whose answer was lost: possible duplicates */
 	uint64_t tls[TLS_DOMAIN + 1]; /* connections by the level they achieved, whatever was asked; none = in clear */
 	uint64_t failed_at[AT_N];     /* connections that failed, by stage */
 	int64_t ok_ms, failed_ms;     /* wall clock; 0 = never */
 	char last_tls[200];           /* "TLSv1.3 mail.contoso.com" of the newest connection; "" = clear */
 	char last_error[200];
+	const char *breaker; /* "closed", "open", "trial" */
+	uint64_t breaker_opened;
+	char breaker_why[200]; /* while it is not closed */
 };
 /* As above, one row for each connector that has been used. */
 size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max);

@@ -73,29 +73,28 @@ static void log_attempt(const struct job *j, const struct plan *p)
 	     kv_str("reply", p->rcpt.text));
 }
 
-/* "The other side does not know us": a fault of the connection between the two, to be mended there, not a verdict
- * about one message (hardening HY-7).  Nothing is reported to senders for it. */
-static bool is_connector_fault(const struct plan *p)
-{
-	const struct reply *r = &p->rcpt.reply;
-
-	return p->rcpt.result == RCPT_FAILED && p->next == NEXT_PEER && r->class == 5 && r->subject == 7 &&
-	       (r->detail == 57 || r->detail == 64 || r->detail == 68);
-}
-
 static void note_result(struct job *j, struct plan *p, const struct delivery *dl, struct smtp_where *where)
 {
 	p->where = where;
 	p->no_dsn = dl->txn.no_dsn;
 	if (p->rcpt.result == RCPT_SENT)
 		p->rcpt.text = str_c(dl->txn.text);
-	if (is_connector_fault(p)) {
-		log_error(&j->log, "connector.refused", kv_str("connector", hop_send(p->hop)->name),
-			  kv_c("host", where->host), kv_str("reply", p->rcpt.text));
-		p->rcpt.result = RCPT_DEFERRED;
-		p->cause = "the other side does not accept this gateway";
-		p->fixer = "administrator of the other side";
+	if (p->rcpt.rule != NULL && p->rcpt.rule->cause != NULL) {
+		log_warn(&j->log, "connector.refused", kv_str("connector", hop_send(p->hop)->name),
+			 kv_c("host", where->host), kv_c("act", response_act_name(p->rcpt.rule->act)),
+			 kv_str("reply", p->rcpt.text));
+		p->cause = p->rcpt.rule->cause;
+		p->fixer = p->rcpt.rule->fixer;
 	}
+	p->wait = dl->txn.end == SMTP_UNKNOWN && p->rcpt.accepted   ? SCHED_UNKNOWN
+		  : dl->txn.end == SMTP_LOST && p->rcpt.said.n == 0 ? SCHED_NO_CONNECTION
+								    : SCHED_MESSAGE;
+	p->untried = dl->txn.untried;
+	p->again_ms = dl->txn.again_ms;
+	if (p->wait == SCHED_UNKNOWN)
+		log_warn(&j->log, "delivery.unknown", kv_str("to", p->rcpt.env.addr), kv_c("host", where->host),
+			 kv_c("ip", where->ip), kv_str("connector", hop_send(p->hop)->name),
+			 kv_str("why", p->rcpt.text));
 	hop_count(p->hop, p->rcpt.result, clock_wall_ms() - j->lease->env.arrived_ms);
 	log_attempt(j, p);
 }
@@ -114,6 +113,7 @@ static bool send_rest(struct delivery *dl)
 			continue;
 		r->result = RCPT_PENDING;
 		r->accepted = false;
+		r->said = STR_NONE;
 		hop = container_of(r, struct plan, rcpt)->hop;
 		STAILQ_INSERT_TAIL(&rest, r, next);
 		dl->txn.rcpt_n++;
@@ -315,7 +315,8 @@ struct deliver *deliver_new(const struct deliver_options *o)
 						   .dns = o->dns,
 						   .own = o->own,
 						   .own_n = o->own_n,
-						   .shares = o->shares > 0 ? o->shares : 1 });
+						   .shares = o->shares > 0 ? o->shares : 1,
+						   .breakers = o->breakers });
 	return d;
 }
 

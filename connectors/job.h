@@ -11,6 +11,7 @@
 #include "connectors/copy.h"
 #include "connectors/header_edits.h"
 #include "connectors/plan.h"
+#include "connectors/report.h"
 
 struct job;
 
@@ -44,6 +45,7 @@ struct job {
 	struct outcome *outcomes;
 	struct dsn_rcpt *reports;
 	size_t report_n;
+	struct str report_to; /* the sender; the postmaster about a report that failed */
 	struct bounce bounce;
 	struct env_rcpt *copies; /* addresses on the other side of recipients that have a mailbox on both */
 	size_t copy_n;
@@ -54,6 +56,7 @@ struct deliver {
 	struct deliver_options o;
 	struct outbound *outbound;
 	struct pool *pool;
+	struct report_limits report_limits;
 	TAILQ_HEAD(, job) jobs;
 	size_t job_n;
 };

@@ -156,6 +156,10 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 	plan->rcpt.addr = rt->rcpt;
 	add_orcpt(p, plan, p->env->rcpts[plan->index].addr);
 	tls_need_find(outbound_config(p->outbound), sel.send, rt->hop_domain, original->domain, &need, NULL);
+	plan->inside = kind != HOP_DOMAIN || sel.send->peer;
+	plan->retry = sel.send->retry;
+	if (!arena_dup(p->arena, sel.send->name, &plan->connector))
+		plan->connector = STR_NONE;
 	plan->hop = pool_hop(p->pool, p->outbound, sel.send, kind, target, &need);
 }
 

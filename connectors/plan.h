@@ -20,7 +20,13 @@ struct plan {                  /* one recipient of one attempt */
 	struct hop *hop;          /* where it goes; NULL: nowhere */
 	struct str copy_to;       /* loc=both: the other side gets a copy under this address */
 	struct smtp_where *where; /* who answered last */
-	bool no_dsn;
+	bool no_dsn, expired;
+	bool inside;             /* hop is one of ours, not a stranger's MX */
+	struct str connector;    /* with hop: its name ... */
+	struct conf_retry retry; /* ... and its schedule; copies, they outlive the hop */
+	enum sched_cause wait;   /* why it has to be tried again */
+	bool untried;            /* not a try: it was set aside */
+	int64_t again_ms;        /* wall clock, 0 = by the schedule */
 };
 
 struct planner {

@@ -10,16 +10,30 @@
 #include "connectors/pool.h"
 
 #include "base/must.h"
+#include "base/time.h"
+#include "connectors/feedback.h"
 #include "connectors/places.h"
-#include "connectors/tally.h"
 #include "connectors/times.h"
+#include "connectors/way.h"
 
 #include <ifaddrs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 512, SWEEP_MS = 15 * 1000, TRIES_MAX = 3, OWN_MAX = 256 };
+enum {
+	BUCKETS = 512,
+	SWEEP_MS = 15 * 1000,
+	TRIES_MAX = 3,
+	OWN_MAX = 256,
+	PACE_MS = 5 * 1000, /* what a hop sent off in so long it may also keep waiting */
+	LOOK_MS = 200,      /* while another loop's trial is under way */
+	FEW = 8,            /* messages a hop may always keep */
+	TURN = 10,          /* messages a connection may still send when others wait for one */
+	AGE_ALARM_MS = 60 * 60 * 1000,
+	SURPLUS_MS = 60 * 1000,
+	SURPLUS_MAX_MS = 30 * 60 * 1000,
+};
 
 TAILQ_HEAD(clients, smtp_client);
 TAILQ_HEAD(txns, smtp_txn);
@@ -36,13 +50,19 @@ struct hop {
 	struct clients idle, busy; /* idle: the last used one first */
 	struct smtp_client *opening;
 	size_t waiting_n, open_n, idle_n;
-	bool starving; /* the limit over all hops keeps it from opening */
-	bool no_chunking, woken;
+	TAILQ_ENTRY(hop) in_starving; /* the limit over all hops keeps it from opening */
+	bool starving, ours, no_chunking, woken;
+	bool turn; /* it has waited longest for a connection that is free now */
+	struct feedback feedback;
+	uint64_t done_n, paced_n; /* transactions over; of those before paced_ms */
+	size_t pace;              /* transactions over in the last whole PACE_MS */
+	int64_t paced_ms;
+	struct loop_timer again; /* a rate or another loop's trial: look again then */
 	struct loop_task task;
 	struct smtp_fault last; /* why the last connection failed */
 	uint64_t sent, deferred, failed;
-	struct tally *tally;
 	struct hop_times *times; /* NULL until the first result */
+	struct way *way;
 	struct tls_need need;
 	struct str target;
 	char target_text[];
@@ -56,7 +76,12 @@ struct pool {
 	struct loop_timer sweep;
 	struct tallies tallies;
 	struct times times;
-	size_t open_n, starving_n;
+	struct ways ways;
+	struct breakers *own_breakers;
+	TAILQ_HEAD(, hop) starving; /* longest first */
+	size_t open_n, waiting_n;
+	struct txns surplus; /* of hops that keep too many already: on their way out */
+	struct loop_task put_aside;
 };
 
 static void hop_wake(struct hop *h);
@@ -78,13 +103,25 @@ static int64_t now_ms(const struct hop *h)
 	return loop_now_ms(h->pool->o.loop);
 }
 
+/* A limit of the configuration is for all pools together; at least one. */
+static size_t share(const struct pool *p, conf_count n)
+{
+	size_t mine = (size_t)n / p->o.shares;
+
+	return mine > 0 ? mine : 1;
+}
+
 /* ---- transactions ---- */
 
 static void end_txn(struct smtp_txn *t)
 {
 	struct hop *h = t->hop;
 
+	if (t->trial)
+		breaker_tried(h->way->breaker, now_ms(h));
+	t->trial = false;
 	t->hop = NULL;
+	h->done_n++;
 	t->over(t);
 	hop_wake(h);
 }
@@ -99,13 +136,35 @@ static bool is_pending(const struct smtp_txn *t)
 	return false;
 }
 
+/* Without a connection. */
 static void defer_txn(struct smtp_txn *t, const struct reply *r, struct str text, enum rcpt_result result)
 {
 	smtp_txn_resolve(t, result, r, text);
+	t->end = SMTP_LOST;
 	t->reply = *r;
 	snprintf(t->text, sizeof t->text, STR_FMT, STR_ARG(text));
 	t->reply.text = str_c(t->text);
 	end_txn(t);
+}
+
+/* Those that do not even get near a server; they come back after `wait_ms`. */
+static void set_aside(struct smtp_txn *t, const struct reply *r, const char *text, int64_t wait_ms)
+{
+	t->untried = true;
+	t->again_ms = clock_wall_ms() + wait_ms;
+	defer_txn(t, r, str_c(text), RCPT_DEFERRED);
+}
+
+static struct smtp_txn *take_waiting(struct hop *h)
+{
+	struct smtp_txn *t = TAILQ_FIRST(&h->waiting);
+
+	if (t == NULL)
+		return NULL;
+	TAILQ_REMOVE(&h->waiting, t, link);
+	h->waiting_n--;
+	h->pool->waiting_n--;
+	return t;
 }
 
 static void defer_all(struct hop *h, const struct reply *r, const char *text, bool final)
@@ -115,6 +174,7 @@ static void defer_all(struct hop *h, const struct reply *r, const char *text, bo
 
 	/* over() may add to this hop: those wait for the next round */
 	TAILQ_CONCAT(&waiting, &h->waiting, link);
+	h->pool->waiting_n -= h->waiting_n;
 	h->waiting_n = 0;
 	while ((t = TAILQ_FIRST(&waiting)) != NULL) {
 		TAILQ_REMOVE(&waiting, t, link);
@@ -127,6 +187,7 @@ static void put_back(struct hop *h, struct smtp_txn *t)
 	t->tries++;
 	TAILQ_INSERT_HEAD(&h->waiting, t, link);
 	h->waiting_n++;
+	h->pool->waiting_n++;
 	hop_wake(h);
 }
 
@@ -144,6 +205,12 @@ static void on_txn_done(struct smtp_txn *t)
 	struct hop *h = t->hop;
 	bool again = t->end == SMTP_STALE || t->end == SMTP_LOST || t->end == SMTP_NO_BDAT;
 
+	if (t->end == SMTP_ENDED && way_judge(h->way, h->send, t, h->ours, now_ms(h)) == WAY_SLOWER)
+		feedback_throttled(&h->feedback);
+	else if (t->end == SMTP_ENDED)
+		feedback_good(&h->feedback);
+	if (t->end == SMTP_UNKNOWN)
+		tally_unknown(h->way->tally);
 	if (t->end == SMTP_NO_BDAT)
 		h->no_chunking = true; /* clients learn it with their next transaction */
 	if (t->end == SMTP_STALE)
@@ -179,23 +246,25 @@ static void remove_client(struct smtp_client *c)
 
 static void set_starving(struct hop *h, bool starving)
 {
-	if (h->starving != starving)
-		h->pool->starving_n += starving ? 1 : (size_t)-1;
+	if (h->starving == starving)
+		return;
 	h->starving = starving;
+	if (starving)
+		TAILQ_INSERT_TAIL(&h->pool->starving, h, in_starving);
+	else
+		TAILQ_REMOVE(&h->pool->starving, h, in_starving);
 }
 
-/* A connection is free or gone: whoever waits for one under the common limit looks again. */
+/* A connection is free or gone: who has waited longest for one under the common limit looks again. */
 static void wake_starving(struct pool *p)
 {
-	struct hop *h;
+	struct hop *h = TAILQ_FIRST(&p->starving);
 
-	if (p->starving_n == 0)
+	if (h == NULL)
 		return;
-	TAILQ_FOREACH (h, &p->hops, all)
-		if (h->starving) {
-			set_starving(h, false);
-			hop_wake(h);
-		}
+	set_starving(h, false);
+	h->turn = true;
+	hop_wake(h);
 }
 
 static void close_client(struct smtp_client *c)
@@ -206,6 +275,14 @@ static void close_client(struct smtp_client *c)
 	wake_starving(p);
 }
 
+/* Its last message went out; others wait for a connection, or there are to be fewer of this hop. */
+static bool has_had_its_turn(const struct hop *h, const struct smtp_client *c)
+{
+	return (h->send->messages_per_connection > 0 && c->served >= (uint64_t)h->send->messages_per_connection) ||
+	       h->open_n > h->feedback.window ||
+	       (!TAILQ_EMPTY(&h->pool->starving) && c->served > 0 && c->served % TURN == 0);
+}
+
 static void on_client_ready(struct smtp_client *c)
 {
 	struct hop *h = c->hop;
@@ -213,17 +290,21 @@ static void on_client_ready(struct smtp_client *c)
 	if (c == h->opening) {
 		h->opening = NULL;
 		places_worked(&h->places, &c->target.addr);
-		tally_ready(h->tally, c);
+		tally_ready(h->way->tally, c);
 	} else {
 		TAILQ_REMOVE(&h->busy, c, link);
 	}
 	TAILQ_INSERT_HEAD(&h->idle, c, link);
 	h->idle_n++;
 	c->is_idle = true;
-	if (h->send->messages_per_connection > 0 && c->served >= (uint64_t)h->send->messages_per_connection)
+	if (has_had_its_turn(h, c)) {
+		set_starving(h, false); /* whatever more it wants, it stands behind the others now */
+		h->turn = false;
 		close_client(c);
-	hop_wake(h); /* before those of other hops: its own work comes first */
-	wake_starving(h->pool);
+	}
+	hop_wake(h);
+	if (TAILQ_EMPTY(&h->waiting)) /* its own work comes first */
+		wake_starving(h->pool);
 }
 
 static void on_client(struct smtp_client *c, enum client_event e)
@@ -237,10 +318,14 @@ static void on_client(struct smtp_client *c, enum client_event e)
 	if (!c->is_idle || c->fault.bad_host) {
 		h->last = c->fault;
 		h->last.reply.text = str_c(h->last.text);
-		tally_failed(h->tally, c->fault.at, c->fault.text);
+		tally_failed(h->way->tally, c->fault.at, c->fault.text);
+		if (way_judge_fault(h->way, h->send, &c->fault, h->ours, now_ms(h)) == WAY_SLOWER)
+			feedback_throttled(&h->feedback);
 		log_warn(NULL, "connection.failed", kv_str("connector", h->send->name), kv_c("host", c->where.host),
 			 kv_c("ip", c->where.ip), kv_int("messages", c->served), kv_c("why", c->fault.text));
 	}
+	if (c->fault.bad_host)
+		feedback_failed(&h->feedback);
 	if (c->fault.bad_host)
 		places_failed(&h->places, &c->target.addr, now_ms(h));
 	close_client(c);
@@ -285,14 +370,59 @@ static void open_client(struct hop *h, const struct place *at)
 	smtp_client_start(c, h->pool->o.loop, &target, -1, on_client);
 }
 
-/* ---- the work of a hop ---- */
+/* ---- the breaker ---- */
 
-static size_t share(const struct pool *p, conf_count n)
+/* A tenth more or less, or all come back in the same moment. */
+static int64_t spread(const struct smtp_txn *t, int64_t ms)
 {
-	size_t mine = (size_t)n / p->o.shares;
-
-	return mine > 0 ? mine : 1;
+	return ms + (int64_t)(str_hash(str_n(&t, sizeof t), (uint64_t)ms) % (uint64_t)(ms / 10 + 1));
 }
+
+static void hold_all(struct hop *h)
+{
+	const struct reply r = REPLY(451, 4, 7, 0, "");
+	struct txns waiting = TAILQ_HEAD_INITIALIZER(waiting);
+	struct breaker_view v;
+	struct smtp_txn *t;
+	char text[400];
+
+	breaker_look(h->way->breaker, &v);
+	int64_t wait_ms = v.next_ms > now_ms(h) ? v.next_ms - now_ms(h) : 1000;
+	snprintf(text, sizeof text, "mail by connector " STR_FMT " is held: %s", STR_ARG(h->send->name), v.why);
+	TAILQ_CONCAT(&waiting, &h->waiting, link);
+	h->pool->waiting_n -= h->waiting_n;
+	h->waiting_n = 0;
+	while ((t = TAILQ_FIRST(&waiting)) != NULL) {
+		TAILQ_REMOVE(&waiting, t, link);
+		set_aside(t, &r, text, spread(t, wait_ms));
+	}
+}
+
+/* False: nothing is to be sent now. */
+static bool breaker_lets(struct hop *h)
+{
+	struct smtp_txn *t = TAILQ_FIRST(&h->waiting);
+
+	if (t == NULL || t->trial)
+		return true;
+	switch (breaker_ask(h->way->breaker, now_ms(h))) {
+	case BREAKER_GO:
+		return true;
+	case BREAKER_TRY:
+		t->trial = true;
+		return true;
+	case BREAKER_WAIT:
+		loop_timer_set(&h->again, LOOK_MS);
+		return false;
+	case BREAKER_HOLD:
+		hold_all(h);
+		return false;
+	}
+	must(false);
+	return false;
+}
+
+/* ---- the work of a hop ---- */
 
 /* Another hop's oldest idle connection makes room under the common limit. */
 static bool make_room(struct pool *p)
@@ -318,18 +448,30 @@ static struct smtp_client *usable_client(const struct hop *h)
 	return NULL;
 }
 
+/* Takes a token of a rate of the connector; without one the hop looks again when there is one. */
+static bool may_pass(struct hop *h, struct bucket *b, int64_t per_minute)
+{
+	int64_t mine = per_minute == 0 ? 0 : (int64_t)share(h->pool, per_minute);
+
+	if (bucket_take(b, mine, now_ms(h)))
+		return true;
+	loop_timer_set(&h->again, bucket_wait_ms(b, mine));
+	return false;
+}
+
 static void give_work(struct hop *h)
 {
 	struct smtp_client *c;
 	struct smtp_txn *t;
 
-	while ((t = TAILQ_FIRST(&h->waiting)) != NULL && (c = usable_client(h)) != NULL) {
+	while (!TAILQ_EMPTY(&h->waiting) && (c = usable_client(h)) != NULL) {
+		if (!breaker_lets(h) || !may_pass(h, &h->way->messages, h->send->message_rate))
+			return;
 		TAILQ_REMOVE(&h->idle, c, link);
 		h->idle_n--;
 		c->is_idle = false;
 		TAILQ_INSERT_TAIL(&h->busy, c, link);
-		TAILQ_REMOVE(&h->waiting, t, link);
-		h->waiting_n--;
+		t = take_waiting(h);
 		smtp_client_send(c, t);
 	}
 }
@@ -346,15 +488,18 @@ static void open_one(struct hop *h)
 			defer_all(h, &h->last.reply, h->last.text, false);
 			return;
 		}
-		tally_failed(h->tally, AT_RESOLVE, h->places.text);
+		tally_failed(h->way->tally, AT_RESOLVE, h->places.text);
 		defer_all(h, &h->places.reply, h->places.text, h->places.final);
 		return;
 	}
-	if (p->open_n >= share(p, outbound_config(h->outbound)->limits.outbound_connections) && !make_room(p)) {
+	bool is_early = !TAILQ_EMPTY(&p->starving) && !h->turn; /* also for who just gave one up */
+	if (is_early ||
+	    (p->open_n >= share(p, outbound_config(h->outbound)->limits.outbound_connections) && !make_room(p))) {
 		set_starving(h, true);
 		return;
 	}
-	open_client(h, at);
+	if (may_pass(h, &h->way->connections, h->send->connection_rate))
+		open_client(h, at);
 }
 
 static bool are_stale(const struct hop *h)
@@ -366,10 +511,14 @@ static bool are_stale(const struct hop *h)
 
 static void hop_work(struct hop *h)
 {
+	size_t most = share(h->pool, h->send->connections);
+
 	must(hop_check(h));
+	if (!breaker_lets(h))
+		return;
 	give_work(h);
 	if (TAILQ_EMPTY(&h->waiting) || h->opening != NULL || h->places.looking ||
-	    h->open_n >= share(h->pool, h->send->connections))
+	    h->open_n >= (h->feedback.window < most ? h->feedback.window : most))
 		return;
 	if (are_stale(h))
 		places_find(&h->places);
@@ -381,9 +530,22 @@ static void on_wake(struct loop_task *task)
 {
 	struct hop *h = container_of(task, struct hop, task);
 
+	struct pool *p = h->pool;
+
 	h->woken = false;
-	if (h->pool != NULL)
-		hop_work(h);
+	if (p == NULL)
+		return;
+	hop_work(h);
+	h->turn = false;
+	/* it did not need the connection that was free, or there are more of them: the next one looks */
+	if (p->open_n < share(p, outbound_config(h->outbound)->limits.outbound_connections) ||
+	    (TAILQ_EMPTY(&h->waiting) && h->idle_n > 0))
+		wake_starving(p);
+}
+
+static void on_again(struct loop_timer *t)
+{
+	hop_wake(container_of(t, struct hop, again));
 }
 
 static void hop_wake(struct hop *h)
@@ -418,7 +580,10 @@ static struct hop *hop_new(struct pool *p, struct outbound *o, const struct conf
 	h->send = s;
 	h->kind = kind;
 	h->need = *need;
-	h->tally = tally_of(&p->tallies, s->name);
+	h->way = way_of(&p->ways, p->o.breakers, &p->tallies, s);
+	h->ours = s->peer || kind != HOP_DOMAIN;
+	feedback_init(&h->feedback, share(p, s->connections_first), share(p, s->connections));
+	loop_timer_init(p->o.loop, &h->again, on_again);
 	if (target.n > 0)
 		memcpy(h->target_text, target.p, target.n);
 	h->target = (struct str){ h->target_text, target.n };
@@ -445,6 +610,8 @@ static void hop_free(struct hop *h)
 		remove_client(TAILQ_FIRST(&h->idle));
 	places_fini(&h->places);
 	set_starving(h, false);
+	loop_timer_stop(&h->again);
+	p->waiting_n -= h->waiting_n;
 	TAILQ_REMOVE(&p->hops, h, all);
 	SLIST_REMOVE(&p->buckets[bucket_of(h->send, h->target)], h, hop, bucket);
 	outbound_unref(&h->outbound);
@@ -454,7 +621,7 @@ static void hop_free(struct hop *h)
 
 static bool is_unused(const struct hop *h)
 {
-	if (h->open_n > 0 || h->waiting_n > 0 || h->places.looking || h->woken)
+	if (h->open_n > 0 || h->waiting_n > 0 || h->places.looking || h->woken || !TAILQ_EMPTY(&h->pool->surplus))
 		return false;
 	return h->places.n == 0 || places_pick((struct places *)(uintptr_t)&h->places, now_ms(h)) == &h->places.v[0];
 }
@@ -490,14 +657,81 @@ struct hop *pool_hop(struct pool *p, struct outbound *o, const struct conf_send 
 	return hop_new(p, o, s, kind, target, need);
 }
 
+/* ---- how much a hop may keep ---- */
+
+/* What it sent off in the last PACE_MS. */
+static size_t pace_of(struct hop *h)
+{
+	int64_t now = now_ms(h);
+
+	if (now - h->paced_ms >= PACE_MS) {
+		h->pace = now - h->paced_ms < 2 * PACE_MS ? (size_t)(h->done_n - h->paced_n) : 0;
+		h->paced_n = h->done_n;
+		h->paced_ms = now;
+	}
+	size_t so_far = (size_t)(h->done_n - h->paced_n);
+	return so_far > h->pace ? so_far : h->pace;
+}
+
+/* Destinations that are slow or dead together never keep more than half of the room (the queue hands out fresh messages
+ * up to three quarters): from three eighths on a hop gets no more than what is left of that half, so k of them leave
+ * something to each other, whatever k is.  One that sends off what comes within seconds, and a short line, need no
+ * limit.
+ */
+static bool has_room(struct hop *h)
+{
+	size_t most = (size_t)outbound_config(h->outbound)->queue.active_max, kept = h->pool->waiting_n;
+
+	if (kept < most * 3 / 8 || h->waiting_n < FEW || h->waiting_n <= pace_of(h))
+		return true;
+	return kept < most / 2 && h->waiting_n < most / 2 - kept;
+}
+
+static void put_surplus_aside(struct hop *h, struct smtp_txn *t)
+{
+	const struct reply r = REPLY(451, 4, 3, 2, "");
+	size_t pace = pace_of(h);
+	int64_t wait_ms = pace == 0 ? SURPLUS_MS : (int64_t)(h->waiting_n / pace * PACE_MS);
+	char text[480];
+
+	wait_ms = wait_ms < SURPLUS_MS ? SURPLUS_MS : wait_ms > SURPLUS_MAX_MS ? SURPLUS_MAX_MS : wait_ms;
+	snprintf(text, sizeof text, "%zu messages wait for the same server already%s%s", h->waiting_n,
+		 h->last.text[0] != '\0' ? "; the last connection: " : "", h->last.text);
+	set_aside(t, &r, text, spread(t, wait_ms));
+}
+
+static void on_surplus(struct loop_task *task)
+{
+	struct pool *p = container_of(task, struct pool, put_aside);
+	struct txns surplus = TAILQ_HEAD_INITIALIZER(surplus);
+	struct smtp_txn *t;
+
+	TAILQ_CONCAT(&surplus, &p->surplus, link);
+	while ((t = TAILQ_FIRST(&surplus)) != NULL) {
+		TAILQ_REMOVE(&surplus, t, link);
+		put_surplus_aside(t->hop, t);
+	}
+}
+
 void pool_add(struct hop *h, struct smtp_txn *t)
 {
+	struct pool *p = h->pool;
+
 	must(t->over != NULL && t->rcpt_n > 0);
 	t->hop = h;
 	t->done = on_txn_done;
 	t->tries = 0;
+	t->trial = t->untried = false;
+	t->again_ms = 0;
+	if (!has_room(h)) { /* over() does not run in here */
+		if (TAILQ_EMPTY(&p->surplus))
+			loop_defer(p->o.loop, &p->put_aside);
+		TAILQ_INSERT_TAIL(&p->surplus, t, link);
+		return;
+	}
 	TAILQ_INSERT_TAIL(&h->waiting, t, link);
 	h->waiting_n++;
+	p->waiting_n++;
 	hop_wake(h);
 }
 
@@ -514,8 +748,10 @@ void pool_forget_rests(struct pool *p)
 {
 	struct hop *h;
 
-	TAILQ_FOREACH (h, &p->hops, all)
+	TAILQ_FOREACH (h, &p->hops, all) {
 		places_forget_rests(&h->places);
+		breaker_hurry(h->way->breaker);
+	}
 }
 
 const struct conf_send *hop_send(const struct hop *h)
@@ -552,7 +788,21 @@ void hop_count(struct hop *h, enum rcpt_result result, int64_t age_ms)
 	h->sent += result == RCPT_SENT;
 	h->deferred += result == RCPT_DEFERRED;
 	h->failed += result == RCPT_FAILED;
-	tally_result(h->tally, result);
+	tally_result(h->way->tally, result);
+}
+
+void pool_alarm_age(struct pool *p, struct str connector, int64_t age_ms, int64_t expire_ms, struct str why)
+{
+	struct tally *t = tally_of(&p->tallies, connector);
+	int64_t now = loop_now_ms(p->o.loop);
+
+	if (t->age_alarm_ms != 0 && now - t->age_alarm_ms < AGE_ALARM_MS)
+		return;
+	t->age_alarm_ms = now;
+	log_error(NULL, "connector.age", kv_c("alarm", "CONNECTOR-AGE"), kv_str("connector", connector),
+		  kv_int("age_s", age_ms / 1000), kv_int("expires_s", expire_ms / 1000), kv_str("why", why),
+		  kv_c("todo",
+		       "mail is returned when its time is over: mend the way, or hold it with tombolo queue hold"));
 }
 
 /* ---- the pool ---- */
@@ -602,6 +852,11 @@ struct pool *pool_new(const struct pool_options *o)
 	p->o = *o;
 	collect_own(p, o->own, o->own_n);
 	TAILQ_INIT(&p->hops);
+	TAILQ_INIT(&p->starving);
+	TAILQ_INIT(&p->surplus);
+	p->put_aside.fn = on_surplus;
+	if (p->o.breakers == NULL)
+		p->o.breakers = p->own_breakers = breakers_new();
 	loop_timer_init(o->loop, &p->sweep, on_sweep);
 	return p;
 }
@@ -615,8 +870,11 @@ void pool_free(struct pool **pp)
 	while (!TAILQ_EMPTY(&p->hops))
 		hop_free(TAILQ_FIRST(&p->hops));
 	loop_timer_stop(&p->sweep);
+	TAILQ_INIT(&p->surplus); /* its task may still be queued */
+	ways_free(&p->ways);
 	tallies_free(&p->tallies);
 	times_free(&p->times);
+	breakers_free(&p->own_breakers);
 	loop_free_later(p->o.loop, p);
 	*pp = NULL;
 }
@@ -628,6 +886,7 @@ static void put_row(const struct hop *h, struct hop_stats *row)
 	*row = (struct hop_stats){ .waiting = h->waiting_n,
 				   .open = h->open_n,
 				   .idle = h->idle_n,
+				   .window = h->feedback.window,
 				   .sent = h->sent,
 				   .deferred = h->deferred,
 				   .failed = h->failed };
@@ -657,7 +916,17 @@ size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max)
 
 size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max)
 {
-	return tallies_copy(&p->tallies, rows, max);
+	size_t n = tallies_copy(&p->tallies, rows, max);
+	struct breaker_view v;
+
+	for (size_t i = 0; i < n && i < max; i++) {
+		breaker_look(breaker_of(p->o.breakers, str_c(rows[i].name)), &v);
+		rows[i].breaker = breaker_state_name(v.state);
+		rows[i].breaker_opened = v.opened_n;
+		snprintf(rows[i].breaker_why, sizeof rows[i].breaker_why, "%.*s", (int)sizeof rows[i].breaker_why - 1,
+			 v.state == BREAKER_CLOSED ? "" : v.why);
+	}
+	return n;
 }
 
 size_t pool_times(const struct pool *p, struct hop_times *rows, size_t max)

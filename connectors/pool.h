@@ -7,6 +7,10 @@
  * that cannot be reached is left alone for a while and the next one is tried; when none is left everything that waits
  * is deferred together, with the reason.  What a recipient is answered never counts against a host.
  *
+ * Nobody starves (docs/DELIVERY.md): when room is short, a hop may keep no more messages than are still free for
+ * others, unless it sends them off within seconds; under the common limit of connections those who wait take turns; a
+ * window that learns says how many connections a hop gets.  A connector whose breaker is open defers all that comes.
+ *
  * over() and the client's done() never run inside pool_add.  Threads: the loop's. */
 #ifndef CONNECTORS_POOL_H
 #define CONNECTORS_POOL_H
@@ -21,7 +25,8 @@ struct pool_options {
 	struct dns *dns;
 	const struct net_addr *own; /* never connect to one of these */
 	size_t own_n;
-	unsigned shares; /* pools of the process that share the configured limits, at least 1 */
+	unsigned shares;           /* pools of the process that share the configured limits, at least 1 */
+	struct breakers *breakers; /* of all pools; NULL: this pool's own */
 };
 
 enum hop_kind {
@@ -44,6 +49,9 @@ void pool_forget_rests(struct pool *p); /* servers that rest after a failure may
 const struct conf_send *hop_send(const struct hop *hop);
 /* For the statistics; `age_ms`: of the message. */
 void hop_count(struct hop *hop, enum rcpt_result result, int64_t age_ms);
+
+/* Mail for the connector has waited half of its time: an alarm, at most once an hour. */
+void pool_alarm_age(struct pool *p, struct str connector, int64_t age_ms, int64_t expire_ms, struct str why);
 
 size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max);
 size_t pool_times(const struct pool *p, struct hop_times *rows, size_t max);

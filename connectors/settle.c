@@ -21,6 +21,12 @@ static void settle(struct job *j)
 	job_free(j);
 }
 
+/* When to try again, and how long: the connector's, or the queue's when there was none to be had. */
+static const struct conf_retry *retry_of(const struct job *j, const struct plan *p)
+{
+	return p->hop != NULL ? &p->retry : &conf_of(j)->retry;
+}
+
 /* A copy that lives as long as the job; empty when the arena is full. */
 static struct str keep(struct job *j, const char *text)
 {
@@ -41,34 +47,33 @@ static struct str status_of(struct job *j, const struct plan *p)
 	return keep(j, text);
 }
 
-static struct str reason_of(struct job *j, const struct plan *p)
+/* A report that cannot be delivered is never reported to its (null) sender: that is how mail storms begin. */
+static bool note_double_bounce(struct job *j, const struct plan *p)
 {
-	char text[400];
+	const struct config *conf = outbound_config(j->d->outbound);
 
-	if (p->cause == NULL || p->rcpt.result == RCPT_SENT)
-		return STR_NONE;
-	snprintf(text, sizeof text, "%s%s%s (%s %s)", p->cause, p->fixer != NULL ? "; it can be mended by the " : "",
-		 p->fixer != NULL ? p->fixer : "", p->reason, p->rule);
-	return keep(j, text);
+	log_warn(&j->log, "report.double_bounce", kv_str("to", p->rcpt.env.addr), kv_str("why", p->rcpt.text));
+	j->report_to = conf->postmaster;
+	return conf->queue.double_bounce_copy && !str_ieq(p->rcpt.env.addr, conf->postmaster);
 }
 
 static void add_report(struct job *j, const struct plan *p, enum dsn_action action, int64_t now_ms)
 {
 	const struct envelope *env = &j->lease->env;
-	int64_t until_ms = env->arrived_ms + conf_of(j)->expire_ms;
+	int64_t until_ms = env->arrived_ms + retry_of(j, p)->expire_ms;
 
-	if (!bounce_is_wanted(env, p->rcpt.env.notify, action))
+	j->report_to = env->from;
+	if (env->from.n == 0 && action == DSN_FAILED ? !note_double_bounce(j, p)
+						     : !bounce_is_wanted(env, p->rcpt.env.notify, action))
 		return;
-	j->reports[j->report_n++] =
-		(struct dsn_rcpt){ .addr = p->rcpt.env.addr,
-				   .orcpt = env->rcpts[p->index].orcpt,
-				   .action = action,
-				   .status = status_of(j, p),
-				   .remote_mta = p->where != NULL ? str_c(p->where->host) : STR_NONE,
-				   .diagnostic = p->rcpt.text,
-				   .reason = reason_of(j, p),
-				   .last_attempt_ms = now_ms,
-				   .retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
+	struct dsn_rcpt *r = &j->reports[j->report_n++];
+	*r = (struct dsn_rcpt){ .addr = p->rcpt.env.addr,
+				.orcpt = env->rcpts[p->index].orcpt,
+				.action = action,
+				.status = status_of(j, p),
+				.last_attempt_ms = now_ms,
+				.retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
+	report_words(p, report_is_for_us(outbound_config(j->d->outbound), j->report_to), &j->arena, r);
 }
 
 static void expire(struct job *j, struct plan *p)
@@ -79,6 +84,7 @@ static void expire(struct job *j, struct plan *p)
 	snprintf(text, sizeof text, "message expired; the last attempt: " STR_FMT, STR_ARG(p->rcpt.text));
 	plan_settle(p, &j->arena, RCPT_FAILED, exchange ? REPLY(550, 5, 4, 300, "") : REPLY(550, 5, 4, 7, ""),
 		    str_c(text));
+	p->expired = true;
 	log_warn(&j->log, "delivery.expired", kv_str("to", p->rcpt.env.addr), kv_c("why", text));
 }
 
@@ -91,25 +97,52 @@ static struct str waiting_text(struct job *j, const struct plan *p)
 	return keep(j, text);
 }
 
+static int64_t due_ms(const struct job *j, const struct plan *p, int64_t now_ms)
+{
+	if (p->again_ms > now_ms)
+		return p->again_ms;
+	return now_ms + sched_delay_ms(retry_of(j, p), p->wait, p->attempts + 1, j->lease->id + p->index);
+}
+
+/* Time for a delay report?  Not while it may have arrived: "not delivered yet" would be a guess. */
+static bool is_late(const struct job *j, const struct plan *p, int64_t now_ms)
+{
+	const struct conf_retry *retry = retry_of(j, p);
+
+	return retry->delay_report_ms > 0 && p->wait != SCHED_UNKNOWN &&
+	       now_ms - j->lease->env.arrived_ms >= retry->delay_report_ms;
+}
+
+/* Between the two sides mail is never to get old: half of its time is over (spec 6.3). */
+static void watch_age(const struct job *j, const struct plan *p, int64_t now_ms)
+{
+	int64_t age_ms = now_ms - j->lease->env.arrived_ms;
+
+	if (p->next == NEXT_PEER && p->hop != NULL && age_ms >= p->retry.expire_ms / 2)
+		pool_alarm_age(j->d->pool, p->connector, age_ms, p->retry.expire_ms, p->rcpt.text);
+}
+
 static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_ms)
 {
-	const struct conf_queue *conf = conf_of(j);
+	const struct conf_retry *retry = retry_of(j, p);
 	const struct envelope *env = &j->lease->env;
 	struct outcome o = { .index = p->index, .kind = OUTCOME_DELIVERED };
 
-	if (p->rcpt.result == RCPT_DEFERRED && sched_expired(conf, env->arrived_ms, now_ms))
+	if (p->rcpt.result == RCPT_DEFERRED && sched_expired(retry, env->arrived_ms, now_ms))
 		expire(j, p);
 	if (p->rcpt.result == RCPT_FAILED) {
 		o.kind = OUTCOME_FAILED;
 		add_report(j, p, DSN_FAILED, now_ms);
 	} else if (p->rcpt.result == RCPT_DEFERRED) {
 		o.kind = OUTCOME_DEFERRED;
-		o.due_ms = now_ms + sched_delay_ms(conf, p->attempts + 1, j->lease->id + p->index);
+		o.due_ms = due_ms(j, p, now_ms);
+		o.untried = p->untried;
 		o.text = waiting_text(j, p);
-		o.delay_told = p->delay_told || now_ms - env->arrived_ms >= conf->delay_report_ms;
+		o.delay_told = p->delay_told || is_late(j, p, now_ms);
+		watch_age(j, p, now_ms);
 		if (o.delay_told && !p->delay_told)
 			add_report(j, p, DSN_DELAYED, now_ms);
-	} else if (p->no_dsn && p->next != NEXT_PEER) {
+	} else if (p->no_dsn) {
 		add_report(j, p, DSN_RELAYED, now_ms);
 	}
 	return o;
@@ -126,12 +159,11 @@ static void take_back(struct job *j, enum outcome_kind kind, const char *event, 
 		if (j->outcomes[i].kind != kind || (kind == OUTCOME_DELIVERED && p->copy_to.n == 0))
 			continue;
 		p->rcpt.result = RCPT_DEFERRED;
-		j->outcomes[i] =
-			(struct outcome){ .index = p->index,
-					  .kind = OUTCOME_DEFERRED,
-					  .due_ms = now_ms + sched_delay_ms(conf_of(j), p->attempts + 1, j->lease->id),
-					  .delay_told = p->delay_told,
-					  .text = waiting_text(j, p) };
+		j->outcomes[i] = (struct outcome){ .index = p->index,
+						   .kind = OUTCOME_DEFERRED,
+						   .due_ms = due_ms(j, p, now_ms),
+						   .delay_told = p->delay_told,
+						   .text = waiting_text(j, p) };
 	}
 }
 
@@ -153,14 +185,16 @@ static void report(struct job *j, struct str head)
 	const struct bounce_order order = { .port = *j->d->o.port,
 					    .config = outbound_config(j->d->outbound),
 					    .env = &j->lease->env,
+					    .to = j->report_to,
 					    .head = job_clean_head(j, head, &room),
+					    .is_whole = head.n == j->lease->size,
 					    .rcpts = j->reports,
 					    .rcpt_n = j->report_n };
 
 	bool spooled = bounce_start(&j->bounce, &order, on_bounce, &e) == 0;
 	buf_fini(&room);
 	if (spooled) {
-		log_info(&j->log, "report.spooled", kv_str("to", j->lease->env.from),
+		log_info(&j->log, "report.spooled", kv_str("to", j->report_to),
 			 kv_int("recipients", (int64_t)j->report_n));
 		return;
 	}
@@ -168,12 +202,40 @@ static void report(struct job *j, struct str head)
 	settle(j);
 }
 
+/* Too many reports: those to our own senders wait, with the message they are about; strangers, whose addresses may be
+ * forged, get none. */
+static void limit_reports(struct job *j)
+{
+	static const struct err limited = { ERR_BUSY, "report.limit", "too many reports a minute (queue.report_rate)" };
+	struct report_limits *l = &j->d->report_limits;
+
+	if (!l->limiting)
+		log_warn(&j->log, "report.limited", kv_str("to", j->report_to),
+			 kv_c("todo", "look for forged senders; queue.report_rate, queue.report_rate_domain"));
+	l->limiting = true;
+	if (report_is_for_us(outbound_config(j->d->outbound), j->report_to))
+		take_back(j, OUTCOME_FAILED, "report.waits", &limited);
+	else
+		log_info(&j->log, "report.suppressed", kv_str("to", j->report_to));
+	settle(j);
+}
+
 static void report_and_settle(struct job *j)
 {
-	if (j->report_n > 0 && conf_of(j)->bounce)
+	struct report_limits *l = &j->d->report_limits;
+
+	if (j->report_n > 0 && conf_of(j)->bounce &&
+	    !report_may_go(l, conf_of(j), j->report_to, j->d->o.shares > 0 ? j->d->o.shares : 1,
+			   loop_now_ms(j->d->o.loop))) {
+		limit_reports(j);
+		return;
+	}
+	if (j->report_n > 0 && conf_of(j)->bounce) {
+		l->limiting = false;
 		job_fetch_head(j, report);
-	else
+	} else {
 		settle(j);
+	}
 }
 
 static void on_copied(struct copy *c, const struct err *e)

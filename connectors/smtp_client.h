@@ -15,6 +15,7 @@
 #include "base/op.h"
 #include "base/stream.h"
 #include "config/config.h"
+#include "connectors/response.h"
 #include "connectors/stage.h"
 #include "tls/tls.h"
 #include "wire/body.h"
@@ -41,7 +42,9 @@ struct smtp_rcpt {
 	enum rcpt_result result;
 	struct reply reply; /* why deferred or failed; code 0 while pending */
 	struct str text;    /* the same in words, with the name of the server; in the transaction's arena */
+	struct str said;    /* the server's own words, "451 4.2.1 mailbox busy"; empty: it is our result */
 	bool accepted;      /* RCPT got 250 */
+	const struct response_rule *rule; /* the reply is about more than this recipient */
 };
 STAILQ_HEAD(smtp_rcpts, smtp_rcpt);
 
@@ -54,7 +57,8 @@ struct smtp_where {
 
 enum smtp_end {
 	SMTP_ENDED,   /* every recipient has its answer */
-	SMTP_LOST,    /* the connection ended first; nothing was handed over: another host or connection may be tried */
+	SMTP_LOST,    /* there was no connection, or it ended first; nothing was handed over: another host or
+		       * connection may be tried */
 	SMTP_STALE,   /* as LOST, on a connection that had been idle: the server had closed it meanwhile */
 	SMTP_NO_BDAT, /* the server offers CHUNKING and does not know BDAT: try again with DATA */
 	SMTP_UNKNOWN, /* all was sent, the answer never came: it may be delivered; never tried again at once */
@@ -87,6 +91,9 @@ struct smtp_txn {
 	struct hop *hop;
 	struct smtp_client *client; /* the one that sends it now */
 	unsigned tries;
+	bool trial;       /* of the breaker */
+	bool untried;     /* deferred without having been near a server: it does not count as a try */
+	int64_t again_ms; /* when deferred: not before (wall clock), whatever the schedule says; 0 = by schedule */
 };
 
 /* All recipients without a result get this one; `text` is copied into the arena. */

@@ -26,6 +26,20 @@ static bool offers(const struct smtp_client *c, unsigned caps)
 	return (c->caps.caps & caps) == caps;
 }
 
+/* The reply for the report, as exactly as one clean line can be; empty without memory for it. */
+static struct str keep_words(struct smtp_txn *t, const struct reply *r)
+{
+	enum { WORDS_MAX = 900 }; /* a field of a report holds no more */
+	struct str out = STR_NONE;
+	struct buf words;
+
+	buf_init(&words, REPLY_BYTES_MAX * 2);
+	reply_put_flat(&words, r);
+	arena_dup(t->arena, str_head(buf_str(&words), WORDS_MAX), &out);
+	buf_fini(&words);
+	return out;
+}
+
 void smtp_txn_resolve(struct smtp_txn *t, enum rcpt_result result, const struct reply *r, struct str text)
 {
 	struct str copy = STR_NONE;
@@ -111,6 +125,7 @@ static void settle_accepted(struct smtp_client *c, const struct reply *r, enum a
 	enum rcpt_result result = reply_is_ok(r) ? RCPT_SENT : reply_is_permanent(r) ? RCPT_FAILED : RCPT_DEFERRED;
 	char words[400];
 	struct str text = client_quote(c, r, asked, words, sizeof words), copy = STR_NONE;
+	struct str said = result == RCPT_SENT ? STR_NONE : keep_words(c->txn, r);
 	struct smtp_rcpt *rcpt;
 
 	tell(c->txn, *r, text);
@@ -122,6 +137,7 @@ static void settle_accepted(struct smtp_client *c, const struct reply *r, enum a
 		rcpt->result = result;
 		rcpt->reply = *r;
 		rcpt->reply.text = rcpt->text = copy;
+		rcpt->said = said;
 	}
 }
 
@@ -135,6 +151,7 @@ static void settle_one(struct smtp_client *c, struct smtp_rcpt *rcpt, enum rcpt_
 	rcpt->result = result;
 	rcpt->reply = *r;
 	rcpt->reply.text = rcpt->text;
+	rcpt->said = keep_words(c->txn, r);
 	tell(c->txn, *r, text);
 }
 
@@ -410,8 +427,18 @@ void on_mail(struct smtp_client *c, const struct reply *r, bool last)
 		return;
 	}
 	text = client_quote(c, r, ASKED_MAIL, words, sizeof words);
+	const struct response_rule *rule = response_find(r, RESPONSE_TO_MAIL, true);
+	if (rule != NULL && rule->act == RESPONSE_NEXT_HOST) {
+		client_fail(c, REPLY(451, 4, 3, 2, ""), true, STR_FMT, STR_ARG(text));
+		return;
+	}
 	c->refused = true;
 	tell(c->txn, *r, text);
+	struct str said = keep_words(c->txn, r);
+	struct smtp_rcpt *rcpt;
+	STAILQ_FOREACH (rcpt, &c->txn->rcpts, next)
+		if (rcpt->result == RCPT_PENDING)
+			rcpt->said = said;
 	smtp_txn_resolve(c->txn, reply_is_permanent(r) ? RCPT_FAILED : RCPT_DEFERRED, r, text);
 }
 
@@ -420,6 +447,8 @@ void on_rcpt(struct smtp_client *c, const struct reply *r, bool last)
 	struct smtp_rcpt *rcpt = c->to_answer;
 
 	(void)last;
+	const struct response_rule *rule = response_find(r, RESPONSE_TO_RCPT, true);
+
 	must(rcpt != NULL);
 	c->to_answer = STAILQ_NEXT(rcpt, next);
 	if (c->to_answer != NULL && c->to_answer->result == RCPT_AGAIN)
@@ -429,8 +458,7 @@ void on_rcpt(struct smtp_client *c, const struct reply *r, bool last)
 	if (r->code >= 200 && r->code < 300) {
 		rcpt->accepted = true;
 		c->accepted_n++;
-	} else if (r->code == 452 || r->code == 552) {
-		/* RFC 5321 4.5.3.1.10: "too many recipients", in both spellings */
+	} else if (rule != NULL && rule->act == RESPONSE_SPLIT) {
 		settle_one(c, rcpt, c->accepted_n > 0 ? RCPT_AGAIN : RCPT_DEFERRED, r);
 	} else {
 		settle_one(c, rcpt, reply_is_permanent(r) ? RCPT_FAILED : RCPT_DEFERRED, r);

@@ -74,6 +74,11 @@ void tally_failed(struct tally *t, enum smtp_stage at, const char *why)
 	snprintf(t->stats.last_error, sizeof t->stats.last_error, "%.*s", (int)sizeof t->stats.last_error - 1, why);
 }
 
+void tally_unknown(struct tally *t)
+{
+	t->stats.unknown++;
+}
+
 void tally_result(struct tally *t, enum rcpt_result result)
 {
 	t->stats.sent += result == RCPT_SENT;

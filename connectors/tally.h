@@ -12,6 +12,7 @@
 struct tally {
 	SLIST_ENTRY(tally) link;
 	struct connector_stats stats;
+	int64_t age_alarm_ms; /* loop time of the last one; 0 = none */
 };
 SLIST_HEAD(tallies, tally);
 
@@ -21,6 +22,7 @@ size_t tallies_copy(const struct tallies *all, struct connector_stats *rows, siz
 
 void tally_ready(struct tally *t, const struct smtp_client *c); /* a connection is up, with the TLS it has */
 void tally_failed(struct tally *t, enum smtp_stage at, const char *why);
+void tally_unknown(struct tally *t); /* a message was sent and may or may not have been taken */
 void tally_result(struct tally *t, enum rcpt_result result);
 
 #endif

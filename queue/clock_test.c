@@ -142,7 +142,7 @@ static void test_outcome_of_the_old_clock(void **state)
 {
 	struct rig *r = *state;
 
-	r->conf.retry_max_interval_ms = 30 * MINUTE_MS;
+	r->conf.retry.max_ms = 30 * MINUTE_MS;
 	rig_open(r);
 	rig_accept(r, 100, 1);
 	rig_until(r, rig_leased);

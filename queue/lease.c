@@ -166,13 +166,14 @@ void lease_settle(struct lease **lp, const struct outcome *o, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct lease_rcpt *r = leased_rcpt(&p->lease, i, o[i].index);
 		must(r != NULL);
+		bool counts = !o[i].untried || r->attempts == 0; /* deferred is: has attempts */
 		record_put_outcome(
 			&p->outcomes,
 			&(struct record_outcome){
 				.rcpt = o[i].index,
 				.kind = (uint8_t)o[i].kind,
 				.delay_told = o[i].delay_told,
-				.attempts = (uint16_t)(r->attempts < UINT16_MAX ? r->attempts + 1 : UINT16_MAX),
+				.attempts = (uint16_t)(r->attempts < UINT16_MAX ? r->attempts + counts : UINT16_MAX),
 				.due_ms = o[i].due_ms,
 				.text = str_head(o[i].text, text_max),
 			});

@@ -20,7 +20,7 @@ void queue_reconfigure(struct queue *q, const struct conf_queue *conf)
 	q->limits.active_max = conf->active_max;
 	q->limits.memory_max = conf->memory_max;
 	q->limits.keep_free = conf->keep_free;
-	q->limits.retry_max_interval_ms = conf->retry_max_interval_ms;
+	q->limits.retry_max_interval_ms = conf->retry.max_ms;
 }
 
 /* ---- files ---- */

@@ -116,6 +116,7 @@ struct outcome {
 	enum outcome_kind kind;
 	int64_t due_ms;  /* DEFERRED: wall clock of the next try */
 	bool delay_told; /* DEFERRED: remember that a delay report went out */
+	bool untried;    /* DEFERRED: does not count as another try */
 	struct str text; /* DEFERRED: why, one line, cut at 400 bytes */
 };
 
@@ -125,10 +126,17 @@ void lease_settle(struct lease **l, const struct outcome *o, size_t n);
 
 /* ---- schedule: pure (queue/sched.c) ---- */
 
-/* Delay until try number attempts + 1 (attempts >= 1): retry_first doubled each time up to retry_max_interval, +-10 %
- * by `seed`. */
-int64_t sched_delay_ms(const struct conf_queue *c, unsigned attempts, uint64_t seed);
-bool sched_expired(const struct conf_queue *c, int64_t arrived_ms, int64_t now_ms);
+enum sched_cause {
+	SCHED_MESSAGE,       /* somebody, perhaps we, answered "later" about this message */
+	SCHED_NO_CONNECTION, /* no server could be talked to */
+	SCHED_UNKNOWN,       /* it was sent, and whether it was taken is not known (RFC 1047) */
+};
+
+/* Delay until try number attempts + 1 (attempts >= 1), +-10 % by `seed`, 1 s at least.  No connection: glitches, then
+ * transient failures, then first_ms doubled each time up to max_ms, which none of these exceeds; the two others do not
+ * grow. */
+int64_t sched_delay_ms(const struct conf_retry *c, enum sched_cause why, unsigned attempts, uint64_t seed);
+bool sched_expired(const struct conf_retry *c, int64_t arrived_ms, int64_t now_ms);
 
 /* ---- questions and orders: answered by the commit thread ---- */
 

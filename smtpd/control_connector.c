@@ -80,6 +80,8 @@ static const char *state_of(const struct conf_send *s, const struct connector_st
 {
 	if (!s->enabled)
 		return "disabled";
+	if (st != NULL && st->breaker_why[0] != '\0')
+		return "held";
 	if (st == NULL || (st->ok_ms == 0 && st->failed_ms == 0))
 		return "unused";
 	return st->failed_ms > st->ok_ms ? "failing" : "ok";
@@ -110,6 +112,10 @@ static void add_stats(json_t *row, const struct connector_stats *st)
 	row_uint(row, "sent", st->sent);
 	row_uint(row, "deferred", st->deferred);
 	row_uint(row, "failed", st->failed);
+	row_uint(row, "unknown", st->unknown);
+	row_c(row, "breaker", st->breaker != NULL ? st->breaker : "closed");
+	row_uint(row, "breaker_opened", st->breaker_opened);
+	row_c(row, "breaker_why", st->breaker_why);
 	row_int(row, "ok_ms", st->ok_ms);
 	row_int(row, "failed_ms", st->failed_ms);
 	row_c(row, "last_tls", st->last_tls);
@@ -197,6 +203,7 @@ void run_connector_hops(struct call *c)
 		row_uint(row, "waiting", rows[i].waiting);
 		row_uint(row, "open", rows[i].open);
 		row_uint(row, "idle", rows[i].idle);
+		row_uint(row, "window", rows[i].window);
 		row_uint(row, "sent", rows[i].sent);
 		row_uint(row, "deferred", rows[i].deferred);
 		row_uint(row, "failed", rows[i].failed);

@@ -48,6 +48,7 @@ static void add_hop(void *to, const void *from)
 	sum->waiting += row->waiting;
 	sum->open += row->open;
 	sum->idle += row->idle;
+	sum->window += row->window;
 	sum->sent += row->sent;
 	sum->deferred += row->deferred;
 	sum->failed += row->failed;
@@ -68,6 +69,7 @@ static void add_connector(void *to, const void *from)
 	sum->sent += row->sent;
 	sum->deferred += row->deferred;
 	sum->failed += row->failed;
+	sum->unknown += row->unknown;
 	for (size_t i = 0; i < sizeof sum->tls / sizeof sum->tls[0]; i++)
 		sum->tls[i] += row->tls[i];
 	for (size_t i = 0; i < AT_N; i++)

@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/must.h"
 #include "base/time.h"
+#include "connectors/breaker.h"
 #include "smtpd/cage.h"
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
@@ -426,6 +427,7 @@ static int open_shared(struct app *app, struct err *e)
 	struct queue_recovery found = { 0 };
 
 	app->shared.gate = gate_new();
+	app->shared.breakers = breakers_new();
 	app->shared.routing = routing_open(c, e);
 	if (app->shared.routing == NULL)
 		return -1;
@@ -576,6 +578,7 @@ static void finish(struct app *app)
 	for (size_t i = 0; i < app->worker_n; i++)
 		loop_free(&app->workers[i].loop);
 	gate_free(&app->shared.gate);
+	breakers_free(&app->shared.breakers);
 	setup_unref(&app->setup);
 	free(app->own);
 	close(app->signal_fd);

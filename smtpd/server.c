@@ -43,6 +43,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.own = own,
 		.own_n = own_n,
 		.shares = (unsigned)shares,
+		.breakers = shared->breakers,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);

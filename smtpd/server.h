@@ -35,6 +35,7 @@ struct shared { /* one per process */
 	struct dns *dns;
 	struct gate *gate;
 	struct pressure pressure;
+	struct breakers *breakers; /* of the send connectors */
 };
 
 struct server {

@@ -169,7 +169,7 @@ static void put_human_rcpt(struct buf *out, const struct dsn *d, const struct ds
 	if (r->diagnostic.n > 0) {
 		if (r->reason.n > 0)
 			buf_add(out, S("\r\n"));
-		if (r->remote_mta.n > 0) {
+		if (r->remote_mta.n > 0 && !r->own_words) {
 			buf_add(out, S("    The server "));
 			put_line_text(out, r->remote_mta, false);
 			buf_add(out, S(" said:\r\n"));
@@ -274,7 +274,7 @@ static void put_status_rcpt(struct buf *out, const struct dsn_rcpt *r, bool utf8
 		buf_add(out, S("\r\n"));
 	}
 	if (r->diagnostic.n > 0) {
-		buf_add(out, S("Diagnostic-Code: smtp; "));
+		buf_add(out, r->own_words ? S("Diagnostic-Code: x-tombolo; ") : S("Diagnostic-Code: smtp; "));
 		put_line_text(out, r->diagnostic, utf8);
 		buf_add(out, S("\r\n"));
 	}
@@ -349,9 +349,40 @@ static void put_returned(struct buf *out, const struct dsn *d, bool encode)
 	}
 }
 
+bool dsn_can_return(struct str message)
+{
+	struct str line;
+
+	while (message.n > 0) {
+		if (!str_cut(message, '\n', &line, &message) || !str_ends(line, S("\r")) || line.n > 998 + 1)
+			return false;
+		line.n--;
+		if (str_chr(line, '\r') >= 0 || str_chr(line, '\0') >= 0)
+			return false;
+	}
+	return true;
+}
+
+/* The last part.  RFC 2046 5.2.1: a message is never encoded, so an 8-bit one makes the report 8-bit. */
+static void put_original(struct buf *out, const struct dsn *d, struct str boundary)
+{
+	bool ascii = is_ascii(d->original_headers), encode = !d->smtputf8 && !ascii;
+
+	if (d->whole) {
+		put_part(out, boundary, d->smtputf8 ? S("message/global") : S("message/rfc822"),
+			 ascii ? S("7bit") : S("8bit"));
+		buf_add(out, d->original_headers);
+		return;
+	}
+	put_part(out, boundary, d->smtputf8 ? S("message/global-headers") : S("text/rfc822-headers"),
+		 d->smtputf8 ? S("8bit")
+		 : encode    ? S("quoted-printable")
+			     : S("7bit"));
+	put_returned(out, d, encode);
+}
+
 bool dsn_put(struct buf *out, const struct dsn *d)
 {
-	bool encode = !d->smtputf8 && !is_ascii(d->original_headers);
 	struct buf boundary;
 
 	must(d->rcpt_n > 0 && d->reporting_mta.n > 0 && d->message_id.n > 0);
@@ -366,11 +397,7 @@ bool dsn_put(struct buf *out, const struct dsn *d)
 		 d->smtputf8 ? S("message/global-delivery-status") : S("message/delivery-status"),
 		 d->smtputf8 ? S("8bit") : STR_NONE);
 	put_status_part(out, d);
-	put_part(out, buf_str(&boundary), d->smtputf8 ? S("message/global-headers") : S("text/rfc822-headers"),
-		 d->smtputf8 ? S("8bit")
-		 : encode    ? S("quoted-printable")
-			     : S("7bit"));
-	put_returned(out, d, encode);
+	put_original(out, d, buf_str(&boundary));
 	buf_add(out, S("\r\n--"));
 	buf_add(out, buf_str(&boundary));
 	buf_add(out, S("--\r\n"));
