@@ -66,7 +66,16 @@ $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-tests-built: deps $(PROGS:%=$(B)/%) $(B)/tombolod-test $(UNIT) $(FUZZ) $(TOOLS)
+# between a process and its disk; never with a sanitizer, whose runtime wants to be first
+$(B)/tests/powerloss.so: tests/powerloss/preload.c tests/powerloss/journal.h
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wshadow -O2 -g -fPIC -shared -pthread -I. -o $@ $< -ldl
+$(B)/tests/powerloss_image: $(B)/tests/powerloss/image.o $(LIB)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+tests-built: deps $(PROGS:%=$(B)/%) $(B)/tombolod-test $(UNIT) $(FUZZ) $(TOOLS) $(B)/tests/powerloss.so $(B)/tests/powerloss_image
 test:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/run $(B)

@@ -62,7 +62,13 @@ static int open_files(struct queue *q, uint64_t map_bytes, struct err *e)
 	if (index_open(&q->index, path, map_bytes, false, e) != 0)
 		return -1;
 	/* the folders themselves must survive, too */
-	return fsync(q->lock_fd) == 0 ? 0 : err_sys(e, ERR_IO, "queue.open", "cannot sync %s", q->path);
+	int above = openat(q->lock_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = above >= 0 && fsync(above) == 0 && fsync(q->lock_fd) == 0;
+	if (!ok)
+		err_sys(e, ERR_IO, "queue.open", "cannot sync %s", q->path);
+	if (above >= 0)
+		close(above);
+	return ok ? 0 : -1;
 }
 
 static void free_all(struct queue *q)

@@ -1,7 +1,7 @@
 /* queue/recover.c: from what a crash left to a state like any other.
  *
  *   index as of its checkpoint -> replay of the log after it -> cut at the first head that does not check in the last
- *   segment -> big files nobody knows are removed -> checkpoint at the start of a fresh segment
+ *   segment -> checkpoint at the start of a fresh segment -> big files nobody knows are removed
  *
  * Recovery changes nothing that a second run after a crash in the middle would not change in the same way: the log is
  * only read, and the index moves with its checkpoint.  A fresh segment is begun every time, so what stands behind the
@@ -231,7 +231,8 @@ static bool is_known(struct queue *q, struct store_txn *t, uint64_t id)
 	return l != NULL ? l->left > 0 : store_get(t, q->index.message, str_n(key, sizeof key), &value);
 }
 
-static int remove_orphans(struct replay *r, struct err *e)
+/* Looks through big/ for the greatest id, or removes what no row refers to. */
+static int walk_big(struct replay *r, bool remove, struct err *e)
 {
 	struct queue *q = r->q;
 	int fd = openat(q->big_dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -242,6 +243,8 @@ static int remove_orphans(struct replay *r, struct err *e)
 
 	if (d == NULL || t == NULL) {
 		store_abort(&t);
+		if (d != NULL)
+			closedir(d);
 		return d == NULL ? err_sys(e, ERR_IO, "queue.recover", "cannot list big/") : -1;
 	}
 	while ((entry = readdir(d)) != NULL) {
@@ -249,7 +252,7 @@ static int remove_orphans(struct replay *r, struct err *e)
 			continue;
 		if (id > r->last_id)
 			r->last_id = id;
-		if (!is_known(q, t, id) && unlinkat(q->big_dir_fd, entry->d_name, 0) == 0)
+		if (remove && !is_known(q, t, id) && unlinkat(q->big_dir_fd, entry->d_name, 0) == 0)
 			r->found->orphans_removed++;
 	}
 	closedir(d);
@@ -284,12 +287,15 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 	if (q->log.next < q->checkpoint.segment)
 		q->log.next = q->checkpoint.segment;
 	if (index_each_message(&q->index, count_message, &r, e) != 0 || replay_log(&r, e) != 0 ||
-	    remove_orphans(&r, e) != 0)
+	    walk_big(&r, false, e) != 0)
 		return -1;
 	q->next_id = first_id(q->checkpoint.next_id, r.last_id);
 	q->log.prev = r.last_segment;
 	q->log.prev_end = r.end;
 	if (commit_checkpoint(q, e) != 0) /* at the start of the segment that segments_start will make */
+		return -1;
+	fault("queue.recover_checkpoint");
+	if (walk_big(&r, true, e) != 0) /* only now: until then the index may still have a row for the file */
 		return -1;
 	fault("queue.recover_done");
 	if (segments_start(q, e) != 0)
