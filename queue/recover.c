@@ -55,6 +55,13 @@ static bool has_row(struct queue *q, uint64_t id)
 	return found;
 }
 
+bool recover_knows(struct queue *q, uint64_t id)
+{
+	const struct live *l = live_find(&q->live, id);
+
+	return l != NULL ? l->left > 0 : has_row(q, id);
+}
+
 /* A message that is known already is a copy that compaction made.  The original is still in its place: its segment is
  * recycled only after the checkpoint that makes the row point elsewhere. */
 static void replay_message(struct replay *r, const struct segment_walk *w)
@@ -89,7 +96,7 @@ static void replay_message(struct replay *r, const struct segment_walk *w)
 }
 
 /* The entry of a message the log speaks of; NULL when it is gone already. */
-static struct live *known(struct queue *q, uint64_t id)
+struct live *recover_known(struct queue *q, uint64_t id)
 {
 	struct live *l = live_find(&q->live, id);
 	unsigned char key[8];
@@ -111,7 +118,7 @@ static struct live *known(struct queue *q, uint64_t id)
 
 static void replay_change(struct replay *r, const struct segment_walk *w)
 {
-	struct live *l = known(r->q, w->record.id);
+	struct live *l = recover_known(r->q, w->record.id);
 	struct str rest = str_n(w->payload.p, w->record.meta_n);
 	struct live_change c = { 0 };
 	struct record_outcome outcome;
@@ -287,19 +294,22 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 	if (q->log.next < q->checkpoint.segment)
 		q->log.next = q->checkpoint.segment;
 	if (index_each_message(&q->index, count_message, &r, e) != 0 || replay_log(&r, e) != 0 ||
-	    walk_big(&r, false, e) != 0)
+	    poison_count(q, e) != 0 || walk_big(&r, false, e) != 0)
 		return -1;
+	found->poison = poison_put_aside(q);
 	q->next_id = first_id(q->checkpoint.next_id, r.last_id);
 	q->log.prev = r.last_segment;
 	q->log.prev_end = r.end;
 	if (commit_checkpoint(q, e) != 0) /* at the start of the segment that segments_start will make */
 		return -1;
 	fault("queue.recover_checkpoint");
+	poison_counted(q);
 	if (walk_big(&r, true, e) != 0) /* only now: until then the index may still have a row for the file */
 		return -1;
 	fault("queue.recover_done");
 	if (segments_start(q, e) != 0)
 		return -1;
+	poison_watch(q);
 	store_trim(q->index.store); /* counting went through all of it */
 	found->messages = q->messages;
 	found->recipients = q->recipients;

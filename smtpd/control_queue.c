@@ -12,9 +12,10 @@ enum { PAGE_ROWS = 500, LIST_DEFAULT_MAX = 1000 };
 
 static const char *state_name(enum queue_state s)
 {
-	static const char *const names[] = {
-		[QUEUE_ACTIVE] = "active", [QUEUE_DEFERRED] = "deferred", [QUEUE_HELD] = "held"
-	};
+	static const char *const names[] = { [QUEUE_ACTIVE] = "active",
+					     [QUEUE_DEFERRED] = "deferred",
+					     [QUEUE_HELD] = "held",
+					     [QUEUE_POISON] = "poison" };
 
 	must((size_t)s < sizeof names / sizeof names[0]);
 	return names[s];
