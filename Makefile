@@ -30,7 +30,7 @@ LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -
 # one short line a file; make VERBOSE=1 shows the commands
 Q    := $(if $(VERBOSE),,@)
 
-.PHONY: all test lint check-asan check-tsan fuzz crash perf interop vectors run install doc clean deps
+.PHONY: all test lint check-asan check-tsan fuzz crash torture perf interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
 
 deps: build/.deps
@@ -93,6 +93,9 @@ fuzz:
 crash:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/crash.sh $(B)
+torture:
+	@$(MAKE) -j2 --no-print-directory tests-built
+	@sh tests/torture.sh $(B) $(T)
 perf:
 	@$(MAKE) -j2 --no-print-directory all $(TOOLS)
 	@sh perf/run.sh $(B)

@@ -117,6 +117,8 @@ static void init(void)
 
 	pl.clock = getenv("POWERLOSS_CLOCK");
 	pl.only_while = getenv("POWERLOSS_WHILE");
+	if (pl.only_while != NULL && pl.only_while[0] == '\0')
+		pl.only_while = NULL;
 	pl.cut = cut == NULL ? 0 : strtoull(cut, NULL, 10);
 	if (dir != NULL)
 		pl.dir_n = (size_t)snprintf(pl.dir, sizeof pl.dir, "%s", dir);
