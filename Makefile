@@ -30,7 +30,7 @@ LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -
 # one short line a file; make VERBOSE=1 shows the commands
 Q    := $(if $(VERBOSE),,@)
 
-.PHONY: all test lint check-asan check-tsan fuzz crash perf perf-delivery interop vectors run install doc clean deps
+.PHONY: all test lint check-asan check-tsan fuzz crash torture perf perf-delivery interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
 
 deps: build/.deps
@@ -67,7 +67,16 @@ $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-tests-built: deps $(PROGS:%=$(B)/%) $(B)/tombolod-test $(UNIT) $(FUZZ) $(TOOLS)
+# between a process and its disk; never with a sanitizer, whose runtime wants to be first
+$(B)/tests/powerloss.so: tests/powerloss/preload.c tests/powerloss/journal.h
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wshadow -O2 -g -fPIC -shared -pthread -I. -o $@ $< -ldl
+$(B)/tests/powerloss_image: $(B)/tests/powerloss/image.o $(LIB)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+tests-built: deps $(PROGS:%=$(B)/%) $(B)/tombolod-test $(UNIT) $(FUZZ) $(TOOLS) $(B)/tests/powerloss.so $(B)/tests/powerloss_image
 test:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/run $(B)
@@ -85,6 +94,9 @@ fuzz:
 crash:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/crash.sh $(B)
+torture:
+	@$(MAKE) -j2 --no-print-directory tests-built
+	@sh tests/torture.sh $(B) $(T)
 perf:
 	@$(MAKE) -j2 --no-print-directory all $(TOOLS)
 	@sh perf/run.sh $(B)

@@ -5,6 +5,7 @@
 #include "base/must.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct store {
 	MDB_env *env;
@@ -62,6 +64,47 @@ static void find_map(struct store *s)
 	free(real);
 }
 
+/* ---- a new store ---- */
+
+static int sync_folder(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+
+	if (!ok)
+		err_sys(e, ERR_IO, "store.open", "cannot sync %s", path);
+	if (fd >= 0)
+		close(fd);
+	return ok ? 0 : -1;
+}
+
+/* LMDB writes the first pages of a new file without a sync, and half of them are not a store: opening it fails until a
+ * person removes it.  So the file is made under another name and gets its own when it is whole and on the disk. */
+static int make_file(const char *path, const struct store_options *o, struct err *e)
+{
+	char fresh[240], file[260];
+	MDB_env *env = NULL;
+	int rc;
+
+	snprintf(file, sizeof file, "%s/data.mdb", path);
+	if (access(file, F_OK) == 0)
+		return 0;
+	snprintf(fresh, sizeof fresh, "%s/new.mdb", path);
+	if (unlink(fresh) != 0 && errno != ENOENT)
+		return err_sys(e, ERR_IO, "store.open", "cannot remove %s", fresh);
+	if ((rc = mdb_env_create(&env)) == 0 && (rc = mdb_env_set_mapsize(env, o->map_bytes)) == 0 &&
+	    (rc = mdb_env_open(env, fresh, MDB_NOSUBDIR, 0600)) == 0)
+		rc = mdb_env_sync(env, 1);
+	mdb_env_close(env);
+	if (rc != 0)
+		return lmdb_err(e, rc, "store.open", fresh);
+	if (fault("store.new") || rename(fresh, file) != 0)
+		return err_sys(e, ERR_IO, "store.open", "cannot make %s", file);
+	strncat(fresh, "-lock", sizeof fresh - strlen(fresh) - 1);
+	unlink(fresh); /* stays when it cannot go: nobody looks at it */
+	return sync_folder(path, e);
+}
+
 struct store *store_open(const char *path, const struct store_options *o, struct err *e)
 {
 	struct store *s = calloc(1, sizeof *s);
@@ -72,6 +115,10 @@ struct store *store_open(const char *path, const struct store_options *o, struct
 	strncat(s->path, path, sizeof s->path - 1);
 	if (!o->read_only && mkdir(path, 0700) != 0 && errno != EEXIST) {
 		err_sys(e, ERR_IO, "store.open", "cannot make %s", path);
+		free(s);
+		return NULL;
+	}
+	if (!o->read_only && make_file(path, o, e) != 0) {
 		free(s);
 		return NULL;
 	}

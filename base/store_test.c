@@ -195,6 +195,32 @@ static void test_open_errors(void **state)
 	assert_non_null(strstr(e.text, "/nonexistent/a/b"));
 }
 
+/* A power cut while a new store is made leaves half a file under its working name, never under the real one. */
+static void test_half_made(void **state)
+{
+	const struct store_options o = { .map_bytes = 1 << 20, .dbs = 1 };
+	char dir[] = "/tmp/tombolo-store-XXXXXX", file[64];
+	char zeros[5000] = { 0 };
+	struct err e = { 0 };
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(file, sizeof file, "%s/new.mdb", dir);
+	FILE *f = fopen(file, "we");
+	assert_non_null(f);
+	fwrite(zeros, 1, sizeof zeros, f);
+	fclose(f);
+	struct store *s = store_open(dir, &o, &e);
+	assert_non_null(s);
+	store_close(&s);
+	assert_int_not_equal(access(file, F_OK), 0);
+	snprintf(file, sizeof file, "%s/data.mdb", dir);
+	assert_int_equal(unlink(file), 0);
+	snprintf(file, sizeof file, "%s/lock.mdb", dir);
+	unlink(file);
+	assert_int_equal(rmdir(dir), 0); /* nothing else was left */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -203,6 +229,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sweep, open_store, close_store),
 		cmocka_unit_test_setup_teardown(test_full, open_store, close_store),
 		cmocka_unit_test(test_open_errors),
+		cmocka_unit_test(test_half_made),
 	};
 	char file[64];
 

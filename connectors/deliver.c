@@ -126,7 +126,7 @@ static bool send_rest(struct delivery *dl)
 	return true;
 }
 
-static void on_over(struct smtp_txn *t)
+static void over(struct smtp_txn *t)
 {
 	struct delivery *dl = container_of(t, struct delivery, txn);
 	struct job *j = dl->job;
@@ -145,6 +145,17 @@ static void on_over(struct smtp_txn *t)
 	must(j->open_n > 0);
 	if (--j->open_n == 0)
 		job_end(j);
+}
+
+static void on_over(struct smtp_txn *t)
+{
+	struct queue_port *port = t->port;
+
+	if (port != NULL)
+		queue_working(port, t->lease);
+	over(t); /* the job may be gone behind it */
+	if (port != NULL)
+		queue_working(port, NULL);
 }
 
 static struct delivery *delivery_new(struct job *j, const struct plan *p)
@@ -168,6 +179,8 @@ static struct delivery *delivery_new(struct job *j, const struct plan *p)
 	dl->txn.fetch = on_fetch;
 	dl->txn.over = on_over;
 	dl->txn.hop = p->hop;
+	dl->txn.port = j->d->o.port != NULL ? *j->d->o.port : NULL;
+	dl->txn.lease = j->lease;
 	STAILQ_INIT(&dl->txn.rcpts);
 	dl->next = j->deliveries;
 	j->deliveries = dl;

@@ -8,6 +8,7 @@
  * Commands sent and not yet answered stand in a ring; each reply pops one and calls on_reply[].  Pipelining is pushing
  * before popping.  Invariant: a reply nobody asked for never counts: with an empty ring it ends the connection, and
  * bytes behind the reply that empties the ring are early talk, so nothing that depends on them is sent. */
+#include "queue/queue.h"
 #include "connectors/smtp_txn.h"
 
 #include "base/fault.h"
@@ -611,7 +612,10 @@ static void on_failed(struct smtp_client *c)
 static void on_stream(struct stream *s, enum stream_event e)
 {
 	struct smtp_client *c = container_of(s, struct smtp_client, stream);
+	struct queue_port *port = c->txn != NULL ? c->txn->port : NULL; /* the transaction may be gone below */
 
+	if (port != NULL)
+		queue_working(port, c->txn->lease);
 	switch (e) {
 	case STREAM_CONNECTED:
 		greet(c);
@@ -637,6 +641,8 @@ static void on_stream(struct stream *s, enum stream_event e)
 		on_failed(c);
 		break;
 	}
+	if (port != NULL)
+		queue_working(port, NULL);
 }
 
 /* ---- for the pool ---- */

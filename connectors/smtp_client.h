@@ -76,7 +76,9 @@ struct smtp_txn {
 	struct arena *arena;
 	void (*fetch)(struct smtp_txn *, uint64_t offset); /* answer with smtp_client_content, not inside the call */
 	void (*done)(struct smtp_txn *);                   /* this connection is through with it */
-	bool probe; /* ask MAIL and RCPT only, send nothing: accepted recipients stay pending */
+	bool probe;                /* ask MAIL and RCPT only, send nothing: accepted recipients stay pending */
+	struct queue_port *port;   /* with lease: what a crash while it is sent was about (queue_working); or NULL */
+	const struct lease *lease; /* the message it is a transaction of */
 
 	/* answered */
 	enum smtp_end end;

@@ -7,6 +7,7 @@
 #include "queue/inner.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 enum { FINDINGS_MAX = 1000 };
@@ -14,7 +15,7 @@ enum { FINDINGS_MAX = 1000 };
 struct look {
 	struct index index;
 	struct store_txn *t;
-	int segment_dir_fd, big_dir_fd;
+	int lock_fd, segment_dir_fd, big_dir_fd;
 	struct buf *findings;
 	size_t finding_n;
 	uint64_t fd_seq;
@@ -282,8 +283,12 @@ static int open_store(struct look *k, const char *path, struct err *e)
 	k->segment_dir_fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	snprintf(name, sizeof name, "%s/big", path);
 	k->big_dir_fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (k->segment_dir_fd < 0 || k->big_dir_fd < 0)
+	k->lock_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->lock_fd < 0 || k->segment_dir_fd < 0 || k->big_dir_fd < 0)
 		return err_sys(e, ERR_NOT_FOUND, "queue.check", "%s is not a queue", path);
+	/* of a store that is written meanwhile, half of what is seen would be old */
+	if (flock(k->lock_fd, LOCK_SH | LOCK_NB) != 0)
+		return err_sys(e, ERR_BUSY, "queue.check", "%s is open in a gateway: stop it first", path);
 	snprintf(name, sizeof name, "%s/index", path);
 	if (index_open(&k->index, name, 0 /* as it is */, true, e) != 0)
 		return -1;
@@ -296,7 +301,7 @@ static int open_store(struct look *k, const char *path, struct err *e)
 
 int queue_check(const char *path, struct buf *findings, struct err *e)
 {
-	struct look k = { .findings = findings, .fd = -1, .segment_dir_fd = -1, .big_dir_fd = -1 };
+	struct look k = { .findings = findings, .fd = -1, .lock_fd = -1, .segment_dir_fd = -1, .big_dir_fd = -1 };
 	int rc = -1;
 
 	buf_init(&k.bytes, UINT32_MAX);
@@ -310,7 +315,7 @@ int queue_check(const char *path, struct buf *findings, struct err *e)
 	store_abort(&k.t);
 	index_close(&k.index);
 	buf_fini(&k.bytes);
-	int fds[] = { k.fd, k.segment_dir_fd, k.big_dir_fd };
+	int fds[] = { k.fd, k.segment_dir_fd, k.big_dir_fd, k.lock_fd };
 	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

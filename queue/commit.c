@@ -406,6 +406,8 @@ int commit_records(struct queue *q, struct buf *records, struct err *e)
 	iov[1] = (struct iovec){ records->p, records->n };
 	if (segments_write(q, iov, 2, records->n, e) == 0)
 		return 0;
+	if (q->read_only)
+		log_error(NULL, "queue.read_only", kv_c("error", e->text));
 	q->checkpoint_at_ms = 0;
 	return -1;
 }

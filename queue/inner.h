@@ -136,6 +136,7 @@ struct queue_port {
 	void (*on_lease)(void *arg, struct lease *l);
 	void *arg;
 	_Atomic bool paused;
+	_Atomic uint64_t *working; /* loop writes, the next process reads */
 	/* loop */
 	LIST_HEAD(, parcel) parcels; /* all that are not free */
 	LIST_HEAD(, read_job) reads;
@@ -349,6 +350,7 @@ struct queue {
 	struct live_table live;
 	struct segments log;
 	struct index index;
+	struct working *working; /* NULL: it could not be made, nothing is watched */
 	struct compact compact;
 	struct clock_watch clock;
 	struct row_checkpoint checkpoint;
@@ -499,7 +501,22 @@ void ask_step(struct queue *q); /* one slice of work for the first ask */
 void ask_done(struct ask *a);   /* loop */
 void ask_free(struct ask *a);
 
+/* poison.c */
+struct working { /* the file, mapped */
+	char magic[8];
+	uint64_t life; /* never the same twice */
+	_Atomic uint64_t ids[PORTS_MAX];
+};
+/* Counts the crash that the file tells of, once; puts aside what has crashed us often enough; number of messages. */
+int poison_count(struct queue *q, struct err *e);
+unsigned poison_put_aside(struct queue *q);
+void poison_counted(struct queue *q); /* after the checkpoint that has them */
+void poison_watch(struct queue *q);   /* a fresh file */
+void poison_close(struct queue *q);
+
 /* recover.c */
+bool recover_knows(struct queue *q, uint64_t id);         /* the message is still there */
+struct live *recover_known(struct queue *q, uint64_t id); /* in the live table or the index; NULL: gone */
 int recover(struct queue *q, struct queue_recovery *found, struct err *e);
 
 #endif

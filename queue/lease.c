@@ -44,7 +44,9 @@ void lease_open(struct parcel *p)
 		port_request(port, &p->request);
 		return;
 	}
+	queue_working(port, &p->lease);
 	port->on_lease(port->arg, &p->lease);
+	queue_working(port, NULL);
 }
 
 /* Straight after its commit: all recipients are due, none was tried. */
@@ -119,10 +121,13 @@ void lease_read_done(struct read_job *j)
 	}
 	if (j->asker == NULL)
 		return; /* cancelled, but the reader still stands */
+	struct queue_port *port = j->request.port;
 	r->ok = j->ok;
 	r->err = j->err;
 	r->bytes = j->local ? j->view : buf_str(&j->bytes);
-	op_finish(&j->asker);
+	queue_working(port, &(struct lease){ .id = j->id });
+	op_finish(&j->asker); /* j may be gone */
+	queue_working(port, NULL);
 }
 
 void lease_read_fini(struct lease_read *r)

@@ -240,10 +240,11 @@ void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms
 		finish(l, r, c);
 		return;
 	case QUEUE_HOLD:
-		r->state = RCPT_HELD;
+		if (r->state == RCPT_PENDING)
+			r->state = RCPT_HELD;
 		return;
 	case QUEUE_RELEASE:
-		if (r->state == RCPT_HELD)
+		if (r->state != RCPT_PENDING)
 			r->due_ms = now_ms;
 		r->state = RCPT_PENDING;
 		return;

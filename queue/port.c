@@ -265,6 +265,7 @@ struct queue_port *queue_attach(struct queue *q, struct loop *loop, void (*on_le
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_lock(&q->lock);
 	must(q->port_n < PORTS_MAX);
+	p->working = q->working == NULL ? NULL : &q->working->ids[q->port_n];
 	q->ports[q->port_n] = p;
 	q->port_n++;
 	pthread_mutex_unlock(&q->lock);
@@ -321,6 +322,7 @@ void queue_detach(struct queue_port **pp)
 	if (p == NULL)
 		return;
 	*pp = NULL;
+	queue_working(p, NULL);
 	drop_open(p);
 	commit_push(p->queue, &p->out);
 	requests_init(&list);

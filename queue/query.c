@@ -37,7 +37,7 @@ static bool message_matches(const struct queue_filter *f, uint64_t id, const str
 
 static bool rcpt_matches(const struct queue_filter *f, const struct row_rcpt *r)
 {
-	return (!f->held_only || r->state == RCPT_HELD) &&
+	return (!f->held_only || r->state == RCPT_HELD || r->state == RCPT_POISON) &&
 	       (!f->deferred_only || (r->state == RCPT_PENDING && r->attempts > 0)) &&
 	       address_matches(f->rcpt, r->addr);
 }
@@ -78,6 +78,7 @@ static void add_row(struct slice *s, uint64_t id, const struct row_message *m, c
 		.due_ms = r->due_ms,
 		.attempts = r->attempts,
 		.state = r->state == RCPT_HELD              ? QUEUE_HELD
+			 : r->state == RCPT_POISON          ? QUEUE_POISON
 			 : leased || r->due_ms <= s->now_ms ? QUEUE_ACTIVE
 							    : QUEUE_DEFERRED,
 	};
@@ -158,7 +159,7 @@ static bool look(struct slice *s)
 		if (a->filter.id != 0 && id != a->filter.id)
 			break;
 		a->more = !a->is_order && a->row_n >= a->filter.max; /* there is another message, perhaps a match */
-		if (a->more || n == SLICE_MESSAGES * 8 || s->looked >= SLICE_RCPTS) {
+		if (a->more || n == SLICE_MESSAGES * 8 || s->looked >= SLICE_RCPTS || s->log.n > s->log.max / 2) {
 			more = !a->more;
 			break;
 		}

@@ -62,13 +62,20 @@ static int open_files(struct queue *q, uint64_t map_bytes, struct err *e)
 	if (index_open(&q->index, path, map_bytes, false, e) != 0)
 		return -1;
 	/* the folders themselves must survive, too */
-	return fsync(q->lock_fd) == 0 ? 0 : err_sys(e, ERR_IO, "queue.open", "cannot sync %s", q->path);
+	int above = openat(q->lock_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = above >= 0 && fsync(above) == 0 && fsync(q->lock_fd) == 0;
+	if (!ok)
+		err_sys(e, ERR_IO, "queue.open", "cannot sync %s", q->path);
+	if (above >= 0)
+		close(above);
+	return ok ? 0 : -1;
 }
 
 static void free_all(struct queue *q)
 {
 	struct parcel *p;
 
+	poison_close(q);
 	live_fini(&q->live);
 	buf_fini(&q->compact.bytes);
 	segments_close(q);
@@ -131,6 +138,29 @@ static struct queue *make(const struct conf_queue *conf)
 	return q;
 }
 
+/* What the last checkpoint asked to unlink is still done. */
+static void stop_disk_thread(struct queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	q->disk_stopping = true;
+	pthread_cond_signal(&q->wake_disk);
+	pthread_mutex_unlock(&q->lock);
+	pthread_join(q->disk_thread, NULL);
+}
+
+static int start_threads(struct queue *q, struct err *e)
+{
+	errno = pthread_create(&q->disk_thread, NULL, disk_main, q);
+	if (errno != 0)
+		return err_sys(e, ERR_BUSY, "queue.open", "cannot start a thread");
+	errno = pthread_create(&q->commit_thread, NULL, commit_main, q);
+	if (errno == 0)
+		return 0;
+	err_sys(e, ERR_BUSY, "queue.open", "cannot start a thread");
+	stop_disk_thread(q);
+	return -1;
+}
+
 struct queue *queue_open(const struct conf_queue *conf, struct queue_recovery *found, struct err *e)
 {
 	struct queue *q = make(conf);
@@ -142,8 +172,10 @@ struct queue *queue_open(const struct conf_queue *conf, struct queue_recovery *f
 		return NULL;
 	}
 	found->took_ms = clock_mono_ms() - began_ms;
-	must(pthread_create(&q->commit_thread, NULL, commit_main, q) == 0);
-	must(pthread_create(&q->disk_thread, NULL, disk_main, q) == 0);
+	if (start_threads(q, e) != 0) {
+		free_all(q);
+		return NULL;
+	}
 	return q;
 }
 
@@ -161,11 +193,7 @@ void queue_close(struct queue **qp)
 	pthread_cond_signal(&q->wake_commit);
 	pthread_mutex_unlock(&q->lock);
 	pthread_join(q->commit_thread, NULL);
-	pthread_mutex_lock(&q->lock);
-	q->disk_stopping = true; /* what the last checkpoint asked to unlink is still done */
-	pthread_cond_signal(&q->wake_disk);
-	pthread_mutex_unlock(&q->lock);
-	pthread_join(q->disk_thread, NULL);
+	stop_disk_thread(q);
 	free_all(q);
 }
 

@@ -8,6 +8,7 @@
  * Disk (docs/QUEUE.md lists every legal state and the argument for each crash point):
  *   segments/NNNN  the log: messages and outcomes as framed records, appended in groups with one fdatasync a group
  *   index/         LMDB: what the log said up to its checkpoint; trails the log, never leads it
+ *   working        what each loop works on right now, mapped: what a crash was about
  *   big/ID         bodies above segment_message_max, streamed as they arrive, synced before the record that names them
  * A message that is delivered before the next checkpoint never touches the index.
  *
@@ -30,7 +31,7 @@ struct spool;
 struct lease;
 
 struct queue_recovery { /* what queue_open found, for one log line; cut_bytes: torn or damaged, not recovered */
-	uint64_t messages, recipients, replayed_records, cut_bytes, orphans_removed;
+	uint64_t messages, recipients, replayed_records, cut_bytes, orphans_removed, poison;
 	int64_t took_ms;
 };
 
@@ -124,6 +125,16 @@ struct outcome {
  * before that sync delivers again (the window is conf_queue.settle_window_ms), never loses. */
 void lease_settle(struct lease **l, const struct outcome *o, size_t n);
 
+/* ---- poison: a message that ends the process each time somebody works on it (queue/poison.c) ---- */
+
+enum { QUEUE_POISON_CRASHES = 2 };
+
+/* This loop works on the message right now; NULL: on none.  Costs one store to memory that outlives a crash of the
+ * process.  The queue does it around on_lease and the answers of lease_read; whoever goes on with a lease because of
+ * another event says so himself, and unsays it before he returns to the loop.  A message that was worked on in
+ * QUEUE_POISON_CRASHES crashes is put aside at the next start (QUEUE_POISON) until it is released. */
+void queue_working(struct queue_port *p, const struct lease *l);
+
 /* ---- schedule: pure (queue/sched.c) ---- */
 
 enum sched_cause {
@@ -149,7 +160,7 @@ struct queue_filter { /* empty fields match all; addresses match whole, without 
 	unsigned max;          /* rows, but a page ends with a whole message; 0 = 1000 */
 };
 
-enum queue_state { QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HELD };
+enum queue_state { QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HELD, QUEUE_POISON };
 
 struct queue_row { /* one recipient */
 	uint64_t id;

@@ -77,7 +77,7 @@ bool record_order_next(struct record_order *o, uint32_t *rcpt);
 
 /* ---- index rows ---- */
 
-enum rcpt_state { RCPT_PENDING, RCPT_HELD, RCPT_DONE }; /* stored; DONE never is */
+enum rcpt_state { RCPT_PENDING, RCPT_HELD, RCPT_DONE, RCPT_POISON }; /* stored, append only; DONE never is */
 
 #define DUE_NEVER INT64_MAX
 

@@ -1,7 +1,7 @@
 /* queue/recover.c: from what a crash left to a state like any other.
  *
  *   index as of its checkpoint -> replay of the log after it -> cut at the first head that does not check in the last
- *   segment -> big files nobody knows are removed -> checkpoint at the start of a fresh segment
+ *   segment -> checkpoint at the start of a fresh segment -> big files nobody knows are removed
  *
  * Recovery changes nothing that a second run after a crash in the middle would not change in the same way: the log is
  * only read, and the index moves with its checkpoint.  A fresh segment is begun every time, so what stands behind the
@@ -55,6 +55,13 @@ static bool has_row(struct queue *q, uint64_t id)
 	return found;
 }
 
+bool recover_knows(struct queue *q, uint64_t id)
+{
+	const struct live *l = live_find(&q->live, id);
+
+	return l != NULL ? l->left > 0 : has_row(q, id);
+}
+
 /* A message that is known already is a copy that compaction made.  The original is still in its place: its segment is
  * recycled only after the checkpoint that makes the row point elsewhere. */
 static void replay_message(struct replay *r, const struct segment_walk *w)
@@ -89,7 +96,7 @@ static void replay_message(struct replay *r, const struct segment_walk *w)
 }
 
 /* The entry of a message the log speaks of; NULL when it is gone already. */
-static struct live *known(struct queue *q, uint64_t id)
+struct live *recover_known(struct queue *q, uint64_t id)
 {
 	struct live *l = live_find(&q->live, id);
 	unsigned char key[8];
@@ -111,7 +118,7 @@ static struct live *known(struct queue *q, uint64_t id)
 
 static void replay_change(struct replay *r, const struct segment_walk *w)
 {
-	struct live *l = known(r->q, w->record.id);
+	struct live *l = recover_known(r->q, w->record.id);
 	struct str rest = str_n(w->payload.p, w->record.meta_n);
 	struct live_change c = { 0 };
 	struct record_outcome outcome;
@@ -231,7 +238,8 @@ static bool is_known(struct queue *q, struct store_txn *t, uint64_t id)
 	return l != NULL ? l->left > 0 : store_get(t, q->index.message, str_n(key, sizeof key), &value);
 }
 
-static int remove_orphans(struct replay *r, struct err *e)
+/* Looks through big/ for the greatest id, or removes what no row refers to. */
+static int walk_big(struct replay *r, bool remove, struct err *e)
 {
 	struct queue *q = r->q;
 	int fd = openat(q->big_dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -242,6 +250,8 @@ static int remove_orphans(struct replay *r, struct err *e)
 
 	if (d == NULL || t == NULL) {
 		store_abort(&t);
+		if (d != NULL)
+			closedir(d);
 		return d == NULL ? err_sys(e, ERR_IO, "queue.recover", "cannot list big/") : -1;
 	}
 	while ((entry = readdir(d)) != NULL) {
@@ -249,7 +259,7 @@ static int remove_orphans(struct replay *r, struct err *e)
 			continue;
 		if (id > r->last_id)
 			r->last_id = id;
-		if (!is_known(q, t, id) && unlinkat(q->big_dir_fd, entry->d_name, 0) == 0)
+		if (remove && !is_known(q, t, id) && unlinkat(q->big_dir_fd, entry->d_name, 0) == 0)
 			r->found->orphans_removed++;
 	}
 	closedir(d);
@@ -284,16 +294,22 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 	if (q->log.next < q->checkpoint.segment)
 		q->log.next = q->checkpoint.segment;
 	if (index_each_message(&q->index, count_message, &r, e) != 0 || replay_log(&r, e) != 0 ||
-	    remove_orphans(&r, e) != 0)
+	    poison_count(q, e) != 0 || walk_big(&r, false, e) != 0)
 		return -1;
+	found->poison = poison_put_aside(q);
 	q->next_id = first_id(q->checkpoint.next_id, r.last_id);
 	q->log.prev = r.last_segment;
 	q->log.prev_end = r.end;
 	if (commit_checkpoint(q, e) != 0) /* at the start of the segment that segments_start will make */
 		return -1;
+	fault("queue.recover_checkpoint");
+	poison_counted(q);
+	if (walk_big(&r, true, e) != 0) /* only now: until then the index may still have a row for the file */
+		return -1;
 	fault("queue.recover_done");
 	if (segments_start(q, e) != 0)
 		return -1;
+	poison_watch(q);
 	store_trim(q->index.store); /* counting went through all of it */
 	found->messages = q->messages;
 	found->recipients = q->recipients;

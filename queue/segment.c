@@ -213,11 +213,18 @@ static int begin_file(struct queue *q, struct segment_job *j)
 	return 0;
 }
 
+/* A sync that failed is final for this file: a second one would succeed although the pages are lost.  The next try
+ * makes another file, with another entry in the folder. */
 static int finish_file(struct queue *q, struct segment_job *j)
 {
-	if (fault("queue.segment_sync") || fsync(j->fd) != 0 || fsync(q->segment_dir_fd) != 0)
-		return err_sys(&j->err, ERR_IO, "queue.segment", "cannot sync a new segment");
-	return 0;
+	char name[24];
+
+	if (!fault("queue.segment_sync") && fsync(j->fd) == 0 && fsync(q->segment_dir_fd) == 0)
+		return 0;
+	err_sys(&j->err, ERR_IO, "queue.segment", "cannot sync a new segment");
+	segment_name(name, j->seq);
+	unlinkat(q->segment_dir_fd, name, 0);
+	return -1;
 }
 
 /* One step; the job goes to the end of the line again between steps, so that reads need not wait for a whole segment
@@ -306,6 +313,8 @@ int segments_start(struct queue *q, struct err *e)
 	while (!prepare_step(q, j, false))
 		;
 	segments_prepared(q, j);
+	if (q->log.ready_fd < 0 && j->err.code == ERR_NO_SPACE)
+		return 0; /* refuses until there is space; what waits must be delivered to make some */
 	if (q->log.ready_fd < 0) {
 		*e = j->err;
 		return -1;

@@ -191,7 +191,8 @@ static void answer_done(struct client *k)
 	send_exit(k, c->exit, c->error);
 	if (c->verb->flags & VERB_OPERATOR)
 		log_info(&control_log, "control.done", kv_c("noun", c->verb->noun), kv_c("verb", c->verb->name),
-			 kv_int("uid", k->uid), kv_int("exit", c->exit), kv_c("error", c->error));
+			 kv_int("uid", k->uid), kv_int("exit", c->exit), kv_str("reason", args_reason(c)),
+			 kv_c("error", c->error));
 	leave_call(k);
 }
 

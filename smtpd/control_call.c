@@ -182,6 +182,13 @@ bool args_flag(const struct call *c, const char *name)
 	return json_is_true(arg_value(c, name));
 }
 
+struct str args_reason(const struct call *c)
+{
+	json_t *j = json_object_get(c->args, "reason");
+
+	return j != NULL ? text_of(j) : STR_NONE;
+}
+
 bool args_has(const struct call *c, const char *name)
 {
 	return arg_value(c, name) != NULL;

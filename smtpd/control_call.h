@@ -74,6 +74,7 @@ int args_check(const struct verb *v, json_t *args, struct err *e);
 bool args_flag(const struct call *c, const char *name);
 struct str args_text(const struct call *c, const char *name); /* empty when not given; lives as long as the call */
 bool args_has(const struct call *c, const char *name);
+struct str args_reason(const struct call *c); /* of any verb; empty when it has none, or none was given */
 uint64_t args_number(const struct call *c, const char *name, uint64_t otherwise); /* COUNT, BYTES; SPAN in ms */
 size_t args_list_n(const struct call *c, const char *name);
 struct str args_list_at(const struct call *c, const char *name, size_t i);

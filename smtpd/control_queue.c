@@ -12,9 +12,10 @@ enum { PAGE_ROWS = 500, LIST_DEFAULT_MAX = 1000 };
 
 static const char *state_name(enum queue_state s)
 {
-	static const char *const names[] = {
-		[QUEUE_ACTIVE] = "active", [QUEUE_DEFERRED] = "deferred", [QUEUE_HELD] = "held"
-	};
+	static const char *const names[] = { [QUEUE_ACTIVE] = "active",
+					     [QUEUE_DEFERRED] = "deferred",
+					     [QUEUE_HELD] = "held",
+					     [QUEUE_POISON] = "poison" };
 
 	must((size_t)s < sizeof names / sizeof names[0]);
 	return names[s];
@@ -193,17 +194,21 @@ void run_queue_show(struct call *c)
 
 /* ---- orders ---- */
 
-static const struct order_words {
+struct order_words {
 	const char *done, *planned;
-} order_words[] = {
+};
+static const struct order_words order_words[] = {
 	[QUEUE_RETRY] = { "made due now", "would be made due now" },
 	[QUEUE_REMOVE] = { "removed", "would be removed" },
 	[QUEUE_HOLD] = { "put on hold", "would be put on hold" },
 	[QUEUE_RELEASE] = { "released", "would be released" },
 };
 
+static const struct order_words reroute_words = { "routed anew", "would be routed anew" };
+
 struct ordering {
 	struct call *call;
+	const struct order_words *words;
 	enum queue_verb verb;
 	struct queue_order order;
 	struct filter_room filter;
@@ -236,9 +241,8 @@ static void order_next(struct ordering *o)
 static void ordering_report(struct ordering *o, bool planned)
 {
 	json_t *row = json_object();
-	const struct order_words *w = &order_words[o->verb];
 
-	row_c(row, "action", planned ? w->planned : w->done);
+	row_c(row, "action", planned ? o->words->planned : o->words->done);
 	row_uint(row, "messages", o->messages);
 	row_uint(row, "recipients", o->recipients);
 	row_bool(row, "dry_run", o->dry_run);
@@ -294,7 +298,7 @@ static bool names_something(const struct call *c)
 	       args_flag(c, "held") || args_has(c, "older") || args_flag(c, "all");
 }
 
-static void run_order(struct call *c, enum queue_verb verb)
+static void run_order(struct call *c, enum queue_verb verb, const struct order_words *words)
 {
 	uint64_t id;
 
@@ -310,6 +314,7 @@ static void run_order(struct call *c, enum queue_verb verb)
 	must(o != NULL);
 	o->call = c;
 	o->verb = verb;
+	o->words = words;
 	o->dry_run = args_flag(c, "dry-run");
 	o->n = args_list_n(c, "ID") > 0 ? args_list_n(c, "ID") : 1;
 	filter_init(&o->filter, c);
@@ -318,25 +323,56 @@ static void run_order(struct call *c, enum queue_verb verb)
 	order_next(o);
 }
 
-void run_queue_retry(struct call *c)
+static void run_retry(struct call *c, const struct order_words *words)
 {
 	/* before the order: the messages it makes due must not meet a host that still rests */
 	if (c->hooks->hurry != NULL && !args_flag(c, "dry-run"))
 		c->hooks->hurry(c->hooks->arg);
-	run_order(c, QUEUE_RETRY);
+	run_order(c, QUEUE_RETRY, words);
+}
+
+void run_queue_retry(struct call *c)
+{
+	run_retry(c, &order_words[QUEUE_RETRY]);
+}
+
+/* The queue keeps no choice of a way: each try asks routing for all of it.  What is left of the last one is that a next
+ * hop rests, and run_retry ends that. */
+void run_queue_reroute(struct call *c)
+{
+	run_retry(c, &reroute_words);
 }
 
 void run_queue_remove(struct call *c)
 {
-	run_order(c, QUEUE_REMOVE);
+	run_order(c, QUEUE_REMOVE, &order_words[QUEUE_REMOVE]);
 }
 
 void run_queue_hold(struct call *c)
 {
-	run_order(c, QUEUE_HOLD);
+	run_order(c, QUEUE_HOLD, &order_words[QUEUE_HOLD]);
 }
 
 void run_queue_release(struct call *c)
 {
-	run_order(c, QUEUE_RELEASE);
+	run_order(c, QUEUE_RELEASE, &order_words[QUEUE_RELEASE]);
+}
+
+/* ---- check: in `tombolo` itself ---- */
+
+void run_queue_check(struct call *c)
+{
+	struct buf findings;
+	struct err e = { 0 };
+
+	buf_init(&findings, 16 * 1024 * 1024);
+	int rc = queue_check(args_text(c, "PATH").p, &findings, &e);
+	call_lines(c, buf_str(&findings));
+	buf_fini(&findings);
+	if (rc < 0)
+		call_end_err(c, CALL_PARTLY, &e);
+	else if (rc > 0)
+		call_end(c, CALL_PARTLY, "the store is not sound; docs/QUEUE.md says what each line means");
+	else
+		call_end(c, CALL_OK, NULL);
 }

@@ -8,7 +8,7 @@ static const struct verb_arg queue_list_args[] = {
 	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
 	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
 	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
-	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold" },
+	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold or put aside as poison" },
 	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
 	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N recipients (default 1000, 0 = all)" },
 	{ "postfix", ARG_VIEW, ARG_OPTION, NULL, "print as `postqueue -p` does, for tools that read that" },
@@ -26,10 +26,16 @@ static const struct verb_arg queue_order_args[] = {
 	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
 	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
 	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
-	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold" },
+	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold or put aside as poison" },
 	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
 	{ "all", ARG_FLAG, ARG_OPTION, NULL, "the whole queue; needed when nothing else is given" },
 	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "count, change nothing" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why; stands in the log beside who did it" },
+	{ 0 },
+};
+
+static const struct verb_arg queue_check_args[] = {
+	{ "PATH", ARG_FILE, ARG_MUST, "PATH", "folder of a queue that no gateway has open" },
 	{ 0 },
 };
 
@@ -124,6 +130,10 @@ const struct verb control_verbs[] = {
 	  "drop; nobody gets a report" },
 	{ "queue", "hold", VERB_OPERATOR, VERB_LOOP, run_queue_hold, queue_order_args, "do not try until released" },
 	{ "queue", "release", VERB_OPERATOR, VERB_LOOP, run_queue_release, queue_order_args, "end a hold" },
+	{ "queue", "reroute", VERB_OPERATOR, VERB_LOOP, run_queue_reroute, queue_order_args,
+	  "decide anew where it goes, and try now" },
+	{ "queue", "check", 0, VERB_LOCAL, run_queue_check, queue_check_args,
+	  "is a closed store sound? needs no daemon" },
 
 	{ "route", "explain", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_route_explain, explain_args,
 	  "what would happen to a recipient, and why" },

@@ -25,6 +25,8 @@ void run_queue_retry(struct call *c);
 void run_queue_remove(struct call *c);
 void run_queue_hold(struct call *c);
 void run_queue_release(struct call *c);
+void run_queue_reroute(struct call *c);
+void run_queue_check(struct call *c);
 
 /* control_route.c */
 void run_route_explain(struct call *c);

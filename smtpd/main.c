@@ -439,7 +439,8 @@ static int open_shared(struct app *app, struct err *e)
 		return -1;
 	log_info(NULL, "queue.opened", kv_int("messages", (int64_t)found.messages),
 		 kv_int("recipients", (int64_t)found.recipients), kv_int("replayed", (int64_t)found.replayed_records),
-		 kv_int("cut_bytes", (int64_t)found.cut_bytes), kv_int("ms", found.took_ms));
+		 kv_int("cut_bytes", (int64_t)found.cut_bytes), kv_int("poison", (int64_t)found.poison),
+		 kv_int("ms", found.took_ms));
 	return 0;
 }
 
@@ -556,8 +557,17 @@ static int start(struct app *app, struct err *e)
 
 static void run(struct app *app)
 {
-	for (size_t i = 1; i < app->worker_n; i++)
-		must(pthread_create(&app->workers[i].thread, NULL, run_worker, &app->workers[i]) == 0);
+	for (size_t i = 1; i < app->worker_n; i++) {
+		int error = pthread_create(&app->workers[i].thread, NULL, run_worker, &app->workers[i]);
+		if (error == 0)
+			continue;
+		/* its listeners are open, so to go on without it would leave clients waiting; the queue bears an exit
+		 */
+		log_error(NULL, "tombolod.start", kv_c("error", "cannot start a thread"), kv_int("errno", error));
+		log_flush();
+		fprintf(stderr, "tombolod: cannot start a thread: %s\n", strerror(error));
+		exit(1);
+	}
 	log_info(NULL, "tombolod.ready", kv_int("loops", (int64_t)app->worker_n),
 		 kv_int("listeners", (int64_t)app->own_n), kv_c("site", conf_site_name(app->setup->config->site)));
 	log_flush();

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/crash.sh BUILD_DIR [short]: kill -9 at every named point of the queue, several times each, on a store that has
 # been killed before; after each kill queue_check must be content and nothing acknowledged may be missing.  Then the
-# same to the whole gateway under load (tests/crash_daemon.sh).
+# same to the whole gateway under load (tests/crash_daemon.sh), and the power goes (tests/powerloss/run.sh).
 # The last line is "N passed, N failed".
 set -u
 tool=$1/tests/tools/queue_crash
@@ -33,6 +33,7 @@ for point in $(sort -u "$work/points"); do
 			passed=$((passed + 1))
 			n=$(sed -n 's/.*duplicates=\([0-9]*\).*/\1/p' "$work/out")
 			duplicates=$((duplicates + ${n:-0}))
+			rm -f "$journal" # all of it is over: what comes back of it is stale
 		else
 			echo "FAIL $point:$pass"
 			cat "$work/out" "$work/err"
@@ -40,13 +41,17 @@ for point in $(sort -u "$work/points"); do
 		fi
 	done
 done
-sh "$(dirname "$0")/crash_daemon.sh" "$1" "${2:-}" >"$work/daemon" 2>&1
-cat "$work/daemon"
-sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/daemon" | tail -n 1)
-sum=${sum:-0 passed, 1 failed}
-passed=$((passed + ${sum%% *}))
-sum=${sum#*, }
-failed=$((failed + ${sum%% *}))
-echo "$kills kills of the queue alone at $(sort -u "$work/points" | wc -l) points, $duplicates recipients served twice, none lost"
+queue_passed=$passed queue_failed=$failed
+here=$(dirname "$0")
+for part in crash_daemon.sh powerloss/run.sh; do
+	sh "$here/$part" "$1" "${2:-}" >"$work/part" 2>&1
+	cat "$work/part"
+	sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/part" | tail -n 1)
+	sum=${sum:-0 passed, 1 failed}
+	passed=$((passed + ${sum%% *}))
+	sum=${sum#*, }
+	failed=$((failed + ${sum%% *}))
+done
+echo "$kills kills of the queue alone at $(sort -u "$work/points" | wc -l) points, $duplicates recipients served twice; $queue_passed passed, $queue_failed failed"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -4,17 +4,21 @@
  *   queue_bench DIR [MESSAGES [BYTES]]     prints messages/s, syncs and CPU a message at 1, 10 and 50 senders
  *   queue_bench DIR drain MESSAGES         fills the schedule, reopens, prints messages/s from disk to settled
  *   queue_bench DIR fill MESSAGES          defers all of them, prints memory
- *   queue_bench DIR straggle MESSAGES      defers each hundredth, prints what that leaves on disk */
+ *   queue_bench DIR straggle MESSAGES      defers each hundredth, prints what that leaves on disk
+ *   queue_bench DIR scale MESSAGES         defers all of them for 10,000 destinations and dies; then what it costs to
+ *                                          open, list, make due and drain so many, a message */
 #include "base/log.h"
 #include "base/time.h"
 #include "queue/queue.h"
 
 #include "base/must.h"
 
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { SENDERS_MAX = 1000, REST = 200 };
+enum { SENDERS_MAX = 1000, REST = 200, DESTINATIONS = 10000, PAGE = 500 };
 
 struct sender {
 	struct commit commit;
@@ -32,6 +36,11 @@ struct bench {
 	size_t content_n;
 	uint64_t to_send, sent, acked, settled, want_settled;
 	unsigned defer_each; /* 0 = none */
+	bool many;           /* destinations */
+	struct queue_filter filter;
+	struct queue_query query;
+	struct queue_order order;
+	uint64_t listed;
 };
 
 static struct conf_queue conf = { .segment_bytes = 64 << 20,
@@ -47,7 +56,9 @@ static void on_commit(struct op *op);
 static void send_one(struct sender *s)
 {
 	struct bench *b = s->bench;
-	struct env_rcpt rcpt = { .addr = S("sink@dst.example") };
+	char addr[40];
+	snprintf(addr, sizeof addr, "sink@d%u.example", b->many ? (unsigned)(b->sent % DESTINATIONS) : 0);
+	struct env_rcpt rcpt = { .addr = str_c(addr) };
 	struct envelope env = { .from = S("bench@src.example"),
 				.client = S("127.0.0.1"),
 				.helo = S("load.example"),
@@ -229,6 +240,102 @@ static void straggle(struct bench *b, uint64_t messages)
 	close_queue(b);
 }
 
+/* ---- a queue of any length ---- */
+
+static void list_page(struct bench *b);
+
+static void on_page(struct op *op)
+{
+	struct bench *b = container_of(op, struct bench, query.op);
+
+	must(b->query.ok);
+	b->listed += b->query.row_n;
+	bool more = b->query.more;
+	if (more)
+		b->filter.after_id = b->query.rows[b->query.row_n - 1].id;
+	queue_query_fini(&b->query);
+	if (more)
+		list_page(b);
+	else
+		loop_stop(b->loop);
+}
+
+static void list_page(struct bench *b)
+{
+	b->filter.max = PAGE;
+	queue_query(b->port, &b->filter, &b->query, on_page);
+}
+
+static void start_list(struct loop_timer *t)
+{
+	list_page(container_of(t, struct bench, start));
+}
+
+static void on_obeyed(struct op *op)
+{
+	must(container_of(op, struct bench, order.op)->order.ok);
+}
+
+static void start_retry(struct loop_timer *t)
+{
+	struct bench *b = container_of(t, struct bench, start);
+
+	queue_order(b->port, &b->filter, QUEUE_RETRY, false, &b->order, on_obeyed);
+}
+
+static void measure(struct bench *b, const char *what, void (*begin)(struct loop_timer *), uint64_t messages)
+{
+	double t = now_s(), cpu = cpu_s();
+
+	loop_timer_init(b->loop, &b->start, begin);
+	loop_timer_set(&b->start, 0);
+	loop_run(b->loop);
+	t = now_s() - t, cpu = cpu_s() - cpu;
+	printf("%-20s %7.3f s, %6.2f us a message, %6.2f us CPU\n", what, t, t * 1e6 / (double)messages,
+	       cpu * 1e6 / (double)messages);
+}
+
+/* Acknowledged and deferred, one checkpoint behind; then it dies. */
+static void fill_and_die(struct bench *b, uint64_t messages)
+{
+	b->defer_each = 1;
+	b->many = true;
+	b->want_settled = messages;
+	open_queue(b, true);
+	run(b, 200, messages);
+	print_memory("filled");
+	fflush(stdout);
+	kill(getpid(), SIGKILL);
+}
+
+static void scale(struct bench *b, uint64_t messages)
+{
+	struct queue_stats s;
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		fill_and_die(b, messages);
+	must(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+	double t = now_s();
+	b->defer_each = 1; /* what was settled in the last moment is due again */
+	b->want_settled = UINT64_MAX;
+	open_queue(b, true);
+	queue_stats(b->queue, &s);
+	printf("%-20s %7.3f s, %6.2f us a message; %ju waiting\n", "opened after a crash", now_s() - t,
+	       (now_s() - t) * 1e6 / (double)messages, s.messages);
+	print_memory("opened");
+	measure(b, "listed", start_list, messages);
+	must(b->listed == s.messages);
+	b->filter.after_id = 0;
+	b->defer_each = 0;
+	b->settled = 0;
+	b->want_settled = s.messages;
+	measure(b, "made due and drained", start_retry, messages);
+	print_memory("drained");
+	close_queue(b);
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench b;
@@ -252,6 +359,9 @@ int main(int argc, char **argv)
 		drain(&b, messages);
 	} else if (strcmp(mode, "straggle") == 0) {
 		straggle(&b, messages);
+	} else if (strcmp(mode, "scale") == 0) {
+		b.content_n = bytes = 512;
+		scale(&b, messages);
 	} else if (strcmp(mode, "fill") == 0) {
 		b.content_n = bytes = 512;
 		fill(&b, messages);
