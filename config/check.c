@@ -170,6 +170,25 @@ static void check_resolvers(struct check *k)
 				     STR_ARG(l->v[i]));
 }
 
+static void check_crl_fetch(struct check *k)
+{
+	struct conf_tls *t = &k->c->tls;
+	int line = check_line(k, "tls", 0, "crl_fetch");
+
+	if (t->crl == CRL_OFF && t->crl_fetch.n > 0)
+		report_warning(k->r, line, "tls.crl_fetch: nothing is fetched while crl = off");
+	if (t->crl_fetch.n > 0 && t->crl_cache.n == 0)
+		report_error(k->r, check_line(k, "tls", 0, "crl_cache"), "tls.crl_fetch needs the folder crl_cache");
+	for (size_t i = 0; i < t->crl_fetch.n; i++) {
+		struct str url = t->crl_fetch.v[i];
+		const char *why = conf_url_check(url);
+		if (str_eq(url, S("auto")))
+			t->crl_points = true;
+		else if (why != NULL)
+			report_error(k->r, line, "tls.crl_fetch: '" STR_FMT "': %s", STR_ARG(url), why);
+	}
+}
+
 static void check_tls(struct check *k)
 {
 	const struct conf_tls *t = &k->c->tls;
@@ -179,9 +198,10 @@ static void check_tls(struct check *k)
 	if (!str_eq(t->min, S("1.2")) && !str_eq(t->min, S("1.3")))
 		report_error(k->r, check_line(k, "tls", 0, "min"), "tls.min: '" STR_FMT "' is not one of 1.2, 1.3",
 			     STR_ARG(t->min));
-	if (t->crl == CRL_HARD && t->crl_file.n == 0 && t->crl_dir.n == 0)
+	if (t->crl == CRL_HARD && t->crl_file.n == 0 && t->crl_dir.n == 0 && t->crl_fetch.n == 0)
 		report_error(k->r, check_line(k, "tls", 0, "crl"),
-			     "tls.crl: hard refuses every certificate without a crl_file or crl_dir");
+			     "tls.crl: hard refuses every certificate without a crl_file, crl_dir or crl_fetch");
+	check_crl_fetch(k);
 	if (t->crl == CRL_OFF && t->crl_file.n > 0)
 		report_warning(k->r, check_line(k, "tls", 0, "crl_file"), "tls.crl_file is not read while crl = off");
 	if (t->crl == CRL_OFF && t->crl_dir.n > 0)

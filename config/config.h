@@ -87,6 +87,11 @@ struct conf_tls {
 	enum conf_crl crl;
 	conf_text crl_file, crl_dir; /* both may be given; crl = off reads neither */
 	enum conf_eku client_cert_eku;
+	struct conf_list crl_fetch; /* URLs, and "auto" */
+	bool crl_points;            /* "auto" is among them: the distribution points of certificates too */
+	conf_text crl_cache;        /* folder of what was fetched */
+	conf_msec crl_fetch_ms;
+	conf_bytes crl_fetch_max;
 };
 
 enum { /* receive.permissions, as bits (spec 3.1) */
@@ -306,6 +311,9 @@ void config_doc(struct buf *out);                          /* docs/CONFIG.md fro
  * and then its normal form (A-labels, lower case, no dot at the end) is added to `normal`, which may be NULL; else what
  * is wrong with it. */
 const char *conf_pattern_check(struct str pattern, struct buf *normal);
+
+/* An absolute http or https URL without a user's name, printable ASCII.  NULL, or what is wrong with it. */
+const char *conf_url_check(struct str url);
 
 /* How a certificate is referred to: "name:HOST", "sha256:HEX" and "<I>issuer<S>subject" look in the folder tls.store
  * and have no key option; all else is the path of a PEM file. */

@@ -159,6 +159,15 @@ static const struct option tls[] = {
 	{ "client_cert_eku", FIELD(OPT_ENUM, tls.client_cert_eku), eku_names, .dflt = "server-or-client",
 	  .doc = "Extended key usage asked of a client's certificate.  Public authorities no longer issue clientAuth, so "
 		 "`client` cuts off most peers." },
+	{ "crl_fetch", FIELD(OPT_LIST, tls.crl_fetch), .dflt = "",
+	  .doc = "Revocation lists to fetch ahead of need: `http://` and `https://` URLs, and `auto` for the "
+		 "distribution points named by our certificates, those of tls.ca and those of peers we have verified." },
+	{ "crl_cache", FIELD(OPT_TEXT, tls.crl_cache), .dflt = "/var/lib/tombolo/crls", .restart = true,
+	  .doc = "Folder where fetched lists are kept; nobody else writes there." },
+	{ "crl_fetch_timeout", FIELD(OPT_MSEC, tls.crl_fetch_ms), .dflt = "30s", .min = "1s", .max = "5m",
+	  .doc = "Longest time for one list to come." },
+	{ "crl_fetch_max", FIELD(OPT_BYTES, tls.crl_fetch_max), .dflt = "16M", .min = "1K", .max = "256M",
+	  .doc = "Largest list that is taken." },
 };
 
 static const struct option receive[] = {

@@ -99,6 +99,8 @@ bool client_judge_peer(struct smtp_client *c, const struct tls_peer *peer)
 	struct str matched = STR_NONE, wanted;
 	bool match = match_names(c, peer, &wanted, &matched);
 
+	if (c->target.level >= TLS_VALIDATE && match)
+		tls_note_chain(&c->stream);
 	tell_handshake(c, peer);
 	c->at = AT_CHAIN;
 	c->achieved = !chain_ok ? TLS_ENCRYPT : match ? TLS_DOMAIN : TLS_VALIDATE;

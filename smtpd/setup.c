@@ -241,21 +241,35 @@ struct tls_ctx *setup_tls(const struct setup *s, const struct conf_receive *r)
 	return s->server_tls[i];
 }
 
-static int add_refresh(struct tls_ctx *c, int sofar, struct err *e)
+void setup_each_ctx(const struct setup *s, void (*each)(void *arg, struct tls_ctx *c), void *arg)
 {
-	int now = sofar >= 0 && c != NULL ? tls_ctx_refresh(c, e) : 0;
+	const struct config *c = s->config;
 
-	return sofar < 0 || now < 0 ? -1 : sofar | now;
+	for (size_t i = 0; i < c->receive_n; i++)
+		if (s->server_tls[i] != NULL)
+			each(arg, s->server_tls[i]);
+	for (size_t i = 0; i < c->send_n; i++)
+		if (outbound_tls(s->outbound, &c->sends[i]) != NULL)
+			each(arg, outbound_tls(s->outbound, &c->sends[i]));
+}
+
+struct refresh {
+	int result;
+	struct err *e;
+};
+
+static void refresh(void *arg, struct tls_ctx *c)
+{
+	struct refresh *r = arg;
+	int now = r->result >= 0 ? tls_ctx_refresh(c, r->e) : 0;
+
+	r->result = r->result < 0 || now < 0 ? -1 : r->result | now;
 }
 
 int setup_refresh(const struct setup *s, struct err *e)
 {
-	const struct config *c = s->config;
-	int changed = 0;
+	struct refresh r = { 0, e };
 
-	for (size_t i = 0; i < c->receive_n; i++)
-		changed = add_refresh(s->server_tls[i], changed, e);
-	for (size_t i = 0; i < c->send_n; i++)
-		changed = add_refresh(outbound_tls(s->outbound, &c->sends[i]), changed, e);
-	return changed;
+	setup_each_ctx(s, refresh, &r);
+	return r.result;
 }

@@ -45,6 +45,9 @@ struct tls_ctx *setup_tls(const struct setup *s, const struct conf_receive *r);
 /* Takes revocation lists that changed on disk; slow, off the loops, one caller at a time.  As tls_ctx_refresh. */
 int setup_refresh(const struct setup *s, struct err *e);
 
+/* Every context there is; a shared one more than once. */
+void setup_each_ctx(const struct setup *s, void (*each)(void *arg, struct tls_ctx *c), void *arg);
+
 /* ---- what we show and what is wrong with it (smtpd/setup_report.c) ---- */
 
 struct cert_report {
@@ -60,7 +63,7 @@ void setup_crls(const struct setup *s, int64_t now_ms, struct tls_crls *crls, st
 
 /* One line an alarm, "CERT-EXPIRING: the certificate ends in 20 days (receive inet; /etc/tombolo/mail.pem)". */
 void setup_put_alarms(const struct setup *s, int64_t now_ms, const char *prefix, struct buf *out);
-/* The same as log events tls.alarm; returns how many. */
-size_t setup_log_alarms(const struct setup *s, int64_t now_ms);
+/* The same as log events tls.alarm, with what fetching lists came to (may be NULL); returns how many. */
+size_t setup_log_alarms(const struct setup *s, int64_t now_ms, const struct tls_alarms *fetching);
 
 #endif

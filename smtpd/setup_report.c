@@ -129,7 +129,8 @@ static void tell(void *to, const struct cert_report *r)
 			tell_alarm(to, i, r);
 }
 
-static size_t tell_all(const struct setup *s, int64_t now_ms, const char *prefix, struct buf *out)
+static size_t tell_all(const struct setup *s, int64_t now_ms, const struct tls_alarms *fetching, const char *prefix,
+		       struct buf *out)
 {
 	struct teller t = { prefix, out, 0 };
 	struct cert_report lists = { .used_by = S("revocation lists") };
@@ -138,15 +139,17 @@ static size_t tell_all(const struct setup *s, int64_t now_ms, const char *prefix
 	setup_each_cert(s, now_ms, tell, &t);
 	setup_crls(s, now_ms, &crls, &lists.alarms);
 	tell(&t, &lists);
+	lists.alarms = fetching != NULL ? *fetching : (struct tls_alarms){ 0 };
+	tell(&t, &lists);
 	return t.n;
 }
 
 void setup_put_alarms(const struct setup *s, int64_t now_ms, const char *prefix, struct buf *out)
 {
-	tell_all(s, now_ms, prefix, out);
+	tell_all(s, now_ms, NULL, prefix, out);
 }
 
-size_t setup_log_alarms(const struct setup *s, int64_t now_ms)
+size_t setup_log_alarms(const struct setup *s, int64_t now_ms, const struct tls_alarms *fetching)
 {
-	return tell_all(s, now_ms, "", NULL);
+	return tell_all(s, now_ms, fetching, "", NULL);
 }

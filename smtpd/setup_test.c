@@ -170,7 +170,7 @@ static void test_report(void **state)
 					     "[receive leaf|store/leaf.pem| NAME-NOT-COVERED]"
 					     "[send lost|-| CERT-MISSING]"
 					     "[|store/weak.pem| KEY-WEAK]");
-	assert_int_equal(setup_log_alarms(s, clock_wall_ms()), 3);
+	assert_int_equal(setup_log_alarms(s, clock_wall_ms(), NULL), 3);
 	assert_int_equal(setup_refresh(s, NULL), 0);
 	setup_unref(&s);
 	buf_fini(&problems);

@@ -21,6 +21,7 @@ const char *tls_alarm_name(enum tls_alarm a)
 		[TLS_ALARM_SELF_SIGNED] = "SELF-SIGNED",
 		[TLS_ALARM_CRL_MISSING] = "CRL-MISSING",
 		[TLS_ALARM_CRL_STALE] = "CRL-STALE",
+		[TLS_ALARM_CRL_FETCH_FAILED] = "CRL-FETCH-FAILED",
 	};
 
 	must(a < TLS_ALARM_N);

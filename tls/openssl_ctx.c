@@ -14,7 +14,7 @@
 #include <openssl/x509v3.h>
 #include <stdarg.h>
 
-enum { TICKET_LIFETIME_S = 7200, CHAIN_DEPTH = 16 };
+enum { TICKET_LIFETIME_S = 7200, CHAIN_DEPTH = 16, SEEN_MAX = 64 };
 
 int openssl_err(struct err *e, enum err_code code, const char *where, const char *fmt, ...)
 {
@@ -58,22 +58,43 @@ static bool chain_eku_allows(const struct tls_ctx *c, STACK_OF(X509) * chain)
 	return true;
 }
 
-/* Inside the verification: `soft` lets "we have no usable CRL" pass, and only that. */
-static int on_verify_step(int ok, X509_STORE_CTX *store)
+bool is_unknown_revocation(long verdict)
 {
-	if (ok)
-		return 1;
-	switch (X509_STORE_CTX_get_error(store)) {
+	switch (verdict) {
 	case X509_V_ERR_UNABLE_TO_GET_CRL:
 	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
 	case X509_V_ERR_CRL_NOT_YET_VALID:
 	case X509_V_ERR_CRL_HAS_EXPIRED:
 	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
-		X509_STORE_CTX_set_error(store, X509_V_OK);
-		return 1;
+		return true;
 	default:
-		return 0;
+		return false;
 	}
+}
+
+static int unknown_slot; /* of an X509_STORE_CTX: the first "we have no usable CRL", which counts at last */
+static pthread_once_t slot_once = PTHREAD_ONCE_INIT;
+
+static void make_slot(void)
+{
+	unknown_slot = X509_STORE_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	must(unknown_slot >= 0);
+}
+
+/* Inside the verification, which looks at lists before signatures: "we have no usable CRL", and only that, is kept for
+ * later.  So whoever has no other fault is known to be good but for that, and its lists may be fetched. */
+static int on_verify_step(int ok, X509_STORE_CTX *store)
+{
+	int verdict = X509_STORE_CTX_get_error(store);
+
+	if (ok)
+		return 1;
+	if (!is_unknown_revocation(verdict))
+		return 0;
+	if (X509_STORE_CTX_get_ex_data(store, unknown_slot) == NULL)
+		must(X509_STORE_CTX_set_ex_data(store, unknown_slot, (void *)(uintptr_t)verdict) == 1);
+	X509_STORE_CTX_set_error(store, X509_V_OK);
+	return 1;
 }
 
 /* Replaces OpenSSL's verification: runs it, adds our EKU rule, and lets the handshake go on whatever came out. */
@@ -81,10 +102,14 @@ int chain_judge(X509_STORE_CTX *store, void *arg)
 {
 	const struct tls_ctx *c = arg;
 
-	if (c->crl == CRL_SOFT)
-		X509_STORE_CTX_set_verify_cb(store, on_verify_step);
-	if (X509_verify_cert(store) == 1 && !chain_eku_allows(c, X509_STORE_CTX_get0_chain(store)))
+	pthread_once(&slot_once, make_slot);
+	X509_STORE_CTX_set_verify_cb(store, on_verify_step);
+	bool good = X509_verify_cert(store) == 1;
+	uintptr_t unknown = (uintptr_t)X509_STORE_CTX_get_ex_data(store, unknown_slot);
+	if (good && !chain_eku_allows(c, X509_STORE_CTX_get0_chain(store)))
 		X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+	else if (good && c->crl == CRL_HARD && unknown != 0)
+		X509_STORE_CTX_set_error(store, (int)unknown);
 	ERR_clear_error();
 	return 1;
 }
@@ -169,14 +194,15 @@ static struct tls_ctx *ctx_new(bool server, const struct ctx_options *o, struct 
 	const struct conf_tls *tls = o->tls;
 	struct trust_files files = { .ca = o->ca.n > 0 ? o->ca : tls->ca };
 
-	if (tls->crl == CRL_HARD && tls->crl_file.n == 0 && tls->crl_dir.n == 0) {
+	if (tls->crl == CRL_HARD && tls->crl_file.n == 0 && tls->crl_dir.n == 0 && tls->crl_fetch.n == 0) {
 		err_set(e, ERR_TLS, "tls.context",
-			"crl = hard needs crl_file or crl_dir: without it every certificate fails");
+			"crl = hard needs crl_file, crl_dir or crl_fetch: without it every certificate fails");
 		return NULL;
 	}
 	if (tls->crl != CRL_OFF) {
 		files.crl_file = tls->crl_file;
 		files.crl_dir = tls->crl_dir;
+		files.crl_cache = tls->crl_fetch.n > 0 ? tls->crl_cache : STR_NONE;
 	}
 	struct trust *trust = trust_get(&files, o->lenient, e);
 	if (trust == NULL)
@@ -311,6 +337,7 @@ void tls_ctx_unref(struct tls_ctx **cp)
 	sessions_free(&c->sessions);
 	trust_put(&c->trust);
 	certs_unref(&c->certs);
+	sk_X509_pop_free(c->seen, X509_free);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -334,6 +361,26 @@ void tls_ctx_crls(struct tls_ctx *c, struct tls_crls *out)
 	pthread_mutex_lock(&c->lock);
 	*out = *trust_crls(c->trust);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* The leaf and what is between it and the root; the newest stay. */
+void tls_note_chain(struct stream *s)
+{
+	struct secured *t = s->under;
+	STACK_OF(X509) *chain = t != NULL ? SSL_get0_verified_chain(t->ssl) : NULL;
+	long verdict = t != NULL ? SSL_get_verify_result(t->ssl) : X509_V_OK;
+
+	if (chain == NULL || t->ctx->crl == CRL_OFF || (verdict != X509_V_OK && !is_unknown_revocation(verdict)))
+		return;
+	pthread_mutex_lock(&t->ctx->lock);
+	if (t->ctx->seen == NULL)
+		must((t->ctx->seen = sk_X509_new_null()) != NULL);
+	STACK_OF(X509) *seen = t->ctx->seen;
+	for (int i = 0; i < sk_X509_num(chain) - 1; i++)
+		must(X509_add_cert(seen, sk_X509_value(chain, i), X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) == 1);
+	while (sk_X509_num(seen) > SEEN_MAX)
+		X509_free(sk_X509_shift(seen));
+	pthread_mutex_unlock(&t->ctx->lock);
 }
 
 /* One caller at a time, so that `trust` is ours to look at without the lock. */

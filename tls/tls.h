@@ -64,6 +64,10 @@ void tls_ctx_crls(struct tls_ctx *c, struct tls_crls *out);
  * a time. */
 int tls_ctx_refresh(struct tls_ctx *c, struct err *e);
 
+/* The other side is one that matters to us (a peer by name): if its chain was verified, or would be but for a list that
+ * is missing, the lists it names are worth fetching (tls/crl_keep.h). */
+void tls_note_chain(struct stream *s);
+
 /* Server side: after the 220 to STARTTLS has been flushed and input is empty. */
 void tls_accept(struct stream *s, struct tls_ctx *c);
 /* Client side: `sni` may be empty (or an IP literal: then none is sent).  `session_key` names what a saved session may
