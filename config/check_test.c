@@ -38,6 +38,9 @@ static const struct {
 	  "f:2: tls.crl: hard refuses every certificate without a crl_file, crl_dir or crl_fetch\n" },
 	{ "tls { crl = hard crl_dir = /d }", "" },
 	{ "tls { crl = hard crl_fetch = auto }", "" },
+	{ "tls { crl = off crl_dir = /d } send x { space = a.example crl = soft }", "" },
+	{ "send x { space = a.example crl = hard }",
+	  "f:2: send \"x\": crl: hard refuses every certificate without a crl_file, crl_dir or crl_fetch\n" },
 	{ "tls { crl = off crl_fetch = auto }", "f:2: warning: tls.crl_fetch: nothing is fetched while crl = off\n" },
 	{ "tls { crl_fetch = {auto, 'ftp://x/y'} }",
 	  "f:2: tls.crl_fetch: 'ftp://x/y': this is not a URL with http:// or https://\n" },
@@ -46,6 +49,9 @@ static const struct {
 	{ "tls { crl_fetch = auto crl_cache = '' }", "f:2: tls.crl_fetch needs the folder crl_cache\n" },
 	{ "tls { crl = off crl_dir = /d }", "f:2: warning: tls.crl_dir is not read while crl = off\n" },
 	{ "tls { crl = off crl_file = /x }", "f:2: warning: tls.crl_file is not read while crl = off\n" },
+	{ "tls { certificate = /c } inbound i { type = peer sender_certificate = a.example client_cert_eku = client }",
+	  "f:2: warning: inbound \"i\": client_cert_eku: public authorities no longer issue certificates for clients: its next "
+	  "renewal will not be recognised\n" },
 	{ "tls { client_cert_eku = client }",
 	  "f:2: warning: tls.client_cert_eku: public authorities no longer issue certificates for clients, most peers "
 	  "will not be recognised\n" },

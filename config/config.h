@@ -92,6 +92,8 @@ struct conf_tls {
 	conf_text crl_cache;        /* folder of what was fetched */
 	conf_msec crl_fetch_ms;
 	conf_bytes crl_fetch_max;
+	bool crl_of_inbound; /* an inbound section looks at lists, whatever `crl` says */
+	bool crl_used;       /* somebody does */
 };
 
 enum { /* receive.permissions, as bits (spec 3.1) */
@@ -148,6 +150,8 @@ struct conf_inbound { /* who is calling (spec 3.3) */
 	int64_t ip_trust_until_ms; /* wall clock, the end of that day (UTC); 0 = no date */
 	enum conf_own_tenant own_tenant_only;
 	conf_flag enabled;
+	enum conf_eku client_cert_eku; /* default: of tls; crl too */
+	enum conf_crl crl;
 	int line;
 };
 
@@ -194,6 +198,7 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_flag enabled, scoped;
 	conf_count connections, messages_per_connection, recipients_per_message;
 	conf_msec connect_ms, command_ms, data_ms, final_ms, idle_ms;
+	enum conf_crl crl; /* default: of tls */
 	int line;
 };
 

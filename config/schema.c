@@ -233,6 +233,11 @@ static const struct option inbound[] = {
 		 "only passes through ours) is taken; taken and reported in the log; or refused with 550 5.7.51.  Look at "
 		 "`report` for a week before `yes`." },
 	{ "enabled", INBOUND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Take the connector into account." },
+	{ "client_cert_eku", INBOUND(OPT_ENUM, client_cert_eku), eku_names, .dflt = "server-or-client",
+	  .shown = "tls.client_cert_eku",
+	  .doc = "Extended key usage asked of its certificate, as tls.client_cert_eku." },
+	{ "crl", INBOUND(OPT_ENUM, crl), crl_names, .dflt = "soft", .shown = "tls.crl",
+	  .doc = "What a revocation list, or none, means for its certificate, as tls.crl." },
 };
 
 static const struct option send_options[] = {
@@ -298,6 +303,8 @@ static const struct option send_options[] = {
 	  .doc = "For the reply to the end of the content; a short one makes duplicates." },
 	{ "idle_timeout", SEND(OPT_MSEC, idle_ms), .dflt = "30s", .min = "0", .max = "10m",
 	  .doc = "How long an unused connection is kept for the next message." },
+	{ "crl", SEND(OPT_ENUM, crl), crl_names, .dflt = "soft", .shown = "tls.crl",
+	  .doc = "What a revocation list, or none, means for the server's certificate, as tls.crl." },
 };
 
 static const struct option tls_policy[] = {

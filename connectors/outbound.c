@@ -35,6 +35,7 @@ static struct tls_ctx *make_tls(const struct outbound *o, size_t at, bool lenien
 	const struct tls_client_options options = {
 		.ca = ca_of(c, s),
 		.tls = &c->tls,
+		.crl = &s->crl,
 		.allow_expired = lenient,
 		.certs = o->certs,
 		.own = o->ways[at].own,
@@ -42,7 +43,7 @@ static struct tls_ctx *make_tls(const struct outbound *o, size_t at, bool lenien
 	};
 
 	for (size_t i = 0; i < at; i++)
-		if (o->ways[i].tls != NULL && o->ways[i].own == o->ways[at].own &&
+		if (o->ways[i].tls != NULL && o->ways[i].own == o->ways[at].own && c->sends[i].crl == s->crl &&
 		    str_eq(ca_of(c, &c->sends[i]), ca_of(c, s)))
 			return tls_ctx_ref(o->ways[i].tls);
 	return tls_client_new(&options, e);

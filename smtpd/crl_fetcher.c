@@ -67,7 +67,7 @@ static void look(void *arg)
 	struct crl_fetcher *f = arg;
 	struct setup *s = f->o.setup(f->o.arg);
 	const struct conf_tls *tls = &s->config->tls;
-	bool wanted = tls->crl != CRL_OFF && tls->crl_fetch.n > 0;
+	bool wanted = tls->crl_used && tls->crl_fetch.n > 0;
 	struct crl_keep *keep = wanted ? keeper(f, tls) : f->keep;
 	struct learning l = { keep, wanted && tls->crl_points };
 

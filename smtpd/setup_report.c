@@ -80,19 +80,32 @@ void setup_each_cert(const struct setup *s, int64_t now_ms, void (*each)(void *t
 	}
 }
 
-/* All contexts judge by the same lists. */
+/* What the worst of them comes to. */
+static enum conf_crl strictest(const struct config *c)
+{
+	enum conf_crl mode = c->tls.crl;
+
+	for (size_t i = 0; i < c->inbound_n; i++)
+		mode = c->inbounds[i].crl > mode ? c->inbounds[i].crl : mode;
+	for (size_t i = 0; i < c->send_n; i++)
+		mode = c->sends[i].crl > mode ? c->sends[i].crl : mode;
+	return mode;
+}
+
+static void take_crls(void *arg, struct tls_ctx *c)
+{
+	struct tls_crls *crls = arg;
+
+	if (!crls->wanted)
+		tls_ctx_crls(c, crls);
+}
+
+/* All contexts that judge by lists have the same. */
 void setup_crls(const struct setup *s, int64_t now_ms, struct tls_crls *crls, struct tls_alarms *alarms)
 {
-	struct tls_ctx *c = NULL;
-
 	*crls = (struct tls_crls){ 0 };
-	for (size_t i = 0; i < s->config->receive_n && c == NULL; i++)
-		c = s->server_tls[i];
-	for (size_t i = 0; i < s->config->send_n && c == NULL; i++)
-		c = outbound_tls(s->outbound, &s->config->sends[i]);
-	if (c != NULL)
-		tls_ctx_crls(c, crls);
-	crl_alarms(s->config->tls.crl, crls, now_ms, alarms);
+	setup_each_ctx(s, take_crls, crls);
+	crl_alarms(strictest(s->config), crls, now_ms, alarms);
 }
 
 /* ---- told ---- */

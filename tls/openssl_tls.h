@@ -71,6 +71,7 @@ struct tls_ctx {
 	bool server;
 	enum conf_eku eku;
 	enum conf_crl crl;
+	bool looks; /* at revocation lists: somebody may want to know, whatever `crl` says */
 };
 
 /* The roots and revocation lists of this moment judge this connection. */
@@ -87,15 +88,15 @@ struct secured {
 	struct tls_ctx *ctx;
 	struct arena arena; /* session_key, peer */
 	struct str session_key;
-	struct tls_peer *peer; /* made when first asked for */
-	bool shaken;           /* the handshake is over */
-	bool starved;          /* the last read ended inside a record: only the socket can help */
-	bool broken;           /* the connection failed: no goodbye */
+	struct tls_peer *peer;          /* made when first asked for */
+	struct tls_judgement judgement; /* of the chain, once it has been judged */
+	bool shaken;                    /* the handshake is over */
+	bool starved;                   /* the last read ended inside a record: only the socket can help */
+	bool broken;                    /* the connection failed: no goodbye */
 };
 
-/* No list, or none that can be used: what `soft` lets pass. */
-bool is_unknown_revocation(long verdict);
-
+/* What there is to say about the chain; its verification is run.  The error of the store is that of the path. */
+void chain_look(X509_STORE_CTX *store, struct tls_judgement *out);
 /* Verifies as `ctx` (a struct tls_ctx) asks; the verdict is the error of the store.  Always 1. */
 int chain_judge(X509_STORE_CTX *store, void *ctx);
 
