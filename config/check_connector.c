@@ -7,8 +7,7 @@
 
 #include <time.h>
 
-/* Patterns of certificate names, each replaced by its normal form. */
-static void check_patterns(struct check *k, int line, const char *where, const char *option, struct conf_list *l)
+void check_patterns(struct check *k, int line, const char *where, const char *option, struct conf_list *l)
 {
 	struct buf normal;
 
@@ -379,6 +378,7 @@ static void check_send(struct check *k, size_t i)
 	else if (!check_domain_name(k, s->fqdn, &s->fqdn))
 		report_error(k->r, check_line(k, "send", i, "fqdn"), "%s: fqdn: '" STR_FMT "' is not a domain name",
 			     where, STR_ARG(s->fqdn));
+	check_patterns(k, check_line(k, "send", i, "known_as"), where, "known_as", &s->known_as);
 	s->has_exclusive = check_written(k, "send", i, "exclusive");
 	if (!s->has_exclusive)
 		s->exclusive = s->peer || s->tls >= TLS_VALIDATE;

@@ -92,8 +92,9 @@ struct conf_tls {
 	conf_text crl_cache;        /* folder of what was fetched */
 	conf_msec crl_fetch_ms;
 	conf_bytes crl_fetch_max;
-	bool crl_of_inbound; /* an inbound section looks at lists, whatever `crl` says */
-	bool crl_used;       /* somebody does */
+	conf_msec overlap_ms; /* how long a new certificate stands by */
+	bool crl_of_inbound;  /* an inbound section looks at lists, whatever `crl` says */
+	bool crl_used;        /* somebody does */
 };
 
 enum { /* receive.permissions, as bits (spec 3.1) */
@@ -129,6 +130,7 @@ struct conf_receive {
 	size_t proxy_n;
 	conf_msec tarpit_ms;
 	conf_text certificate, key; /* empty = tls.* */
+	struct conf_list known_as;  /* patterns the other side wants in it */
 	int line;
 };
 
@@ -198,7 +200,8 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_flag enabled, scoped;
 	conf_count connections, messages_per_connection, recipients_per_message;
 	conf_msec connect_ms, command_ms, data_ms, final_ms, idle_ms;
-	enum conf_crl crl; /* default: of tls */
+	enum conf_crl crl;         /* default: of tls */
+	struct conf_list known_as; /* patterns by which the other side knows our certificate */
 	int line;
 };
 

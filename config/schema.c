@@ -168,6 +168,9 @@ static const struct option tls[] = {
 	  .doc = "Longest time for one list to come." },
 	{ "crl_fetch_max", FIELD(OPT_BYTES, tls.crl_fetch_max), .dflt = "16M", .min = "1K", .max = "256M",
 	  .doc = "Largest list that is taken." },
+	{ "overlap", FIELD(OPT_MSEC, tls.overlap_ms), .dflt = "0", .min = "0", .max = "60d",
+	  .doc = "How long a new certificate of the store stands by, counted from its begin, while the one before it is "
+		 "good for longer than that: time to tell the other side." },
 };
 
 static const struct option receive[] = {
@@ -193,6 +196,9 @@ static const struct option receive[] = {
 	{ "certificate", RECEIVE(OPT_TEXT, certificate), .dflt = "", .shown = "tls.certificate",
 	  .doc = "The certificate shown here, as in tls.certificate." },
 	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "as tls.key", .doc = "PEM file of its private key." },
+	{ "known_as", RECEIVE(OPT_LIST, known_as), .dflt = "",
+	  .doc = "Names the other side wants in the certificate shown here (its TlsDomain), `name` or `*.name`: a new one "
+		 "without them does not replace one that has them." },
 };
 
 static const struct option inbound[] = {
@@ -305,6 +311,9 @@ static const struct option send_options[] = {
 	  .doc = "How long an unused connection is kept for the next message." },
 	{ "crl", SEND(OPT_ENUM, crl), crl_names, .dflt = "soft", .shown = "tls.crl",
 	  .doc = "What a revocation list, or none, means for the server's certificate, as tls.crl." },
+	{ "known_as", SEND(OPT_LIST, known_as), .dflt = "",
+	  .doc = "Names by which the other side recognises us (its TlsSenderCertificateName), `name` or `*.name`: a new "
+		 "certificate without them does not replace one that has them." },
 };
 
 static const struct option tls_policy[] = {

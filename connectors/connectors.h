@@ -114,6 +114,8 @@ struct outbound *outbound_new(const struct config *c, struct err *e);
 struct outbound *outbound_with(const struct config *c, struct certs *certs, bool lenient, struct err *e);
 /* Why mail for the connector waits; empty when it does not. */
 struct str outbound_trouble(const struct outbound *o, const struct conf_send *s);
+/* What matters beside the reference when its certificate is chosen. */
+struct cert_wish outbound_wish(const struct config *c, const struct conf_send *s);
 /* Of the connector; NULL: it shows none.  And its context; NULL: level none, or degraded. */
 const struct cert *outbound_certificate(const struct outbound *o, const struct conf_send *s);
 struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s);

@@ -93,6 +93,7 @@ static void show_cert(void *to, const struct cert_report *r)
 
 	row_c(row, "kind", r->facts != NULL ? "certificate" : "missing");
 	row_str(row, "used_by", r->used_by);
+	row_c(row, "role", r->stands_by ? "standby" : r->facts != NULL && r->used_by.n > 0 ? "primary" : "");
 	if (r->facts != NULL)
 		row_facts(row, r->facts, s->now_ms);
 	row_alarms(row, &r->alarms);

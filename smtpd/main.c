@@ -110,7 +110,7 @@ static int app_tls_reload(void *arg, struct buf *problems)
 	pthread_mutex_unlock(&app->reload_lock);
 	setup_unref(&next);
 	if (result == 0)
-		log_info(NULL, "tls.reloaded", kv_c("by", "control"));
+		log_info(NULL, "tls.reloaded", kv_int("loops", (int64_t)app->worker_n));
 	return result;
 }
 
@@ -538,9 +538,12 @@ static int start_tls_care(struct app *app, struct err *e)
 		e);
 	if (app->crl_fetcher == NULL)
 		return -1;
-	app->tls_watch = tls_watch_start(
-		&(struct tls_watch_options){ .loop = l, .setup = app_setup, .arg = app, .fetcher = app->crl_fetcher },
-		e);
+	app->tls_watch = tls_watch_start(&(struct tls_watch_options){ .loop = l,
+								      .setup = app_setup,
+								      .arg = app,
+								      .reload = app_tls_reload,
+								      .fetcher = app->crl_fetcher },
+					 e);
 	return app->tls_watch == NULL ? -1 : 0;
 }
 

@@ -32,6 +32,7 @@ static void report_used(const struct lister *l, size_t first)
 			continue;
 		add_user(&used, &l->s->uses[i]);
 		cert_alarm_name(r.facts, l->s->uses[i].fqdn, &r.alarms);
+		cert_alarm_wish(r.facts, &l->s->uses[i].wish, &r.alarms);
 	}
 	r.used_by = buf_str(&used);
 	l->each(l->to, &r);
@@ -60,6 +61,27 @@ static bool is_shown(const struct setup *s, const struct cert *c, size_t before)
 	return false;
 }
 
+/* One of the store that nobody is shown: it stands by, or it is too weak. */
+static void report_idle(const struct lister *l, const struct cert *c)
+{
+	struct cert_report r = { .facts = cert_facts(c) };
+	struct buf used;
+
+	buf_init(&used, USED_MAX);
+	for (size_t i = 0; i < l->s->use_n; i++)
+		if (certs_stands_by(c, str_c(l->s->uses[i].reference), l->now_ms))
+			add_user(&used, &l->s->uses[i]);
+	r.used_by = buf_str(&used);
+	r.stands_by = used.n > 0;
+	if (r.stands_by || r.facts->weak.n > 0) {
+		cert_alarms(r.facts, l->now_ms, &r.alarms);
+		if (r.stands_by) /* that one ends is no news while another is shown */
+			r.alarms = (struct tls_alarms){ 0 };
+		l->each(l->to, &r);
+	}
+	buf_fini(&used);
+}
+
 void setup_each_cert(const struct setup *s, int64_t now_ms, void (*each)(void *to, const struct cert_report *r),
 		     void *to)
 {
@@ -71,13 +93,9 @@ void setup_each_cert(const struct setup *s, int64_t now_ms, void (*each)(void *t
 		if (s->uses[i].cert != NULL && !is_shown(s, s->uses[i].cert, i))
 			report_used(&l, i);
 	}
-	for (size_t i = 0; i < certs_count(s->certs); i++) {
-		struct cert_report r = { .facts = cert_facts(certs_at(s->certs, i)) };
-		if (r.facts->weak.n == 0)
-			continue;
-		cert_alarms(r.facts, now_ms, &r.alarms);
-		each(to, &r);
-	}
+	for (size_t i = 0; i < certs_count(s->certs); i++)
+		if (!is_shown(s, certs_at(s->certs, i), s->use_n))
+			report_idle(&l, certs_at(s->certs, i));
 }
 
 /* What the worst of them comes to. */

@@ -7,16 +7,17 @@
 
 #include <stdlib.h>
 
-enum { LOOK_MS = 60 * 1000, DAY_MS = 24 * 3600 * 1000 };
+enum { LOOK_MS = 60 * 1000, DAY_MS = 24 * 3600 * 1000, RETRY_MS = 3600 * 1000 };
 
 struct tls_watch {
 	struct tls_watch_options o;
 	struct rounds *rounds;
 	/* the look's: one at a time */
-	struct setup *seen;   /* at the last look */
-	uint64_t alarms;      /* hash of what was logged */
-	int64_t logged_ms;    /* wall clock; 0 = never */
-	uint64_t kept_reason; /* hash of the last crl.kept: told once */
+	struct setup *seen;     /* at the last look */
+	uint64_t alarms;        /* hash of what was logged */
+	int64_t logged_ms;      /* wall clock; 0 = never */
+	int64_t next_choice_ms; /* not before */
+	uint64_t kept_reason;   /* hash of the last crl.kept: told once */
 };
 
 static void renew_lists(struct tls_watch *w, const struct setup *s)
@@ -61,6 +62,24 @@ static uint64_t alarms_of(const struct setup *s, int64_t now_ms, const struct tl
 	return sum;
 }
 
+/* A certificate that stood by has its turn, or the one in use is over.  What fails is tried again hourly. */
+static void renew_choice(struct tls_watch *w, const struct setup *s, int64_t now_ms)
+{
+	struct buf problems;
+
+	if (w->o.reload == NULL || now_ms < w->next_choice_ms || !setup_is_outdated(s, now_ms))
+		return;
+	w->next_choice_ms = now_ms + RETRY_MS;
+	buf_init(&problems, 64 * 1024);
+	if (w->o.reload(w->o.arg, &problems) == 0) {
+		w->next_choice_ms = 0;
+		log_info(NULL, "tls.renewed", kv_c("why", "another certificate of the store is the best by now"));
+	} else {
+		log_warn(NULL, "tls.kept", kv_str("problems", buf_str(&problems)));
+	}
+	buf_fini(&problems);
+}
+
 static void look(void *arg)
 {
 	struct tls_watch *w = arg;
@@ -77,6 +96,7 @@ static void look(void *arg)
 		w->logged_ms = now_ms;
 	}
 	w->alarms = alarms;
+	renew_choice(w, s, now_ms);
 	setup_unref(&w->seen);
 	w->seen = s;
 }

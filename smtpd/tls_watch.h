@@ -15,7 +15,8 @@ struct tls_watch_options {
 	struct loop *loop;
 	struct setup *(*setup)(void *arg); /* a reference to the one in force; called on the watch's thread */
 	void *arg;
-	struct crl_fetcher *fetcher; /* whose alarm is told too; may be NULL; outlives the watch */
+	int (*reload)(void *arg, struct buf *problems); /* certificates anew; on the watch's thread; may be NULL */
+	struct crl_fetcher *fetcher;                    /* whose alarm is told too; may be NULL; outlives the watch */
 };
 
 /* The first look is at once.  NULL with err when there is no thread. */

@@ -68,6 +68,15 @@ void cert_alarm_name(const struct cert_facts *f, struct str fqdn, struct tls_ala
 	}
 }
 
+void cert_alarm_wish(const struct cert_facts *f, const struct cert_wish *w, struct tls_alarms *out)
+{
+	struct str name = cert_lacks(f, w);
+
+	if (name.n > 0 && !out->is[TLS_ALARM_NAME_NOT_COVERED])
+		tls_alarm_raise(out, TLS_ALARM_NAME_NOT_COVERED, true,
+				"it does not name " STR_FMT ", by which the other side knows us", STR_ARG(name));
+}
+
 void cert_alarms(const struct cert_facts *f, int64_t now_ms, struct tls_alarms *out)
 {
 	long long days = cert_days_left(f, now_ms);

@@ -11,6 +11,7 @@ struct cert {
 	EVP_PKEY *key;
 	STACK_OF(X509) * chain; /* intermediates to show, without the root */
 	char *key_file;         /* of a reference by path: as it was asked for */
+	bool rehearsed;
 };
 
 struct cert_room {             /* what the certificates of a store share */
@@ -36,6 +37,8 @@ void cert_free(struct cert *c);
 /* Builds what peers need and sets chain, missing, shown_n.  Dates play no part: an intermediate that is over is still
  * the one. */
 void cert_complete(struct cert_room *s, struct cert *c);
+/* Two handshakes with ourselves, once; false: they failed, and `weak` says why (tls/openssl_rehearse.c). */
+bool cert_rehearse(struct cert_room *s, struct cert *c);
 void cert_try(struct cert_room *s, struct cert *c); /* sets weak, key_type, key_bits */
 
 #endif
