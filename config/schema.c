@@ -148,7 +148,7 @@ static const struct option tls[] = {
 	  .doc = "Our certificate, for every listener without one of its own: a PEM file with its chain, or one of the "
 		 "store by `name:HOST`, `sha256:HEX` or `<I>issuer<S>subject`.  Docs: TLS.md." },
 	{ "key", FIELD(OPT_TEXT, tls.key), .dflt = "", .shown = "NAME.key beside NAME.pem, or the same file",
-	  .doc = "PEM file of its private key." },
+	  .doc = "PEM file of its private key, or a URI that a provider of OpenSSL knows (`pkcs11:...`)." },
 	{ "ca", FIELD(OPT_TEXT, tls.ca), .dflt = "", .shown = "the system's", .doc = "PEM file of trusted roots." },
 	{ "min", FIELD(OPT_TEXT, tls.min), .dflt = "1.2", .doc = "Oldest version of TLS: 1.2 or 1.3." },
 	{ "crl", FIELD(OPT_ENUM, tls.crl), crl_names, .dflt = "soft",
@@ -195,7 +195,8 @@ static const struct option receive[] = {
 	  .doc = "Delay of the answers to a client that collects refusals." },
 	{ "certificate", RECEIVE(OPT_TEXT, certificate), .dflt = "", .shown = "tls.certificate",
 	  .doc = "The certificate shown here, as in tls.certificate." },
-	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "as tls.key", .doc = "PEM file of its private key." },
+	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "as tls.key",
+	  .doc = "PEM file of its private key, or a URI that a provider of OpenSSL knows (`pkcs11:...`)." },
 	{ "known_as", RECEIVE(OPT_LIST, known_as), .dflt = "",
 	  .doc = "Names the other side wants in the certificate shown here (its TlsDomain), `name` or `*.name`: a new one "
 		 "without them does not replace one that has them." },
@@ -266,7 +267,8 @@ static const struct option send_options[] = {
 	  .doc = "Rules for comparing certificate names: those of RFC 9525 or those of Exchange." },
 	{ "certificate", SEND(OPT_TEXT, certificate), .dflt = "",
 	  .doc = "The certificate we show as a client, as in tls.certificate.  Without it mail waits." },
-	{ "key", SEND(OPT_TEXT, key), .dflt = "", .shown = "as tls.key", .doc = "PEM file of its private key." },
+	{ "key", SEND(OPT_TEXT, key), .dflt = "", .shown = "as tls.key",
+	  .doc = "PEM file of its private key, or a URI that a provider of OpenSSL knows (`pkcs11:...`)." },
 	{ "ca", SEND(OPT_TEXT, ca), .dflt = "", .shown = "tls.ca", .doc = "PEM file of the roots trusted here." },
 	{ "fqdn", SEND(OPT_TEXT, fqdn), .dflt = "", .shown = "hostname", .doc = "Name in EHLO." },
 	{ "source", SEND(OPT_TEXT, source), .dflt = "", .doc = "Local address to connect from." },
