@@ -4,6 +4,7 @@
 
 #include "base/must.h"
 #include "config/value.h"
+#include "wire/addr.h"
 
 #include <time.h>
 
@@ -360,6 +361,20 @@ static void check_send_headers(struct check *k, size_t i, const char *where)
 			       where);
 }
 
+/* A probe must not be a load, and needs somebody to ask for. */
+static void check_probe(struct check *k, size_t i, const char *where)
+{
+	const struct conf_send *s = &k->c->sends[i];
+	struct addr parsed;
+
+	if (s->validate_ms > 0 && s->validate_ms < 10000)
+		report_error(k->r, check_line(k, "send", i, "validate"), "%s: validate: less than 10s is a load",
+			     where);
+	if (s->probe_to.n > 0 && addr_parse(s->probe_to, &(struct addr_rules){ .smtputf8 = true }, &parsed) != ADDR_OK)
+		report_error(k->r, check_line(k, "send", i, "probe_to"),
+			     "%s: probe_to: '" STR_FMT "' is not a mail address", where, STR_ARG(s->probe_to));
+}
+
 static void check_send(struct check *k, size_t i)
 {
 	struct conf_send *s = &k->c->sends[i];
@@ -379,6 +394,9 @@ static void check_send(struct check *k, size_t i)
 		report_error(k->r, check_line(k, "send", i, "fqdn"), "%s: fqdn: '" STR_FMT "' is not a domain name",
 			     where, STR_ARG(s->fqdn));
 	check_patterns(k, check_line(k, "send", i, "known_as"), where, "known_as", &s->known_as);
+	if (!check_written(k, "send", i, "validate"))
+		s->validate_ms = s->peer ? k->c->validate_ms : 0;
+	check_probe(k, i, where);
 	s->has_exclusive = check_written(k, "send", i, "exclusive");
 	if (!s->has_exclusive)
 		s->exclusive = s->peer || s->tls >= TLS_VALIDATE;

@@ -202,6 +202,8 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_msec connect_ms, command_ms, data_ms, final_ms, idle_ms;
 	enum conf_crl crl;         /* default: of tls */
 	struct conf_list known_as; /* patterns by which the other side knows our certificate */
+	conf_msec validate_ms;     /* between two probes; 0 = none */
+	conf_text probe_to;        /* recipient a probe asks for; empty = none */
 	int line;
 };
 
@@ -277,6 +279,7 @@ struct config {
 	conf_count loops;     /* 0 = one per core */
 	enum conf_codes status_codes;
 	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */
+	conf_msec validate_ms;      /* of connectors to the other side */
 	conf_text hosts;            /* static names, hosts(5) format with MX lines; for tests and closed networks */
 	struct conf_mode mode;
 	struct conf_egress_policy egress;

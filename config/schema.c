@@ -60,6 +60,8 @@ static const struct option top[] = {
 	{ "hosts", FIELD(OPT_TEXT, hosts), .dflt = "", .restart = true,
 	  .doc = "File of static names in the form of hosts(5), plus lines `MX preference domain host`; for closed "
 		 "networks." },
+	{ "validate", FIELD(OPT_MSEC, validate_ms), .dflt = "5m", .min = "0", .max = "1d",
+	  .doc = "How often a send connector to the other side is probed when it does not say itself; 0 for never." },
 };
 
 static const struct option mode[] = {
@@ -316,6 +318,11 @@ static const struct option send_options[] = {
 	{ "known_as", SEND(OPT_LIST, known_as), .dflt = "",
 	  .doc = "Names by which the other side recognises us (its TlsSenderCertificateName), `name` or `*.name`: a new "
 		 "certificate without them does not replace one that has them." },
+	{ "validate", SEND(OPT_MSEC, validate_ms), .dflt = "0", .min = "0", .max = "1d",
+	  .shown = "the option validate with peer, else 0",
+	  .doc = "How often the connector is probed, to every host, from name to EHLO behind TLS; 0 for never." },
+	{ "probe_to", SEND(OPT_TEXT, probe_to), .dflt = "",
+	  .doc = "Recipient that such a probe asks for (MAIL, RCPT, then RSET); empty to stop at EHLO." },
 };
 
 static const struct option tls_policy[] = {

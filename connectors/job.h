@@ -11,6 +11,7 @@
 #include "connectors/copy.h"
 #include "connectors/header_edits.h"
 #include "connectors/plan.h"
+#include "connectors/validate.h"
 
 struct job;
 
@@ -55,6 +56,7 @@ struct deliver {
 	struct pool *pool;
 	TAILQ_HEAD(, job) jobs;
 	size_t job_n;
+	struct validator *validator; /* NULL: another loop looks after the connectors */
 };
 
 /* The first LEASE_READ_MAX bytes of the content, at once when they are in memory; empty when they cannot be read. */

@@ -573,6 +573,8 @@ static int start(struct app *app, struct err *e)
 		failed = open_shared(app, e);
 	for (size_t i = 0; i < app->worker_n && failed == 0; i++)
 		failed = make_worker(app, i, fds + i * (addr_n + 1), e);
+	if (failed == 0)
+		deliver_validate(app->workers[0].server.deliver);
 	free(fds);
 	if (failed != 0 || open_control(app, e) != 0)
 		return -1;

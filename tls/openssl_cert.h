@@ -30,8 +30,8 @@ struct pem { /* one file, or two, taken apart */
 bool key_is_uri(const char *s);
 EVP_PKEY *key_by_uri(const char *uri, struct err *e);
 
-/* `key` NULL: the file beside it, or itself; it may be a URI.  0, or -1 with err; without any key p->key stays NULL.  pem_free in either
- * case. */
+/* `key` NULL: the file beside it, or itself; it may be a URI.  0, or -1 with err; without any key p->key stays NULL.
+ * pem_free in either case. */
 int pem_read(const char *path, const char *key, struct pem *p, struct err *e);
 void pem_free(struct pem *p);
 
