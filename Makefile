@@ -24,8 +24,9 @@ F.asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-
 F.tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS += $(F.$(V))
 LDFLAGS := $(filter -f%,$(F.$(V))) -pthread -pie -Wl,-z,relro,-z,now
-# libev statically and before libunbound: it also exports libevent's names, which libunbound would then call
-LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lseccomp -lcap-ng -lm
+# libev statically and before libunbound: it also exports libevent's names, which libunbound would then call;
+# libcurl has forty libraries behind it: only for programs that fetch
+LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lseccomp -lcap-ng -lm -Wl,--as-needed -lcurl
 
 # one short line a file; make VERBOSE=1 shows the commands
 Q    := $(if $(VERBOSE),,@)

@@ -170,6 +170,57 @@ static void check_resolvers(struct check *k)
 				     STR_ARG(l->v[i]));
 }
 
+/* Connectors that say nothing do as the section tls does. */
+static void inherit_tls(struct check *k)
+{
+	struct config *c = k->c;
+
+	for (size_t i = 0; i < c->inbound_n; i++) {
+		struct conf_inbound *in = &c->inbounds[i];
+		if (!check_written(k, "inbound", i, "client_cert_eku"))
+			in->client_cert_eku = c->tls.client_cert_eku;
+		if (!check_written(k, "inbound", i, "crl"))
+			in->crl = c->tls.crl;
+		c->tls.crl_of_inbound = c->tls.crl_of_inbound || in->crl != CRL_OFF;
+	}
+	c->tls.crl_used = c->tls.crl != CRL_OFF || c->tls.crl_of_inbound;
+	for (size_t i = 0; i < c->send_n; i++) {
+		if (!check_written(k, "send", i, "crl"))
+			c->sends[i].crl = c->tls.crl;
+		c->tls.crl_used = c->tls.crl_used || c->sends[i].crl != CRL_OFF;
+	}
+}
+
+/* Who asks for lists and has none refuses everybody. */
+static void check_hard(struct check *k, int line, const char *where, enum conf_crl crl)
+{
+	const struct conf_tls *t = &k->c->tls;
+
+	if (crl == CRL_HARD && t->crl_file.n == 0 && t->crl_dir.n == 0 && t->crl_fetch.n == 0)
+		report_error(k->r, line,
+			     "%s%scrl: hard refuses every certificate without a crl_file, crl_dir or crl_fetch", where,
+			     str_eq(str_c(where), S("tls")) ? "." : ": ");
+}
+
+static void check_crl_fetch(struct check *k)
+{
+	struct conf_tls *t = &k->c->tls;
+	int line = check_line(k, "tls", 0, "crl_fetch");
+
+	if (!t->crl_used && t->crl_fetch.n > 0)
+		report_warning(k->r, line, "tls.crl_fetch: nothing is fetched while crl = off");
+	if (t->crl_fetch.n > 0 && t->crl_cache.n == 0)
+		report_error(k->r, check_line(k, "tls", 0, "crl_cache"), "tls.crl_fetch needs the folder crl_cache");
+	for (size_t i = 0; i < t->crl_fetch.n; i++) {
+		struct str url = t->crl_fetch.v[i];
+		const char *why = conf_url_check(url);
+		if (str_eq(url, S("auto")))
+			t->crl_points = true;
+		else if (why != NULL)
+			report_error(k->r, line, "tls.crl_fetch: '" STR_FMT "': %s", STR_ARG(url), why);
+	}
+}
+
 static void check_tls(struct check *k)
 {
 	const struct conf_tls *t = &k->c->tls;
@@ -179,12 +230,28 @@ static void check_tls(struct check *k)
 	if (!str_eq(t->min, S("1.2")) && !str_eq(t->min, S("1.3")))
 		report_error(k->r, check_line(k, "tls", 0, "min"), "tls.min: '" STR_FMT "' is not one of 1.2, 1.3",
 			     STR_ARG(t->min));
-	if (t->crl == CRL_HARD && t->crl_file.n == 0 && t->crl_dir.n == 0)
-		report_error(k->r, check_line(k, "tls", 0, "crl"),
-			     "tls.crl: hard refuses every certificate without a crl_file or crl_dir");
-	if (t->crl == CRL_OFF && t->crl_file.n > 0)
+	check_hard(k, check_line(k, "tls", 0, "crl"), "tls", t->crl);
+	for (size_t i = 0; i < k->c->inbound_n; i++) {
+		const struct conf_inbound *in = &k->c->inbounds[i];
+		if (!check_written(k, "inbound", i, "crl") && !check_written(k, "inbound", i, "client_cert_eku"))
+			continue;
+		const char *where = check_where(k, "inbound", in->name);
+		check_hard(k, check_line(k, "inbound", i, "crl"), where, in->crl);
+		if (in->client_cert_eku == EKU_CLIENT)
+			report_warning(
+				k->r, check_line(k, "inbound", i, "client_cert_eku"),
+				"%s: client_cert_eku: public authorities no longer issue certificates for clients: "
+				"its next renewal will not be recognised",
+				where);
+	}
+	for (size_t i = 0; i < k->c->send_n; i++)
+		if (check_written(k, "send", i, "crl"))
+			check_hard(k, check_line(k, "send", i, "crl"), check_where(k, "send", k->c->sends[i].name),
+				   k->c->sends[i].crl);
+	check_crl_fetch(k);
+	if (!t->crl_used && t->crl_file.n > 0)
 		report_warning(k->r, check_line(k, "tls", 0, "crl_file"), "tls.crl_file is not read while crl = off");
-	if (t->crl == CRL_OFF && t->crl_dir.n > 0)
+	if (!t->crl_used && t->crl_dir.n > 0)
 		report_warning(k->r, check_line(k, "tls", 0, "crl_dir"), "tls.crl_dir is not read while crl = off");
 	if (t->client_cert_eku == EKU_CLIENT)
 		report_warning(k->r, check_line(k, "tls", 0, "client_cert_eku"),
@@ -342,6 +409,7 @@ void check_config(struct check *k)
 	check_domains(k);
 	check_postmaster(k);
 	check_resolvers(k);
+	inherit_tls(k);
 	check_tls(k);
 	check_receives(k);
 	check_inbounds(k);

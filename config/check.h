@@ -34,6 +34,8 @@ bool check_domain_name(struct check *k, struct str in, struct str *out);
 /* "192.0.2.0/24" and so on; each wrong entry is reported as "WHERE: option: ...". */
 void check_ranges(struct check *k, int line, const char *where, const char *option, const struct conf_list *list,
 		  struct net_cidr **ranges, size_t *n);
+/* Patterns of certificate names, each replaced by its normal form. */
+void check_patterns(struct check *k, int line, const char *where, const char *option, struct conf_list *l);
 /* A reference to a certificate and the key option beside it. */
 void check_certificate(struct check *k, int line, const char *where, struct str certificate, struct str key);
 /* `receive "inet"`, as messages begin; in the arena. */

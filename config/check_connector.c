@@ -4,11 +4,11 @@
 
 #include "base/must.h"
 #include "config/value.h"
+#include "wire/addr.h"
 
 #include <time.h>
 
-/* Patterns of certificate names, each replaced by its normal form. */
-static void check_patterns(struct check *k, int line, const char *where, const char *option, struct conf_list *l)
+void check_patterns(struct check *k, int line, const char *where, const char *option, struct conf_list *l)
 {
 	struct buf normal;
 
@@ -401,6 +401,20 @@ static void check_send_retry(struct check *k, size_t i, const char *where)
 		s->retry.expire_ms = s->peer_expire_ms;
 }
 
+/* A probe must not be a load, and needs somebody to ask for. */
+static void check_probe(struct check *k, size_t i, const char *where)
+{
+	const struct conf_send *s = &k->c->sends[i];
+	struct addr parsed;
+
+	if (s->validate_ms > 0 && s->validate_ms < 10000)
+		report_error(k->r, check_line(k, "send", i, "validate"), "%s: validate: less than 10s is a load",
+			     where);
+	if (s->probe_to.n > 0 && addr_parse(s->probe_to, &(struct addr_rules){ .smtputf8 = true }, &parsed) != ADDR_OK)
+		report_error(k->r, check_line(k, "send", i, "probe_to"),
+			     "%s: probe_to: '" STR_FMT "' is not a mail address", where, STR_ARG(s->probe_to));
+}
+
 static void check_send(struct check *k, size_t i)
 {
 	struct conf_send *s = &k->c->sends[i];
@@ -420,6 +434,10 @@ static void check_send(struct check *k, size_t i)
 	else if (!check_domain_name(k, s->fqdn, &s->fqdn))
 		report_error(k->r, check_line(k, "send", i, "fqdn"), "%s: fqdn: '" STR_FMT "' is not a domain name",
 			     where, STR_ARG(s->fqdn));
+	check_patterns(k, check_line(k, "send", i, "known_as"), where, "known_as", &s->known_as);
+	if (!check_written(k, "send", i, "validate"))
+		s->validate_ms = s->peer ? k->c->validate_ms : 0;
+	check_probe(k, i, where);
 	s->has_exclusive = check_written(k, "send", i, "exclusive");
 	if (!s->has_exclusive)
 		s->exclusive = s->peer || s->tls >= TLS_VALIDATE;

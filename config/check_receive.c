@@ -133,6 +133,7 @@ static void check_receive(struct check *k, size_t i)
 	check_ranges(k, check_line(k, "receive", i, "proxy_from"), where, "proxy_from", &r->proxy_from, &r->proxies,
 		     &r->proxy_n);
 	check_permissions(k, i, where);
+	check_patterns(k, check_line(k, "receive", i, "known_as"), where, "known_as", &r->known_as);
 	check_certificate(k, check_line(k, "receive", i, r->key.n > 0 ? "key" : "certificate"), where, r->certificate,
 			  r->key);
 	if (r->from.n == 0)

@@ -88,6 +88,14 @@ struct conf_tls {
 	enum conf_crl crl;
 	conf_text crl_file, crl_dir; /* both may be given; crl = off reads neither */
 	enum conf_eku client_cert_eku;
+	struct conf_list crl_fetch; /* URLs, and "auto" */
+	bool crl_points;            /* "auto" is among them: the distribution points of certificates too */
+	conf_text crl_cache;        /* folder of what was fetched */
+	conf_msec crl_fetch_ms;
+	conf_bytes crl_fetch_max;
+	conf_msec overlap_ms; /* how long a new certificate stands by */
+	bool crl_of_inbound;  /* an inbound section looks at lists, whatever `crl` says */
+	bool crl_used;        /* somebody does */
 };
 
 enum { /* receive.permissions, as bits (spec 3.1) */
@@ -123,6 +131,7 @@ struct conf_receive {
 	size_t proxy_n;
 	conf_msec tarpit_ms;
 	conf_text certificate, key; /* empty = tls.* */
+	struct conf_list known_as;  /* patterns the other side wants in it */
 	int line;
 };
 
@@ -144,6 +153,8 @@ struct conf_inbound { /* who is calling (spec 3.3) */
 	int64_t ip_trust_until_ms; /* wall clock, the end of that day (UTC); 0 = no date */
 	enum conf_own_tenant own_tenant_only;
 	conf_flag enabled;
+	enum conf_eku client_cert_eku; /* default: of tls; crl too */
+	enum conf_crl crl;
 	int line;
 };
 
@@ -206,7 +217,11 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_msec breaker_pause_ms, breaker_pause_max_ms;
 	conf_msec connect_ms, command_ms, data_ms, final_ms, idle_ms;
 	struct conf_retry retry;
-	conf_msec peer_expire_ms; /* the other side gives up after this; retry.expire_ms is never longer with `peer` */
+	conf_msec peer_expire_ms;  /* the other side gives up after this; retry.expire_ms is never longer with `peer` */
+	enum conf_crl crl;         /* default: of tls */
+	struct conf_list known_as; /* patterns by which the other side knows our certificate */
+	conf_msec validate_ms;     /* between two probes; 0 = none */
+	conf_text probe_to;        /* recipient a probe asks for; empty = none */
 	int line;
 };
 
@@ -286,6 +301,7 @@ struct config {
 	conf_count loops;     /* 0 = one per core */
 	enum conf_codes status_codes;
 	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */
+	conf_msec validate_ms;      /* of connectors to the other side */
 	conf_text hosts;            /* static names, hosts(5) format with MX lines; for tests and closed networks */
 	struct conf_mode mode;
 	struct conf_egress_policy egress;
@@ -328,6 +344,9 @@ void config_doc(struct buf *out);                          /* docs/CONFIG.md fro
  * and then its normal form (A-labels, lower case, no dot at the end) is added to `normal`, which may be NULL; else what
  * is wrong with it. */
 const char *conf_pattern_check(struct str pattern, struct buf *normal);
+
+/* An absolute http or https URL without a user's name, printable ASCII.  NULL, or what is wrong with it. */
+const char *conf_url_check(struct str url);
 
 /* How a certificate is referred to: "name:HOST", "sha256:HEX" and "<I>issuer<S>subject" look in the folder tls.store
  * and have no key option; all else is the path of a PEM file. */

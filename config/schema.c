@@ -61,6 +61,8 @@ static const struct option top[] = {
 	{ "hosts", FIELD(OPT_TEXT, hosts), .dflt = "", .restart = true,
 	  .doc = "File of static names in the form of hosts(5), plus lines `MX preference domain host`; for closed "
 		 "networks." },
+	{ "validate", FIELD(OPT_MSEC, validate_ms), .dflt = "5m", .min = "0", .max = "1d",
+	  .doc = "How often a send connector to the other side is probed when it does not say itself; 0 for never." },
 };
 
 static const struct option mode[] = {
@@ -149,7 +151,7 @@ static const struct option tls[] = {
 	  .doc = "Our certificate, for every listener without one of its own: a PEM file with its chain, or one of the "
 		 "store by `name:HOST`, `sha256:HEX` or `<I>issuer<S>subject`.  Docs: TLS.md." },
 	{ "key", FIELD(OPT_TEXT, tls.key), .dflt = "", .shown = "NAME.key beside NAME.pem, or the same file",
-	  .doc = "PEM file of its private key." },
+	  .doc = "PEM file of its private key, or a URI that a provider of OpenSSL knows (`pkcs11:...`)." },
 	{ "ca", FIELD(OPT_TEXT, tls.ca), .dflt = "", .shown = "the system's", .doc = "PEM file of trusted roots." },
 	{ "min", FIELD(OPT_TEXT, tls.min), .dflt = "1.2", .doc = "Oldest version of TLS: 1.2 or 1.3." },
 	{ "crl", FIELD(OPT_ENUM, tls.crl), crl_names, .dflt = "soft",
@@ -160,6 +162,18 @@ static const struct option tls[] = {
 	{ "client_cert_eku", FIELD(OPT_ENUM, tls.client_cert_eku), eku_names, .dflt = "server-or-client",
 	  .doc = "Extended key usage asked of a client's certificate.  Public authorities no longer issue clientAuth, so "
 		 "`client` cuts off most peers." },
+	{ "crl_fetch", FIELD(OPT_LIST, tls.crl_fetch), .dflt = "",
+	  .doc = "Revocation lists to fetch ahead of need: `http://` and `https://` URLs, and `auto` for the "
+		 "distribution points named by our certificates, those of tls.ca and those of peers we have verified." },
+	{ "crl_cache", FIELD(OPT_TEXT, tls.crl_cache), .dflt = "/var/lib/tombolo/crls", .restart = true,
+	  .doc = "Folder where fetched lists are kept; nobody else writes there." },
+	{ "crl_fetch_timeout", FIELD(OPT_MSEC, tls.crl_fetch_ms), .dflt = "30s", .min = "1s", .max = "5m",
+	  .doc = "Longest time for one list to come." },
+	{ "crl_fetch_max", FIELD(OPT_BYTES, tls.crl_fetch_max), .dflt = "16M", .min = "1K", .max = "256M",
+	  .doc = "Largest list that is taken." },
+	{ "overlap", FIELD(OPT_MSEC, tls.overlap_ms), .dflt = "0", .min = "0", .max = "60d",
+	  .doc = "How long a new certificate of the store stands by, counted from its begin, while the one before it is "
+		 "good for longer than that: time to tell the other side." },
 };
 
 static const struct option receive[] = {
@@ -184,7 +198,11 @@ static const struct option receive[] = {
 	  .doc = "Delay of the answers to a client that collects refusals." },
 	{ "certificate", RECEIVE(OPT_TEXT, certificate), .dflt = "", .shown = "tls.certificate",
 	  .doc = "The certificate shown here, as in tls.certificate." },
-	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "as tls.key", .doc = "PEM file of its private key." },
+	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "as tls.key",
+	  .doc = "PEM file of its private key, or a URI that a provider of OpenSSL knows (`pkcs11:...`)." },
+	{ "known_as", RECEIVE(OPT_LIST, known_as), .dflt = "",
+	  .doc = "Names the other side wants in the certificate shown here (its TlsDomain), `name` or `*.name`: a new one "
+		 "without them does not replace one that has them." },
 };
 
 static const struct option inbound[] = {
@@ -225,6 +243,11 @@ static const struct option inbound[] = {
 		 "only passes through ours) is taken; taken and reported in the log; or refused with 550 5.7.51.  Look at "
 		 "`report` for a week before `yes`." },
 	{ "enabled", INBOUND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Take the connector into account." },
+	{ "client_cert_eku", INBOUND(OPT_ENUM, client_cert_eku), eku_names, .dflt = "server-or-client",
+	  .shown = "tls.client_cert_eku",
+	  .doc = "Extended key usage asked of its certificate, as tls.client_cert_eku." },
+	{ "crl", INBOUND(OPT_ENUM, crl), crl_names, .dflt = "soft", .shown = "tls.crl",
+	  .doc = "What a revocation list, or none, means for its certificate, as tls.crl." },
 };
 
 static const struct option send_options[] = {
@@ -247,7 +270,8 @@ static const struct option send_options[] = {
 	  .doc = "Rules for comparing certificate names: those of RFC 9525 or those of Exchange." },
 	{ "certificate", SEND(OPT_TEXT, certificate), .dflt = "",
 	  .doc = "The certificate we show as a client, as in tls.certificate.  Without it mail waits." },
-	{ "key", SEND(OPT_TEXT, key), .dflt = "", .shown = "as tls.key", .doc = "PEM file of its private key." },
+	{ "key", SEND(OPT_TEXT, key), .dflt = "", .shown = "as tls.key",
+	  .doc = "PEM file of its private key, or a URI that a provider of OpenSSL knows (`pkcs11:...`)." },
 	{ "ca", SEND(OPT_TEXT, ca), .dflt = "", .shown = "tls.ca", .doc = "PEM file of the roots trusted here." },
 	{ "fqdn", SEND(OPT_TEXT, fqdn), .dflt = "", .shown = "hostname", .doc = "Name in EHLO." },
 	{ "source", SEND(OPT_TEXT, source), .dflt = "", .doc = "Local address to connect from." },
@@ -326,6 +350,16 @@ static const struct option send_options[] = {
 	{ "peer_expire", SEND(OPT_MSEC, peer_expire_ms), .dflt = "1d", .min = "1m", .max = "30d",
 	  .shown = "1d when the peer is the cloud, else 2d",
 	  .doc = "With peer: how long the other side keeps trying.  We give up no later, so that both sides tell the same." },
+	{ "crl", SEND(OPT_ENUM, crl), crl_names, .dflt = "soft", .shown = "tls.crl",
+	  .doc = "What a revocation list, or none, means for the server's certificate, as tls.crl." },
+	{ "known_as", SEND(OPT_LIST, known_as), .dflt = "",
+	  .doc = "Names by which the other side recognises us (its TlsSenderCertificateName), `name` or `*.name`: a new "
+		 "certificate without them does not replace one that has them." },
+	{ "validate", SEND(OPT_MSEC, validate_ms), .dflt = "0", .min = "0", .max = "1d",
+	  .shown = "the option validate with peer, else 0",
+	  .doc = "How often the connector is probed, to every host, from name to EHLO behind TLS; 0 for never." },
+	{ "probe_to", SEND(OPT_TEXT, probe_to), .dflt = "",
+	  .doc = "Recipient that such a probe asks for (MAIL, RCPT, then RSET); empty to stop at EHLO." },
 };
 
 static const struct option tls_policy[] = {

@@ -88,8 +88,10 @@ static void try_certificate(const struct conf_inbound *in, const struct caller *
 	const struct tls_match_rules rules = { .mode = in->match,
 					       .direction = TLS_ATTRIBUTE,
 					       .expand_presented_wildcard = in->expand_presented_wildcard };
-	struct str matched;
+	struct str matched, why;
 
+	if (!tls_client_is_good(k->peer, in->client_cert_eku, in->crl, &why))
+		return;
 	for (size_t i = 0; i < in->sender_certificate.n; i++)
 		if (tls_name_match(in->sender_certificate.v[i], &k->peer->ids, &rules, &matched))
 			consider(best, also,
@@ -211,7 +213,7 @@ static bool shows_certificate_of(const struct conf_inbound *in, const struct cal
 	struct hit hit = { 0 };
 	const struct conf_inbound *also = NULL;
 
-	if (k->peer == NULL || !k->peer->has_certificate || !k->peer->chain_ok)
+	if (k->peer == NULL || !k->peer->has_certificate)
 		return false;
 	try_certificate(in, k, &hit, &also);
 	return hit.inbound != NULL;
@@ -294,8 +296,7 @@ static void judge_restrictions(const struct config *c, const struct caller *k, s
 
 static const char *find_hit(const struct config *c, const struct caller *k, struct hit *hit, struct attribution *out)
 {
-	if (k->peer != NULL && k->peer->has_certificate && k->peer->chain_ok &&
-	    try_all(c, k, try_certificate, hit, out))
+	if (k->peer != NULL && k->peer->has_certificate && try_all(c, k, try_certificate, hit, out))
 		return "cert";
 	if (try_all(c, k, try_address, hit, out))
 		return "ip";

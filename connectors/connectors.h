@@ -114,6 +114,8 @@ struct outbound *outbound_new(const struct config *c, struct err *e);
 struct outbound *outbound_with(const struct config *c, struct certs *certs, bool lenient, struct err *e);
 /* Why mail for the connector waits; empty when it does not. */
 struct str outbound_trouble(const struct outbound *o, const struct conf_send *s);
+/* What matters beside the reference when its certificate is chosen. */
+struct cert_wish outbound_wish(const struct config *c, const struct conf_send *s);
 /* Of the connector; NULL: it shows none.  And its context; NULL: level none, or degraded. */
 const struct cert *outbound_certificate(const struct outbound *o, const struct conf_send *s);
 struct tls_ctx *outbound_tls(const struct outbound *o, const struct conf_send *s);
@@ -156,12 +158,24 @@ struct hop_stats {
 /* Copies at most `max` rows, busiest first; returns how many there are. */
 size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max);
 
+enum valid_state { VALID_UNVERIFIED, VALID_OK, VALID_DEGRADED, VALID_FAILED };
+const char *valid_state_name(enum valid_state s); /* "degraded" */
+
+struct validation { /* of a send connector, again and again (spec 3.8) */
+	enum valid_state state;
+	int64_t since_ms, checked_ms; /* wall clock; 0 = never */
+	char differs[64];             /* the first thing that is not as it should be: "name", "XOORG" */
+	char why[400];
+};
+
 struct connector_stats { /* of a send connector, since the start */
 	char name[128];
 	uint64_t sent, deferred, failed; /* recipients */
 	uint64_t unknown;                /* messages sent whose answer was lost: possible duplicates */
 	uint64_t tls[TLS_DOMAIN + 1]; /* connections by the level they achieved, whatever was asked; none = in clear */
 	uint64_t failed_at[AT_N];     /* connections that failed, by stage */
+	uint64_t failed_why[WHY_N];   /* the same by reason */
+	struct validation valid;      /* of the loop that looks after the connectors */
 	int64_t ok_ms, failed_ms;     /* wall clock; 0 = never */
 	char last_tls[200];           /* "TLSv1.3 mail.contoso.com" of the newest connection; "" = clear */
 	char last_error[200];
@@ -169,6 +183,10 @@ struct connector_stats { /* of a send connector, since the start */
 	uint64_t breaker_opened;
 	char breaker_why[200]; /* while it is not closed */
 };
+/* This loop looks after the connectors from now on: each that has `validate` is probed in that interval.  State goes to
+ * connector_stats.valid, changes to the log. */
+void deliver_validate(struct deliver *d);
+
 /* As above, one row for each connector that has been used. */
 size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max);
 
@@ -196,6 +214,9 @@ struct probe_step {      /* views; they die with the call */
 	struct str ip;
 	const char *stage; /* "connect", ... "mail", "rcpt" */
 	bool ok;
+	enum smtp_why why;           /* not ok */
+	const struct tls_peer *peer; /* NULL in clear */
+	const struct ehlo *caps;     /* what was offered last; NULL: nothing yet */
 	int64_t took_ms;
 	const char *says;
 };

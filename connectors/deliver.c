@@ -339,6 +339,7 @@ void deliver_free(struct deliver **dp)
 
 	if (d == NULL)
 		return;
+	validator_free(&d->validator);
 	pool_free(&d->pool);
 	while (!TAILQ_EMPTY(&d->jobs)) {
 		struct job *j = TAILQ_FIRST(&d->jobs);
@@ -361,6 +362,14 @@ void deliver_reconfigure(struct deliver *d, struct outbound *o)
 	d->outbound = outbound_ref(o);
 	pool_retire(d->pool, o);
 	outbound_unref(&old);
+	if (d->validator != NULL)
+		validator_reconfigure(d->validator);
+}
+
+void deliver_validate(struct deliver *d)
+{
+	must(d->validator == NULL);
+	d->validator = validator_new(d);
 }
 
 size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max)

@@ -12,6 +12,7 @@
 #include "connectors/header_edits.h"
 #include "connectors/plan.h"
 #include "connectors/report.h"
+#include "connectors/validate.h"
 
 struct job;
 
@@ -59,6 +60,7 @@ struct deliver {
 	struct report_limits report_limits;
 	TAILQ_HEAD(, job) jobs;
 	size_t job_n;
+	struct validator *validator; /* NULL: another loop looks after the connectors */
 };
 
 /* The first LEASE_READ_MAX bytes of the content, at once when they are in memory; empty when they cannot be read. */

@@ -105,12 +105,12 @@ static bool judge_certificate(const struct conf_inbound *in, const struct tls_pe
 	const struct tls_match_rules exact = { .mode = in->match,
 					       .direction = TLS_ATTRIBUTE,
 					       .expand_presented_wildcard = in->expand_presented_wildcard };
-	struct str which;
+	struct str which, why;
 
 	if (names(in, peer, &exact, &which))
-		return !peer->chain_ok &&
+		return !tls_client_is_good(peer, in->client_cert_eku, in->crl, &why) &&
 		       set_miss(out, in, MISS_CHAIN, "its certificate names " STR_FMT ", but is not trusted: " STR_FMT,
-				STR_ARG(which), STR_ARG(peer->chain_error));
+				STR_ARG(which), STR_ARG(why));
 	if (in->type == INBOUND_PEER && looks_alike(in, peer, &which))
 		return set_miss(out, in, MISS_NAME,
 				"its certificate names " STR_FMT ", which is like " STR_FMT " and does not match it",
@@ -161,7 +161,7 @@ static void why_no_certificate(struct buf *b, const struct caller *k, const stru
 	const struct tls_match_rules rules = { .mode = in->match,
 					       .direction = TLS_ATTRIBUTE,
 					       .expand_presented_wildcard = in->expand_presented_wildcard };
-	struct str which;
+	struct str which, why;
 
 	if (in->sender_certificate.n == 0)
 		buf_add(b, S("it has no sender_certificate"));
@@ -171,8 +171,8 @@ static void why_no_certificate(struct buf *b, const struct caller *k, const stru
 		buf_addf(b, "no name in the certificate matches " STR_FMT "%s by the rules of match = %s",
 			 STR_ARG(in->sender_certificate.v[0]), in->sender_certificate.n > 1 ? " or the others" : "",
 			 in->match == MATCH_STRICT ? "strict" : "exchange");
-	else if (!k->peer->chain_ok)
-		buf_addf(b, "the certificate is not trusted: " STR_FMT, STR_ARG(k->peer->chain_error));
+	else if (!tls_client_is_good(k->peer, in->client_cert_eku, in->crl, &why))
+		buf_addf(b, "the certificate is not trusted: " STR_FMT, STR_ARG(why));
 	else
 		buf_add(b, S("its certificate matches"));
 }

@@ -35,6 +35,7 @@ static struct tls_ctx *make_tls(const struct outbound *o, size_t at, bool lenien
 	const struct tls_client_options options = {
 		.ca = ca_of(c, s),
 		.tls = &c->tls,
+		.crl = &s->crl,
 		.allow_expired = lenient,
 		.certs = o->certs,
 		.own = o->ways[at].own,
@@ -42,10 +43,15 @@ static struct tls_ctx *make_tls(const struct outbound *o, size_t at, bool lenien
 	};
 
 	for (size_t i = 0; i < at; i++)
-		if (o->ways[i].tls != NULL && o->ways[i].own == o->ways[at].own &&
+		if (o->ways[i].tls != NULL && o->ways[i].own == o->ways[at].own && c->sends[i].crl == s->crl &&
 		    str_eq(ca_of(c, &c->sends[i]), ca_of(c, s)))
 			return tls_ctx_ref(o->ways[i].tls);
 	return tls_client_new(&options, e);
+}
+
+struct cert_wish outbound_wish(const struct config *c, const struct conf_send *s)
+{
+	return (struct cert_wish){ c->tls.overlap_ms, &s->known_as, TLS_ATTRIBUTE };
 }
 
 static int make_way(struct outbound *o, size_t at, bool lenient, struct err *e)
@@ -56,7 +62,8 @@ static int make_way(struct outbound *o, size_t at, bool lenient, struct err *e)
 	if (s->tls == TLS_NONE && o->config->tls_policy_n == 0)
 		return 0; /* else a policy may ask for more than the connector does */
 	if (s->certificate.n > 0) {
-		w->own = certs_get(o->certs, s->certificate, s->key, clock_wall_ms(), e);
+		const struct cert_wish wish = outbound_wish(o->config, s);
+		w->own = certs_choose(o->certs, s->certificate, s->key, &wish, clock_wall_ms(), e);
 		if (w->own == NULL && (lenient || !s->enabled)) {
 			snprintf(w->trouble, sizeof w->trouble, "%s", e->text);
 			return 0;

@@ -318,7 +318,7 @@ static void on_client(struct smtp_client *c, enum client_event e)
 	if (!c->is_idle || c->fault.bad_host) {
 		h->last = c->fault;
 		h->last.reply.text = str_c(h->last.text);
-		tally_failed(h->way->tally, c->fault.at, c->fault.text);
+		tally_failed(h->way->tally, c->fault.at, c->fault.why, c->fault.text);
 		if (way_judge_fault(h->way, h->send, &c->fault, h->ours, now_ms(h)) == WAY_SLOWER)
 			feedback_throttled(&h->feedback);
 		log_warn(NULL, "connection.failed", kv_str("connector", h->send->name), kv_c("host", c->where.host),
@@ -488,7 +488,7 @@ static void open_one(struct hop *h)
 			defer_all(h, &h->last.reply, h->last.text, false);
 			return;
 		}
-		tally_failed(h->way->tally, AT_RESOLVE, h->places.text);
+		tally_failed(h->way->tally, AT_RESOLVE, WHY_UNREACHABLE, h->places.text);
 		defer_all(h, &h->places.reply, h->places.text, h->places.final);
 		return;
 	}
@@ -912,6 +912,11 @@ size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max)
 			put_row(h, &rows[at]);
 	}
 	return all;
+}
+
+struct tally *pool_tally(struct pool *p, struct str connector)
+{
+	return tally_of(&p->tallies, connector);
 }
 
 size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max)

@@ -55,6 +55,7 @@ void pool_alarm_age(struct pool *p, struct str connector, int64_t age_ms, int64_
 
 size_t pool_stats(const struct pool *p, struct hop_stats *rows, size_t max);
 size_t pool_times(const struct pool *p, struct hop_times *rows, size_t max);
+struct tally *pool_tally(struct pool *p, struct str connector); /* made when new */
 size_t pool_connectors(const struct pool *p, struct connector_stats *rows, size_t max);
 const struct pool_options *pool_get_options(const struct pool *p); /* `own` without wildcards */
 /* What a server must prove, and show, for `need` at a hop of this kind (also for tests of a connector). */

@@ -46,6 +46,11 @@ static void tell(struct probe *p, const char *stage, bool ok, const char *says)
 	if (p->client != NULL) {
 		s.host = str_c(p->client->where.host);
 		s.ip = str_c(p->client->where.ip);
+		s.peer = tls_peer(&p->client->stream);
+		s.caps = &p->client->caps;
+		s.why = p->client->phase == CLIENT_CLOSED ? p->client->fault.why : p->client->why;
+	} else {
+		s.why = WHY_UNREACHABLE;
 	}
 	p->since_ms = now_ms;
 	p->events.step(p->events.arg, &s);
@@ -97,6 +102,8 @@ static void on_asked(struct smtp_txn *t)
 	p->refused = !p->rcpt.accepted;
 	if (t->end != SMTP_ENDED)
 		return; /* the client says why */
+	if (p->refused)
+		p->client->why = WHY_REFUSED;
 	if (mail_refused || (p->refused && p->rcpt.text.n == 0)) {
 		tell(p, "mail", false, t->text);
 		return;

@@ -169,6 +169,15 @@ static struct str keywords(const struct reply *r, char *room, size_t n)
 
 /* ---- the end ---- */
 
+static enum smtp_why reason_of(const struct smtp_client *c)
+{
+	if (c->why != WHY_OTHER)
+		return c->why;
+	if (c->at <= AT_CONNECT)
+		return WHY_UNREACHABLE;
+	return c->at < AT_SESSION ? WHY_PROTOCOL : WHY_OTHER;
+}
+
 static void vset_fault(struct smtp_client *c, struct reply r, bool bad_host, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(c->fault.text, sizeof c->fault.text, fmt, ap);
@@ -180,6 +189,7 @@ static void vset_fault(struct smtp_client *c, struct reply r, bool bad_host, con
 	c->fault.reply.text = str_c(c->fault.text);
 	c->fault.bad_host = bad_host && c->phase != CLIENT_IDLE;
 	c->fault.at = c->at;
+	c->fault.why = reason_of(c);
 }
 
 static void close_client(struct smtp_client *c, bool answered_421)
@@ -235,6 +245,7 @@ void client_refuse(struct smtp_client *c, enum tls_refusal why, const char *fmt,
 
 static void fail_protocol(struct smtp_client *c, const char *what)
 {
+	c->why = WHY_PROTOCOL;
 	client_fail(c, REPLY(451, 4, 5, 0, ""), c->phase != CLIENT_BUSY, "%s[%s] broke the protocol: %s", c->where.host,
 		    c->where.ip, what);
 }
@@ -245,6 +256,7 @@ static void fail_reply(struct smtp_client *c, const struct reply *r, enum asked 
 	struct reply own = REPLY(451, 4, 3, 2, "");
 	char words[400];
 
+	c->why = WHY_REFUSED;
 	client_quote(c, r, asked, words, sizeof words);
 	if (r->class == 4) {
 		own.subject = r->subject;
@@ -252,7 +264,7 @@ static void fail_reply(struct smtp_client *c, const struct reply *r, enum asked 
 	}
 	if (r->code == 421 && asked != ASKED_GREETING) {
 		/* on a used connection often "enough for this one": a new one may do */
-		c->fault = (struct smtp_fault){ .reply = own, .at = c->at, .bad_host = c->served == 0 };
+		c->fault = (struct smtp_fault){ .reply = own, .at = c->at, .why = c->why, .bad_host = c->served == 0 };
 		snprintf(c->fault.text, sizeof c->fault.text, "%s", words);
 		c->fault.reply.text = str_c(c->fault.text);
 		close_client(c, true);
@@ -271,6 +283,7 @@ static void connect_stream(struct smtp_client *c, int fd)
 
 	c->phase = CLIENT_CONNECTING;
 	c->at = AT_CONNECT;
+	c->why = WHY_OTHER;
 	c->ring_at = c->ring_n = 0;
 	if (fd >= 0) {
 		stream_attach(&c->stream, fd, &c->target.addr);
@@ -349,6 +362,7 @@ static void say_ehlo(struct smtp_client *c)
 
 static void become_ready(struct smtp_client *c)
 {
+	c->why = WHY_OTHER;
 	c->phase = CLIENT_IDLE;
 	c->at = AT_SESSION;
 	c->need_rset = false;
@@ -395,6 +409,19 @@ static void go_on_clear(struct smtp_client *c, bool offered, const char *why)
 	become_ready(c);
 }
 
+static void miss_starttls(struct smtp_client *c)
+{
+	bool by_policy = c->target.level > c->target.send->tls;
+
+	c->why = WHY_NOT_OFFERED;
+	if (c->target.level > TLS_MAY)
+		client_refuse(c, REFUSED_STARTTLS, "%s[%s] does not offer STARTTLS, which %s" STR_FMT " requires",
+			      c->where.host, c->where.ip, by_policy ? "a tls_policy" : "connector ",
+			      STR_ARG(by_policy ? STR_NONE : c->target.send->name));
+	else
+		go_on_clear(c, false, "STARTTLS is not offered");
+}
+
 static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 {
 	bool want_tls = wants_tls(c);
@@ -421,13 +448,8 @@ static void on_ehlo(struct smtp_client *c, const struct reply *r, bool last)
 		become_ready(c);
 	else if (c->caps.caps & EHLO_STARTTLS)
 		say(c, VERB_STARTTLS, STR_NONE, ASKED_STARTTLS);
-	else if (c->target.level > TLS_MAY)
-		client_refuse(c, REFUSED_STARTTLS, "%s[%s] does not offer STARTTLS, which %s" STR_FMT " requires",
-			      c->where.host, c->where.ip,
-			      c->target.level > c->target.send->tls ? "a tls_policy" : "connector ",
-			      STR_ARG(c->target.level > c->target.send->tls ? STR_NONE : c->target.send->name));
 	else
-		go_on_clear(c, false, "STARTTLS is not offered");
+		miss_starttls(c);
 }
 
 static void on_helo(struct smtp_client *c, const struct reply *r, bool last)
@@ -456,6 +478,7 @@ static void on_starttls(struct smtp_client *c, const struct reply *r, bool last)
 		return;
 	}
 	client_quote(c, r, ASKED_STARTTLS, words, sizeof words);
+	c->why = WHY_REFUSED;
 	if (c->target.level > TLS_MAY) {
 		client_refuse(c, REFUSED_STARTTLS, "%s", words);
 		return;
@@ -573,6 +596,8 @@ static void on_eof(struct smtp_client *c)
 
 static void on_timeout(struct smtp_client *c)
 {
+	if (c->phase != CLIENT_IDLE)
+		c->why = WHY_TIMEOUT;
 	if (c->phase == CLIENT_IDLE) {
 		cmd_put(stream_out(&c->stream), VERB_QUIT, STR_NONE);
 		stream_finish(&c->stream);

@@ -124,6 +124,7 @@ struct smtp_fault {         /* why it is dead */
 	struct reply reply; /* 451 4.x.y, text is a view of `text` */
 	char text[400];
 	enum smtp_stage at;
+	enum smtp_why why;
 	bool bad_host; /* the host is to be avoided for a while (not: an idle connection that ended) */
 };
 
@@ -164,6 +165,7 @@ struct smtp_client {
 	void *owner; /* for on_stage and on_event */
 	struct smtp_fault fault;
 	enum smtp_stage at;           /* the stage it is in */
+	enum smtp_why why;            /* set before a failure, where the stage alone does not tell */
 	enum conf_tls_level achieved; /* whatever was asked for */
 	struct loop_task report;      /* events leave at the end of the turn */
 	unsigned served;              /* transactions done */

@@ -23,6 +23,7 @@ static void fail_name(struct smtp_client *c, const struct tls_peer *peer, struct
 {
 	struct buf b;
 
+	c->why = WHY_NAME;
 	buf_init(&b, 300);
 	put_names(&b, &peer->ids);
 	client_refuse(c, REFUSED_NAME, "%s[%s]: certificate name mismatch: wanted " STR_FMT ", presented %s",
@@ -93,16 +94,28 @@ static void tell_handshake(struct smtp_client *c, const struct tls_peer *peer)
 	client_pass_stage(c, AT_CHAIN, str_c(text));
 }
 
+static enum smtp_why chain_reason(const struct tls_peer *peer)
+{
+	if (peer->has_certificate && peer->not_after_ms <= clock_wall_ms())
+		return WHY_EXPIRED;
+	if (peer->judgement.made && peer->judgement.path_error == NULL && peer->judgement.revocation != TLS_NOT_REVOKED)
+		return WHY_REVOKED;
+	return WHY_CHAIN;
+}
+
 bool client_judge_peer(struct smtp_client *c, const struct tls_peer *peer)
 {
 	bool chain_ok = peer->has_certificate && peer->chain_ok;
 	struct str matched = STR_NONE, wanted;
 	bool match = match_names(c, peer, &wanted, &matched);
 
+	if (c->target.level >= TLS_VALIDATE && match)
+		tls_note_chain(&c->stream);
 	tell_handshake(c, peer);
 	c->at = AT_CHAIN;
 	c->achieved = !chain_ok ? TLS_ENCRYPT : match ? TLS_DOMAIN : TLS_VALIDATE;
 	if (c->target.level >= TLS_VALIDATE && !chain_ok) {
+		c->why = chain_reason(peer);
 		client_refuse(c, REFUSED_CHAIN, "%s[%s]: certificate is not trusted: " STR_FMT, c->where.host,
 			      c->where.ip,
 			      STR_ARG(peer->has_certificate ? peer->chain_error : S("none was presented")));

@@ -18,4 +18,19 @@ enum smtp_stage {
 };
 const char *smtp_stage_name(enum smtp_stage at); /* "handshake" */
 
+enum smtp_why { /* of a failure, whatever the stage: what has to be done about it */
+		WHY_OTHER,
+		WHY_UNREACHABLE,
+		WHY_TIMEOUT,
+		WHY_PROTOCOL,    /* no sense, or it hung up; no TLS in common */
+		WHY_REFUSED,     /* by a reply: 454, 421, 5xx */
+		WHY_NOT_OFFERED, /* STARTTLS */
+		WHY_CHAIN,
+		WHY_EXPIRED,
+		WHY_REVOKED, /* or no list where there must be one */
+		WHY_NAME,
+		WHY_N
+};
+const char *smtp_why_name(enum smtp_why w); /* "not offered" */
+
 #endif

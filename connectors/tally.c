@@ -20,6 +20,19 @@ const char *smtp_stage_name(enum smtp_stage at)
 	return names[at];
 }
 
+const char *smtp_why_name(enum smtp_why w)
+{
+	static const char *const names[WHY_N] = {
+		[WHY_OTHER] = "other",       [WHY_UNREACHABLE] = "unreachable", [WHY_TIMEOUT] = "timeout",
+		[WHY_PROTOCOL] = "protocol", [WHY_REFUSED] = "refused",         [WHY_NOT_OFFERED] = "not offered",
+		[WHY_CHAIN] = "chain",       [WHY_EXPIRED] = "expired",         [WHY_REVOKED] = "revoked",
+		[WHY_NAME] = "name",
+	};
+
+	must((size_t)w < WHY_N);
+	return names[w];
+}
+
 struct tally *tally_of(struct tallies *all, struct str connector)
 {
 	char name[sizeof((struct connector_stats *)0)->name];
@@ -66,10 +79,11 @@ void tally_ready(struct tally *t, const struct smtp_client *c)
 	snprintf(t->stats.last_tls, sizeof t->stats.last_tls, "%s", c->where.tls);
 }
 
-void tally_failed(struct tally *t, enum smtp_stage at, const char *why)
+void tally_failed(struct tally *t, enum smtp_stage at, enum smtp_why reason, const char *why)
 {
-	must((size_t)at < AT_N);
+	must((size_t)at < AT_N && (size_t)reason < WHY_N);
 	t->stats.failed_at[at]++;
+	t->stats.failed_why[reason]++;
 	t->stats.failed_ms = clock_wall_ms();
 	snprintf(t->stats.last_error, sizeof t->stats.last_error, "%.*s", (int)sizeof t->stats.last_error - 1, why);
 }

@@ -21,7 +21,7 @@ void tallies_free(struct tallies *all);
 size_t tallies_copy(const struct tallies *all, struct connector_stats *rows, size_t max);
 
 void tally_ready(struct tally *t, const struct smtp_client *c); /* a connection is up, with the TLS it has */
-void tally_failed(struct tally *t, enum smtp_stage at, const char *why);
+void tally_failed(struct tally *t, enum smtp_stage at, enum smtp_why reason, const char *why);
 void tally_unknown(struct tally *t); /* a message was sent and may or may not have been taken */
 void tally_result(struct tally *t, enum rcpt_result result);
 

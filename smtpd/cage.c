@@ -58,11 +58,14 @@ static void folder_of(struct str file, char *dir, size_t room)
 /* Folders that are ours to write in; made when they are not there yet, since a rule needs one to begin at. */
 static void allow_own(int rules, const struct config *c, uint64_t rights)
 {
-	const struct str folders[] = { c->queue.path, c->recipients.path };
+	const struct str folders[] = { c->queue.path, c->recipients.path,
+				       c->tls.crl_fetch.n > 0 ? c->tls.crl_cache : STR_NONE };
 	const struct str files[] = { c->control, c->log.file };
 	char dir[4096];
 
 	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		if (folders[i].n == 0)
+			continue;
 		mkdir(folders[i].p, 0700);
 		allow_below(rules, folders[i].p, rights);
 	}

@@ -17,6 +17,7 @@ enum { CONTROL_REQUEST_MAX = 64 * 1024 - 1, CONTROL_CLIENTS_MAX = 32 };
 struct control;
 struct pressure;
 struct setup;
+struct crl_source;
 
 /* What the control socket may see and do; the composition root fills it in. */
 struct control_hooks {
@@ -44,6 +45,8 @@ struct control_hooks {
 	size_t (*hops)(void *arg, struct hop_stats *rows, size_t max);
 	size_t (*connectors)(void *arg, struct connector_stats *rows, size_t max); /* the same; on the worker */
 	size_t (*times)(void *arg, struct hop_times *rows, size_t max);            /* the same; on the worker */
+	/* Sources of revocation lists; any thread. */
+	size_t (*crl_sources)(void *arg, struct crl_source *rows, size_t max);
 	struct deliver *deliver;         /* of the control's own loop, for `connector test`; outlives the control */
 	const struct pressure *pressure; /* NULL offline */
 	int64_t started_ms;              /* wall clock */

@@ -107,6 +107,25 @@ static json_t *failures_part(const struct connector_stats *st)
 	return part;
 }
 
+static json_t *reasons_part(const struct connector_stats *st)
+{
+	json_t *part = json_object();
+
+	for (unsigned i = 0; i < WHY_N; i++)
+		if (st->failed_why[i] > 0)
+			row_uint(part, smtp_why_name((enum smtp_why)i), st->failed_why[i]);
+	return part;
+}
+
+static void add_validation(json_t *row, const struct validation *v)
+{
+	row_c(row, "valid", valid_state_name(v->state));
+	row_int(row, "valid_since_ms", v->since_ms);
+	row_int(row, "checked_ms", v->checked_ms);
+	row_c(row, "differs", v->differs);
+	row_c(row, "valid_why", v->why);
+}
+
 static void add_stats(json_t *row, const struct connector_stats *st)
 {
 	row_uint(row, "sent", st->sent);
@@ -122,6 +141,8 @@ static void add_stats(json_t *row, const struct connector_stats *st)
 	row_c(row, "last_error", st->last_error);
 	must(json_object_set_new(row, "connections_by_tls", levels_part(st)) == 0);
 	must(json_object_set_new(row, "failures_by_stage", failures_part(st)) == 0);
+	must(json_object_set_new(row, "failures_by_reason", reasons_part(st)) == 0);
+	add_validation(row, &st->valid);
 }
 
 static struct str wanted_name(const struct conf_send *s)
@@ -145,6 +166,8 @@ static void list_send(struct call *c, const struct conf_send *s, const struct co
 		buf_addf(what, "; certificate " STR_FMT, STR_ARG(wanted_name(s)));
 	if (s->exclusive)
 		add_word(what, "exclusive");
+	if (st != NULL && (st->valid.state == VALID_DEGRADED || st->valid.state == VALID_FAILED))
+		buf_addf(what, "; %s: %s", valid_state_name(st->valid.state), st->valid.differs);
 	json_t *row = connector_row("send", s->name, s->enabled, conf_tls_name(s->tls), what);
 	row_c(row, "state", state_of(s, st));
 	must(json_object_set_new(row, "spaces", json_of_list(&s->space)) == 0);

@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
 #include "smtpd/setup.h"
+#include "tls/crl_keep.h"
 
 enum { TEXT_MAX = 256 * 1024, NAMES_SHOWN = 200 };
 
@@ -92,6 +93,7 @@ static void show_cert(void *to, const struct cert_report *r)
 
 	row_c(row, "kind", r->facts != NULL ? "certificate" : "missing");
 	row_str(row, "used_by", r->used_by);
+	row_c(row, "role", r->stands_by ? "standby" : r->facts != NULL && r->used_by.n > 0 ? "primary" : "");
 	if (r->facts != NULL)
 		row_facts(row, r->facts, s->now_ms);
 	row_alarms(row, &r->alarms);
@@ -129,6 +131,48 @@ static void show_lists(struct show *s, const struct setup *setup)
 	s->rows++;
 }
 
+/* `not_after`: what the list says; a time that has not come yet is left out. */
+static void show_source(struct show *s, const struct crl_source *from)
+{
+	json_t *row = json_object();
+	char detail[800];
+
+	row_c(row, "kind", "crl source");
+	row_c(row, "used_by", from->configured ? "crl_fetch" : "a certificate");
+	row_c(row, "url", from->url);
+	row_c(row, "subject", from->has_list ? from->list.issuer : from->url);
+	if (from->has_list && from->list.next_update_ms > 0) {
+		row_time(row, "not_after", from->list.next_update_ms);
+		row_int(row, "days_left", (from->list.next_update_ms - s->now_ms) / (24 * 3600 * 1000));
+	}
+	if (from->fetched_ms > 0)
+		row_time(row, "fetched", from->fetched_ms);
+	if (from->tried_ms > 0)
+		row_time(row, "tried", from->tried_ms);
+	row_time(row, "next_fetch", from->next_ms);
+	row_uint(row, "failures", from->failures);
+	row_c(row, "error", from->error);
+	row_c(row, "alarms", from->failures > 0 ? tls_alarm_name(TLS_ALARM_CRL_FETCH_FAILED) : "");
+	row_c(row, "why", from->error);
+	snprintf(detail, sizeof detail, "%s; %s", from->url, from->has_list ? "in the cache" : "no list yet");
+	row_c(row, "detail", detail);
+	call_row(s->call, row);
+	s->rows++;
+}
+
+static void show_sources(struct show *s)
+{
+	const struct control_hooks *h = s->call->hooks;
+	struct crl_source *rows = calloc(CRL_SOURCES_MAX, sizeof *rows);
+	size_t n;
+
+	must(rows != NULL);
+	n = h->crl_sources == NULL ? 0 : h->crl_sources(h->arg, rows, CRL_SOURCES_MAX);
+	for (size_t i = 0; i < n; i++)
+		show_source(s, &rows[i]);
+	free(rows);
+}
+
 static struct setup *setup_of(struct call *c, struct buf *problems)
 {
 	if (c->hooks->setup != NULL)
@@ -149,6 +193,7 @@ void run_tls_show(struct call *c)
 	} else {
 		setup_each_cert(setup, s.now_ms, show_cert, &s);
 		show_lists(&s, setup);
+		show_sources(&s);
 		if (s.rows == 0)
 			call_end(c, CALL_NOTHING, "no certificate is configured");
 		else

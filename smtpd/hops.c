@@ -74,6 +74,10 @@ static void add_connector(void *to, const void *from)
 		sum->tls[i] += row->tls[i];
 	for (size_t i = 0; i < AT_N; i++)
 		sum->failed_at[i] += row->failed_at[i];
+	for (size_t i = 0; i < WHY_N; i++)
+		sum->failed_why[i] += row->failed_why[i];
+	if (row->valid.checked_ms > sum->valid.checked_ms)
+		sum->valid = row->valid;
 	if (row->ok_ms > sum->ok_ms) {
 		sum->ok_ms = row->ok_ms;
 		memcpy(sum->last_tls, row->last_tls, sizeof sum->last_tls);

@@ -52,6 +52,7 @@ struct app {
 	size_t metrics_n;
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
+	struct crl_fetcher *crl_fetcher;
 	struct worker workers[LOOPS_MAX];
 	size_t worker_n;
 	struct net_addr *own; /* our listening addresses, never delivered to */
@@ -92,6 +93,8 @@ static struct setup *app_swap(struct app *app, struct setup *next)
 	app->setup = next;
 	if (app->tls_watch != NULL)
 		tls_watch_kick(app->tls_watch);
+	if (app->crl_fetcher != NULL)
+		crl_fetcher_kick(app->crl_fetcher);
 	return old;
 }
 
@@ -108,7 +111,7 @@ static int app_tls_reload(void *arg, struct buf *problems)
 	pthread_mutex_unlock(&app->reload_lock);
 	setup_unref(&next);
 	if (result == 0)
-		log_info(NULL, "tls.reloaded", kv_c("by", "control"));
+		log_info(NULL, "tls.reloaded", kv_int("loops", (int64_t)app->worker_n));
 	return result;
 }
 
@@ -194,10 +197,13 @@ static void stop_all(struct app *app)
 	metrics_door_close(&app->metrics);
 	pthread_mutex_lock(&app->reload_lock); /* a reload that still runs kicks the watch */
 	struct tls_watch *watch = app->tls_watch;
+	struct crl_fetcher *fetcher = app->crl_fetcher;
 	app->tls_watch = NULL;
+	app->crl_fetcher = NULL;
 	pthread_mutex_unlock(&app->reload_lock);
 	tls_watch_stop(&watch); /* its look may wait for that lock */
 	pressure_watch_stop(&app->pressure_watch);
+	crl_fetcher_stop(&fetcher);
 	loop_timer_stop(&app->drain_timer);
 	for (size_t i = app->worker_n; i-- > 0;)
 		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
@@ -404,6 +410,9 @@ static int become(struct str user, const struct config *c, struct err *e)
 		return err_set(e, ERR_NOT_FOUND, "main.user", "there is no user %s", user.p);
 	if (chown(c->queue.path.p, pw->pw_uid, pw->pw_gid) != 0 && errno != ENOENT)
 		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->queue.path.p);
+	if (c->tls.crl_fetch.n > 0 && (mkdir(c->tls.crl_cache.p, 0755) == 0 || errno == EEXIST) &&
+	    chown(c->tls.crl_cache.p, pw->pw_uid, pw->pw_gid) != 0)
+		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->tls.crl_cache.p);
 	if (setgroups(0, NULL) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
 		return err_sys(e, ERR_SYSTEM, "main.user", "cannot become %s", user.p);
 	if (setuid(0) == 0)
@@ -444,6 +453,13 @@ static int open_shared(struct app *app, struct err *e)
 	return 0;
 }
 
+static size_t app_crl_sources(void *arg, struct crl_source *rows, size_t max)
+{
+	struct app *app = arg;
+
+	return app->crl_fetcher == NULL ? 0 : crl_fetcher_rows(app->crl_fetcher, rows, max);
+}
+
 /* The socket of the command line and the page of the monitoring system see the same. */
 static int open_control(struct app *app, struct err *e)
 {
@@ -464,6 +480,7 @@ static int open_control(struct app *app, struct err *e)
 		.hops = app_hops,
 		.connectors = app_connectors,
 		.times = app_times,
+		.crl_sources = app_crl_sources,
 		.deliver = app->workers[0].server.deliver,
 		.pressure = &app->shared.pressure,
 		.started_ms = app->started_ms,
@@ -507,6 +524,32 @@ static size_t loops_wanted(const struct config *c)
 	return n > LOOPS_MAX ? LOOPS_MAX : n;
 }
 
+static void app_crls_changed(void *arg)
+{
+	struct app *app = arg;
+
+	if (app->tls_watch != NULL)
+		tls_watch_kick(app->tls_watch);
+}
+
+static int start_tls_care(struct app *app, struct err *e)
+{
+	struct loop *l = app->workers[0].loop;
+
+	app->crl_fetcher = crl_fetcher_start(
+		&(struct crl_fetcher_options){ .loop = l, .setup = app_setup, .changed = app_crls_changed, .arg = app },
+		e);
+	if (app->crl_fetcher == NULL)
+		return -1;
+	app->tls_watch = tls_watch_start(&(struct tls_watch_options){ .loop = l,
+								      .setup = app_setup,
+								      .arg = app,
+								      .reload = app_tls_reload,
+								      .fetcher = app->crl_fetcher },
+					 e);
+	return app->tls_watch == NULL ? -1 : 0;
+}
+
 static int start(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
@@ -533,12 +576,12 @@ static int start(struct app *app, struct err *e)
 		failed = open_shared(app, e);
 	for (size_t i = 0; i < app->worker_n && failed == 0; i++)
 		failed = make_worker(app, i, fds + i * (addr_n + 1), e);
+	if (failed == 0)
+		deliver_validate(app->workers[0].server.deliver);
 	free(fds);
 	if (failed != 0 || open_control(app, e) != 0)
 		return -1;
-	app->tls_watch = tls_watch_start(
-		&(struct tls_watch_options){ .loop = app->workers[0].loop, .setup = app_setup, .arg = app }, e);
-	if (app->tls_watch == NULL)
+	if (start_tls_care(app, e) != 0)
 		return -1;
 	app->pressure_watch =
 		pressure_watch_start(&(struct pressure_watch_options){ .loop = app->workers[0].loop,

@@ -293,6 +293,18 @@ static void put_connectors(struct buf *b, const struct control_hooks *h)
 	for (size_t i = 0; i < n; i++)
 		sample(b, "connector_breaker_opened_total", (struct label[]){ { "connector", str_c(rows[i].name) } }, 1,
 		       rows[i].breaker_opened);
+	family(b, "connector_failure_reasons", "counter", "The same by reason.");
+	for (size_t i = 0; i < n; i++)
+		for (enum smtp_why w = 0; w < WHY_N; w++)
+			if (rows[i].failed_why[w] > 0)
+				sample(b, "connector_failure_reasons_total",
+				       (struct label[]){ { "connector", str_c(rows[i].name) },
+							 { "reason", str_c(smtp_why_name(w)) } },
+				       2, rows[i].failed_why[w]);
+	family(b, "connector_validity", "gauge", "Last probe: 0 unverified, 1 ok, 2 degraded, 3 failed.");
+	for (size_t i = 0; i < n; i++)
+		sample(b, "connector_validity", (struct label[]){ { "connector", str_c(rows[i].name) } }, 1,
+		       rows[i].valid.state);
 	family(b, "connector_last_success_timestamp_seconds", "gauge", "When it last worked; 0: never.");
 	for (size_t i = 0; i < n; i++)
 		sample(b, "connector_last_success_timestamp_seconds",

@@ -34,6 +34,8 @@ static void tell_miss(struct session *s, const struct caller *k)
 	if (!attribute_miss(session_config(s), k, &s->who, &miss))
 		return;
 	COUNT(s->server, attribution_misses);
+	if (miss.kind == MISS_CHAIN) /* perhaps only a revocation list is missing */
+		tls_note_chain(&s->stream);
 	if (!hush_may_say(&s->server->hush, miss_kind_name(miss.kind), miss.inbound->name, loop_now_ms(s->server->loop),
 			  &held_back))
 		return;
@@ -62,6 +64,8 @@ void session_attribute(struct session *s, const struct said *said)
 	attribute(session_config(s), &k, &s->who);
 	if (!said->at_mail || said->header_seen)
 		return;
+	if (s->who.inbound != NULL && str_starts(s->who.how, S("cert:")))
+		tls_note_chain(&s->stream);
 	tell_ambiguous(s);
 	tell_miss(s, &k);
 }

@@ -26,9 +26,10 @@ struct reference {
 	struct str certificate, key;
 };
 
-static const struct cert *get(struct setup *s, struct reference r, struct err *e)
+static const struct cert *get(struct setup *s, struct reference r, struct cert_use *u, struct err *e)
 {
-	return certs_get(s->certs, r.certificate, r.key, clock_wall_ms(), e);
+	snprintf(u->reference, sizeof u->reference, STR_FMT, STR_ARG(r.certificate));
+	return certs_choose(s->certs, r.certificate, r.key, &u->wish, clock_wall_ms(), e);
 }
 
 static const struct cert *any_of_store(const struct setup *s)
@@ -41,7 +42,7 @@ static const struct cert *any_of_store(const struct setup *s)
 		const struct cert_facts *f = cert_facts(c);
 		if (!f->in_store || f->weak.n > 0 || !cert_is_begun(f, now_ms))
 			continue;
-		if (best == NULL || cert_compare(f, cert_facts(best), now_ms) > 0)
+		if (best == NULL || cert_compare(f, cert_facts(best), &(struct cert_wish){ 0 }, now_ms) > 0)
 			best = c;
 	}
 	return best;
@@ -49,7 +50,7 @@ static const struct cert *any_of_store(const struct setup *s)
 
 /* What is asked for, or else the default, or else the best there is: STARTTLS with another certificate is better than
  * none, which a peer that insists on TLS takes for an outage.  *e is about what was asked for. */
-static const struct cert *choose(struct making *m, const struct conf_receive *r, struct err *e)
+static const struct cert *choose(struct making *m, const struct conf_receive *r, struct cert_use *u, struct err *e)
 {
 	struct setup *s = m->s;
 	const struct conf_tls *tls = &s->config->tls;
@@ -58,26 +59,38 @@ static const struct cert *choose(struct making *m, const struct conf_receive *r,
 	const struct cert *c = NULL;
 
 	if (own.certificate.n > 0)
-		c = get(s, own, e);
+		c = get(s, own, u, e);
 	if (c == NULL && shared.certificate.n > 0)
-		c = get(s, shared, e->code == ERR_NONE ? e : NULL);
+		c = get(s, shared, u, e->code == ERR_NONE ? e : NULL);
 	if (c == NULL && tls->store.n > 0) {
 		buf_init(&by_name, 512);
 		buf_addf(&by_name, "name:" STR_FMT, STR_ARG(r->fqdn));
-		c = get(s, (struct reference){ .certificate = buf_str(&by_name) }, e->code == ERR_NONE ? e : NULL);
+		c = get(s, (struct reference){ .certificate = buf_str(&by_name) }, u, e->code == ERR_NONE ? e : NULL);
 		buf_fini(&by_name);
 	}
 	return c != NULL ? c : any_of_store(s);
 }
 
 static struct cert_use *use_add(struct setup *s, const char *kind, struct str name, struct str fqdn,
-				const struct cert *cert, const char *trouble)
+				const struct cert_wish *wish)
 {
 	struct cert_use *u = &s->uses[s->use_n++];
 
-	*u = (struct cert_use){ .kind = kind, .name = name, .fqdn = fqdn, .cert = cert };
-	snprintf(u->trouble, sizeof u->trouble, "%s", trouble);
+	*u = (struct cert_use){ .kind = kind, .name = name, .fqdn = fqdn, .wish = *wish };
 	return u;
+}
+
+/* A renewal that lost a name the other side goes by: at a reload what is in use stays. */
+static void check_names(struct making *m, int line, const struct cert_use *u)
+{
+	struct str name = u->cert != NULL ? cert_lacks(cert_facts(u->cert), &u->wish) : STR_NONE;
+	char text[400];
+
+	if (name.n == 0 || m->how != SETUP_CHECK)
+		return; /* at a start: an alarm */
+	snprintf(text, sizeof text, "the certificate in " STR_FMT " does not name " STR_FMT " (known_as)",
+		 STR_ARG(cert_facts(u->cert)->file), STR_ARG(name));
+	problem(m, line, u->kind, u->name, text);
 }
 
 static void load_receive(struct making *m, size_t i)
@@ -89,12 +102,16 @@ static void load_receive(struct making *m, size_t i)
 
 	if (!conf_offers_tls(c, r))
 		return;
-	const struct cert *own = choose(m, r, &e);
+	const struct cert_wish wish = { c->tls.overlap_ms, &r->known_as, TLS_VERIFY };
+	struct cert_use *u = use_add(s, "receive", r->name, r->fqdn, &wish);
+	const struct cert *own = choose(m, r, u, &e);
 	if (own == NULL || (e.code != ERR_NONE && m->how == SETUP_CHECK)) {
 		problem(m, r->line, "receive", r->name, e.text);
 		return;
 	}
-	use_add(s, "receive", r->name, r->fqdn, own, e.text);
+	u->cert = own;
+	snprintf(u->trouble, sizeof u->trouble, "%s", e.text);
+	check_names(m, r->line, u);
 	const struct tls_server_options o = {
 		.ca = c->tls.ca,
 		.tls = &c->tls,
@@ -125,9 +142,14 @@ static void load_outbound(struct making *m)
 	}
 	for (size_t i = 0; i < c->send_n; i++) {
 		const struct conf_send *send = &c->sends[i];
-		if (send->enabled && send->tls != TLS_NONE && send->certificate.n > 0)
-			use_add(s, "send", send->name, send->fqdn, outbound_certificate(s->outbound, send),
-				outbound_trouble(s->outbound, send).p);
+		if (!send->enabled || send->tls == TLS_NONE || send->certificate.n == 0)
+			continue;
+		const struct cert_wish wish = outbound_wish(c, send);
+		struct cert_use *u = use_add(s, "send", send->name, send->fqdn, &wish);
+		u->cert = outbound_certificate(s->outbound, send);
+		snprintf(u->trouble, sizeof u->trouble, "%s", outbound_trouble(s->outbound, send).p);
+		snprintf(u->reference, sizeof u->reference, STR_FMT, STR_ARG(send->certificate));
+		check_names(m, send->line, u);
 	}
 }
 
@@ -241,21 +263,48 @@ struct tls_ctx *setup_tls(const struct setup *s, const struct conf_receive *r)
 	return s->server_tls[i];
 }
 
-static int add_refresh(struct tls_ctx *c, int sofar, struct err *e)
+bool setup_is_outdated(const struct setup *s, int64_t now_ms)
 {
-	int now = sofar >= 0 && c != NULL ? tls_ctx_refresh(c, e) : 0;
+	for (size_t i = 0; i < s->use_n; i++) {
+		const struct cert_use *u = &s->uses[i];
+		const struct cert *best = NULL;
+		if (conf_in_store(str_c(u->reference)) && u->trouble[0] == '\0')
+			best = certs_would_choose(s->certs, str_c(u->reference), &u->wish, now_ms);
+		if (best != NULL && best != u->cert)
+			return true;
+	}
+	return false;
+}
 
-	return sofar < 0 || now < 0 ? -1 : sofar | now;
+void setup_each_ctx(const struct setup *s, void (*each)(void *arg, struct tls_ctx *c), void *arg)
+{
+	const struct config *c = s->config;
+
+	for (size_t i = 0; i < c->receive_n; i++)
+		if (s->server_tls[i] != NULL)
+			each(arg, s->server_tls[i]);
+	for (size_t i = 0; i < c->send_n; i++)
+		if (outbound_tls(s->outbound, &c->sends[i]) != NULL)
+			each(arg, outbound_tls(s->outbound, &c->sends[i]));
+}
+
+struct refresh {
+	int result;
+	struct err *e;
+};
+
+static void refresh(void *arg, struct tls_ctx *c)
+{
+	struct refresh *r = arg;
+	int now = r->result >= 0 ? tls_ctx_refresh(c, r->e) : 0;
+
+	r->result = r->result < 0 || now < 0 ? -1 : r->result | now;
 }
 
 int setup_refresh(const struct setup *s, struct err *e)
 {
-	const struct config *c = s->config;
-	int changed = 0;
+	struct refresh r = { 0, e };
 
-	for (size_t i = 0; i < c->receive_n; i++)
-		changed = add_refresh(s->server_tls[i], changed, e);
-	for (size_t i = 0; i < c->send_n; i++)
-		changed = add_refresh(outbound_tls(s->outbound, &c->sends[i]), changed, e);
-	return changed;
+	setup_each_ctx(s, refresh, &r);
+	return r.result;
 }

@@ -32,6 +32,7 @@ static void report_used(const struct lister *l, size_t first)
 			continue;
 		add_user(&used, &l->s->uses[i]);
 		cert_alarm_name(r.facts, l->s->uses[i].fqdn, &r.alarms);
+		cert_alarm_wish(r.facts, &l->s->uses[i].wish, &r.alarms);
 	}
 	r.used_by = buf_str(&used);
 	l->each(l->to, &r);
@@ -60,6 +61,27 @@ static bool is_shown(const struct setup *s, const struct cert *c, size_t before)
 	return false;
 }
 
+/* One of the store that nobody is shown: it stands by, or it is too weak. */
+static void report_idle(const struct lister *l, const struct cert *c)
+{
+	struct cert_report r = { .facts = cert_facts(c) };
+	struct buf used;
+
+	buf_init(&used, USED_MAX);
+	for (size_t i = 0; i < l->s->use_n; i++)
+		if (certs_stands_by(c, str_c(l->s->uses[i].reference), l->now_ms))
+			add_user(&used, &l->s->uses[i]);
+	r.used_by = buf_str(&used);
+	r.stands_by = used.n > 0;
+	if (r.stands_by || r.facts->weak.n > 0) {
+		cert_alarms(r.facts, l->now_ms, &r.alarms);
+		if (r.stands_by) /* that one ends is no news while another is shown */
+			r.alarms = (struct tls_alarms){ 0 };
+		l->each(l->to, &r);
+	}
+	buf_fini(&used);
+}
+
 void setup_each_cert(const struct setup *s, int64_t now_ms, void (*each)(void *to, const struct cert_report *r),
 		     void *to)
 {
@@ -71,28 +93,37 @@ void setup_each_cert(const struct setup *s, int64_t now_ms, void (*each)(void *t
 		if (s->uses[i].cert != NULL && !is_shown(s, s->uses[i].cert, i))
 			report_used(&l, i);
 	}
-	for (size_t i = 0; i < certs_count(s->certs); i++) {
-		struct cert_report r = { .facts = cert_facts(certs_at(s->certs, i)) };
-		if (r.facts->weak.n == 0)
-			continue;
-		cert_alarms(r.facts, now_ms, &r.alarms);
-		each(to, &r);
-	}
+	for (size_t i = 0; i < certs_count(s->certs); i++)
+		if (!is_shown(s, certs_at(s->certs, i), s->use_n))
+			report_idle(&l, certs_at(s->certs, i));
 }
 
-/* All contexts judge by the same lists. */
+/* What the worst of them comes to. */
+static enum conf_crl strictest(const struct config *c)
+{
+	enum conf_crl mode = c->tls.crl;
+
+	for (size_t i = 0; i < c->inbound_n; i++)
+		mode = c->inbounds[i].crl > mode ? c->inbounds[i].crl : mode;
+	for (size_t i = 0; i < c->send_n; i++)
+		mode = c->sends[i].crl > mode ? c->sends[i].crl : mode;
+	return mode;
+}
+
+static void take_crls(void *arg, struct tls_ctx *c)
+{
+	struct tls_crls *crls = arg;
+
+	if (!crls->wanted)
+		tls_ctx_crls(c, crls);
+}
+
+/* All contexts that judge by lists have the same. */
 void setup_crls(const struct setup *s, int64_t now_ms, struct tls_crls *crls, struct tls_alarms *alarms)
 {
-	struct tls_ctx *c = NULL;
-
 	*crls = (struct tls_crls){ 0 };
-	for (size_t i = 0; i < s->config->receive_n && c == NULL; i++)
-		c = s->server_tls[i];
-	for (size_t i = 0; i < s->config->send_n && c == NULL; i++)
-		c = outbound_tls(s->outbound, &s->config->sends[i]);
-	if (c != NULL)
-		tls_ctx_crls(c, crls);
-	crl_alarms(s->config->tls.crl, crls, now_ms, alarms);
+	setup_each_ctx(s, take_crls, crls);
+	crl_alarms(strictest(s->config), crls, now_ms, alarms);
 }
 
 /* ---- told ---- */
@@ -129,7 +160,8 @@ static void tell(void *to, const struct cert_report *r)
 			tell_alarm(to, i, r);
 }
 
-static size_t tell_all(const struct setup *s, int64_t now_ms, const char *prefix, struct buf *out)
+static size_t tell_all(const struct setup *s, int64_t now_ms, const struct tls_alarms *fetching, const char *prefix,
+		       struct buf *out)
 {
 	struct teller t = { prefix, out, 0 };
 	struct cert_report lists = { .used_by = S("revocation lists") };
@@ -138,15 +170,17 @@ static size_t tell_all(const struct setup *s, int64_t now_ms, const char *prefix
 	setup_each_cert(s, now_ms, tell, &t);
 	setup_crls(s, now_ms, &crls, &lists.alarms);
 	tell(&t, &lists);
+	lists.alarms = fetching != NULL ? *fetching : (struct tls_alarms){ 0 };
+	tell(&t, &lists);
 	return t.n;
 }
 
 void setup_put_alarms(const struct setup *s, int64_t now_ms, const char *prefix, struct buf *out)
 {
-	tell_all(s, now_ms, prefix, out);
+	tell_all(s, now_ms, NULL, prefix, out);
 }
 
-size_t setup_log_alarms(const struct setup *s, int64_t now_ms)
+size_t setup_log_alarms(const struct setup *s, int64_t now_ms, const struct tls_alarms *fetching)
 {
-	return tell_all(s, now_ms, "", NULL);
+	return tell_all(s, now_ms, fetching, "", NULL);
 }

@@ -91,6 +91,12 @@ static void test_made_or_not(void **state)
 		{ "tls { ca = $/ca.pem certificate = $/weak.pem }\n" IN OUT "}", "-has only 1024 bits",
 		  "-has only 1024 bits" },
 
+		/* names the other side knows us by */
+		{ TLS IN OUT "certificate = $/server.pem known_as = { mail.contoso.com, '*.contoso.com' } }", "", "" },
+		{ TLS IN OUT "certificate = $/server.pem known_as = { mail.contoso.com, hybrid.contoso.net } }",
+		  "NAME-NOT-COVERED: it does not name hybrid.contoso.net, by which the other side knows us (",
+		  "-does not name hybrid.contoso.net (known_as)" },
+
 		/* revocation lists */
 		{ "tls { ca = $/ca.pem certificate = $/server.pem crl = hard crl_dir = $/store }\n" IN OUT "}",
 		  "warning: CRL-MISSING", "-does not hold revocation lists" },
@@ -136,6 +142,8 @@ static void test_degraded(void **state)
 	buf_fini(&problems);
 }
 
+static const int64_t day_ms = 86400000;
+
 static void add_row(void *to, const struct cert_report *r)
 {
 	struct buf *b = to;
@@ -166,12 +174,43 @@ static void test_report(void **state)
 	struct setup *s = start(text, SETUP_START, &problems);
 	assert_non_null(s);
 	setup_each_cert(s, clock_wall_ms(), add_row, &rows);
-	assert_string_equal(buf_cstr(&rows), "[receive in, send out|store/mail.pem|]"
-					     "[receive leaf|store/leaf.pem| NAME-NOT-COVERED]"
-					     "[send lost|-| CERT-MISSING]"
-					     "[|store/weak.pem| KEY-WEAK]");
-	assert_int_equal(setup_log_alarms(s, clock_wall_ms()), 3);
+	assert_true(str_starts(buf_str(&rows), S("[receive in, send out|store/mail.pem|]"
+						 "[receive leaf|store/leaf.pem| NAME-NOT-COVERED]"
+						 "[send lost|-| CERT-MISSING]")));
+	/* behind them, in the order of the folder: what stands by, and what is of no use */
+	assert_true(str_find(buf_str(&rows), S("[receive in, send out|store/older.pem|]")) > 0);
+	assert_true(str_find(buf_str(&rows), S("[|store/weak.pem| KEY-WEAK]")) > 0);
+	assert_false(setup_is_outdated(s, clock_wall_ms() + 200 * day_ms));
+	assert_int_equal(setup_log_alarms(s, clock_wall_ms(), NULL), 3);
 	assert_int_equal(setup_refresh(s, NULL), 0);
+	setup_unref(&s);
+	buf_fini(&problems);
+	buf_fini(&rows);
+}
+
+/* A renewal stands by for the overlap; then the setup is outdated, and the next one shows it. */
+static void test_overlap(void **state)
+{
+	struct buf problems, rows;
+	(void)state;
+
+	buf_init(&problems, 65536);
+	buf_init(&rows, 65536);
+	struct setup *s =
+		start("tls { ca = $/ca.pem store = $/ages overlap = 14d }\n" IN OUT "}", SETUP_CHECK, &problems);
+	assert_non_null(s);
+	setup_each_cert(s, clock_wall_ms(), add_row, &rows);
+	assert_string_equal(buf_cstr(&rows), "[receive in|ages/old.pem| CERT-EXPIRING][receive in|ages/young.pem|]");
+	assert_false(setup_is_outdated(s, clock_wall_ms() + 12 * day_ms));
+	assert_true(setup_is_outdated(s, clock_wall_ms() + 14 * day_ms));
+	setup_unref(&s);
+
+	buf_reset(&rows);
+	s = start("tls { ca = $/ca.pem store = $/ages }\n" IN OUT "}", SETUP_CHECK, &problems);
+	assert_non_null(s);
+	setup_each_cert(s, clock_wall_ms(), add_row, &rows);
+	assert_string_equal(buf_cstr(&rows), "[receive in|ages/young.pem|][receive in|ages/old.pem|]");
+	assert_false(setup_is_outdated(s, clock_wall_ms() + 80 * day_ms));
 	setup_unref(&s);
 	buf_fini(&problems);
 	buf_fini(&rows);
@@ -183,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_made_or_not),
 		cmocka_unit_test(test_degraded),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_overlap),
 	};
 
 	log_open("/dev/null", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);

@@ -1,28 +1,23 @@
-/* smtpd/tls_watch.c: a timer on the loop, a look on a worker thread, and so on. */
+/* smtpd/tls_watch.c: what one look does. */
 #include "smtpd/tls_watch.h"
 
 #include "base/must.h"
-#include "base/op.h"
 #include "base/time.h"
-#include "smtpd/control_worker.h"
+#include "smtpd/rounds.h"
 
 #include <stdlib.h>
 
-enum { LOOK_MS = 60 * 1000, DAY_MS = 24 * 3600 * 1000, ALARMS_MAX = 256 * 1024 };
+enum { LOOK_MS = 60 * 1000, DAY_MS = 24 * 3600 * 1000, RETRY_MS = 3600 * 1000 };
 
 struct tls_watch {
 	struct tls_watch_options o;
-	struct worker *worker;
-	struct loop_timer timer;
-	struct worker_job job;
-	struct loop_task kick;
-	bool kicked; /* the task is on its way; atomic */
-	bool looking, again;
+	struct rounds *rounds;
 	/* the look's: one at a time */
-	struct setup *seen;   /* at the last look */
-	uint64_t alarms;      /* hash of what was logged */
-	int64_t logged_ms;    /* wall clock; 0 = never */
-	uint64_t kept_reason; /* hash of the last crl.kept: told once */
+	struct setup *seen;     /* at the last look */
+	uint64_t alarms;        /* hash of what was logged */
+	int64_t logged_ms;      /* wall clock; 0 = never */
+	int64_t next_choice_ms; /* not before */
+	uint64_t kept_reason;   /* hash of the last crl.kept: told once */
 };
 
 static void renew_lists(struct tls_watch *w, const struct setup *s)
@@ -54,81 +49,61 @@ static void add_alarm(void *to, const struct cert_report *r)
 								    (uint64_t)i * 2 + r->alarms.warn[i]));
 }
 
-static uint64_t alarms_of(const struct setup *s, int64_t now_ms)
+static uint64_t alarms_of(const struct setup *s, int64_t now_ms, const struct tls_alarms *fetching)
 {
-	struct cert_report lists = { 0 };
+	struct cert_report lists = { 0 }, more = { .alarms = *fetching };
 	struct tls_crls crls;
 	uint64_t sum = 0;
 
 	setup_each_cert(s, now_ms, add_alarm, &sum);
 	setup_crls(s, now_ms, &crls, &lists.alarms);
 	add_alarm(&sum, &lists);
+	add_alarm(&sum, &more);
 	return sum;
 }
 
-static void look(struct worker_job *job)
+/* A certificate that stood by has its turn, or the one in use is over.  What fails is tried again hourly. */
+static void renew_choice(struct tls_watch *w, const struct setup *s, int64_t now_ms)
 {
-	struct tls_watch *w = container_of(job, struct tls_watch, job);
+	struct buf problems;
+
+	if (w->o.reload == NULL || now_ms < w->next_choice_ms || !setup_is_outdated(s, now_ms))
+		return;
+	w->next_choice_ms = now_ms + RETRY_MS;
+	buf_init(&problems, 64 * 1024);
+	if (w->o.reload(w->o.arg, &problems) == 0) {
+		w->next_choice_ms = 0;
+		log_info(NULL, "tls.renewed", kv_c("why", "another certificate of the store is the best by now"));
+	} else {
+		log_warn(NULL, "tls.kept", kv_str("problems", buf_str(&problems)));
+	}
+	buf_fini(&problems);
+}
+
+static void look(void *arg)
+{
+	struct tls_watch *w = arg;
 	struct setup *s = w->o.setup(w->o.arg);
+	struct tls_alarms fetching = { 0 };
 	int64_t now_ms = clock_wall_ms();
 
 	renew_lists(w, s);
-	uint64_t alarms = alarms_of(s, now_ms);
+	if (w->o.fetcher != NULL)
+		crl_fetcher_alarm(w->o.fetcher, &fetching);
+	uint64_t alarms = alarms_of(s, now_ms, &fetching);
 	if (alarms != w->alarms || s != w->seen || now_ms - w->logged_ms >= DAY_MS) {
-		setup_log_alarms(s, now_ms);
+		setup_log_alarms(s, now_ms, &fetching);
 		w->logged_ms = now_ms;
 	}
 	w->alarms = alarms;
+	renew_choice(w, s, now_ms);
 	setup_unref(&w->seen);
 	w->seen = s;
-	log_flush();
-}
-
-static void begin(struct tls_watch *w)
-{
-	must(!w->looking);
-	w->looking = true;
-	w->again = false;
-	worker_add(w->worker, &w->job);
-}
-
-static void on_looked(struct worker_job *job)
-{
-	struct tls_watch *w = container_of(job, struct tls_watch, job);
-
-	w->looking = false;
-	if (w->worker == NULL)
-		return; /* stopping */
-	if (w->again)
-		begin(w);
-	else
-		loop_timer_set(&w->timer, LOOK_MS);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-	begin(container_of(t, struct tls_watch, timer));
-}
-
-static void on_kick(struct loop_task *task)
-{
-	struct tls_watch *w = container_of(task, struct tls_watch, kick);
-
-	__atomic_store_n(&w->kicked, false, __ATOMIC_RELEASE);
-	if (w->worker == NULL) { /* stopped: the task was the last to know us */
-		free(w);
-		return;
-	}
-	loop_timer_stop(&w->timer);
-	w->again = true;
-	if (!w->looking)
-		begin(w);
 }
 
 void tls_watch_kick(struct tls_watch *w)
 {
-	if (!__atomic_exchange_n(&w->kicked, true, __ATOMIC_ACQ_REL))
-		loop_post(w->o.loop, &w->kick);
+	rounds_kick(w->rounds);
 }
 
 struct tls_watch *tls_watch_start(const struct tls_watch_options *o, struct err *e)
@@ -137,31 +112,23 @@ struct tls_watch *tls_watch_start(const struct tls_watch_options *o, struct err 
 
 	must(w != NULL);
 	w->o = *o;
-	w->job = (struct worker_job){ .run = look, .done = on_looked };
-	w->kick.fn = on_kick;
-	w->worker = worker_start(o->loop, e);
-	if (w->worker == NULL) {
+	w->rounds = rounds_start(
+		&(struct rounds_options){ .loop = o->loop, .every_ms = LOOK_MS, .look = look, .arg = w }, e);
+	if (w->rounds == NULL) {
 		free(w);
 		return NULL;
 	}
-	loop_timer_init(o->loop, &w->timer, on_timer);
-	begin(w);
 	return w;
 }
 
 void tls_watch_stop(struct tls_watch **wp)
 {
 	struct tls_watch *w = *wp;
-	struct worker *worker;
 
 	*wp = NULL;
 	if (w == NULL)
 		return;
-	loop_timer_stop(&w->timer);
-	worker = w->worker;
-	w->worker = NULL;
-	worker_stop(&worker);
+	rounds_stop(&w->rounds);
 	setup_unref(&w->seen);
-	if (!__atomic_load_n(&w->kicked, __ATOMIC_ACQUIRE))
-		free(w); /* else on_kick does */
+	free(w);
 }

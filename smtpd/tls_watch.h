@@ -7,7 +7,7 @@
 #ifndef SMTPD_TLS_WATCH_H
 #define SMTPD_TLS_WATCH_H
 
-#include "smtpd/setup.h"
+#include "smtpd/crl_fetcher.h"
 
 struct tls_watch;
 
@@ -15,6 +15,8 @@ struct tls_watch_options {
 	struct loop *loop;
 	struct setup *(*setup)(void *arg); /* a reference to the one in force; called on the watch's thread */
 	void *arg;
+	int (*reload)(void *arg, struct buf *problems); /* certificates anew; on the watch's thread; may be NULL */
+	struct crl_fetcher *fetcher;                    /* whose alarm is told too; may be NULL; outlives the watch */
 };
 
 /* The first look is at once.  NULL with err when there is no thread. */

@@ -18,6 +18,7 @@ static struct bench {
 	struct setup *setup;
 	struct tls_watch *watch;
 	size_t want, asked; /* lists to wait for; looks begun */
+	size_t reloads;
 	int left;
 } bench;
 
@@ -59,6 +60,14 @@ static bool comes_to(size_t n)
 	loop_timer_set(&bench.poll, 0);
 	loop_run(bench.loop);
 	return lists() == n;
+}
+
+/* Five turns of the poll. */
+static void comes_to_nothing(void)
+{
+	bench.left = 5;
+	loop_timer_set(&bench.poll, 0);
+	loop_run(bench.loop);
 }
 
 static void copy(const char *from, const char *to)
@@ -119,9 +128,61 @@ static void test_watch(void **state)
 	buf_fini(&problems);
 }
 
+static int reload(void *arg, struct buf *problems)
+{
+	struct bench *b = arg;
+
+	buf_add(problems, S("x.pem is broken"));
+	__atomic_add_fetch(&b->reloads, 1, __ATOMIC_RELAXED);
+	return -1;
+}
+
+/* The certificate in use is not the best any more: a reload, which fails here and is not repeated at once. */
+static void test_outdated(void **state)
+{
+	struct buf conf, problems;
+	struct err e = { 0 };
+	(void)state;
+
+	buf_init(&conf, 4096);
+	buf_init(&problems, 4096);
+	buf_addf(&conf,
+		 "hostname = mail.contoso.com\nsend out { space = '*' }\nreceive in { listen = '127.0.0.1:2525' }\n"
+		 "tls { ca = %s/ca.pem store = %s/ages overlap = 14d }\n",
+		 certs, certs);
+	struct config *c = config_parse(buf_str(&conf), "conf", &problems);
+	assert_non_null(c);
+	bench = (struct bench){ .loop = loop_new(NULL), .setup = setup_make(c, "conf", SETUP_START, &problems) };
+	config_unref(&c);
+	assert_true(bench.setup != NULL && bench.loop != NULL);
+	bench.setup->uses[0].wish.overlap_ms = 0; /* as if the 14 days had passed */
+	loop_timer_init(bench.loop, &bench.poll, on_poll);
+	const struct tls_watch_options o = { .loop = bench.loop, .setup = current, .reload = reload, .arg = &bench };
+	bench.watch = tls_watch_start(&o, &e);
+	assert_non_null(bench.watch);
+	for (int looks = 1; looks <= 3; looks++) {
+		bench.left = 1000;
+		bench.want = 99; /* never: only time passes */
+		while (__atomic_load_n(&bench.asked, __ATOMIC_RELAXED) < (size_t)looks && bench.left > 0) {
+			bench.left = bench.left > 5 ? bench.left - 5 : 0;
+			int left = bench.left;
+			comes_to_nothing();
+			bench.left = left;
+		}
+		tls_watch_kick(bench.watch);
+	}
+	tls_watch_stop(&bench.watch);
+	assert_int_equal(bench.reloads, 1);
+	loop_timer_stop(&bench.poll);
+	setup_unref(&bench.setup);
+	loop_free(&bench.loop);
+	buf_fini(&conf);
+	buf_fini(&problems);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_watch) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_watch), cmocka_unit_test(test_outdated) };
 
 	log_open("/dev/null", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 	return cmocka_run_group_tests_name("smtpd/tls_watch", tests, make, certs_remove);

@@ -6,6 +6,8 @@
 #                 any.pem, .key             SAN *.apps.contoso.com
 #                 leaf.pem, .key            SAN leaf.contoso.com, by issuing.pem, which stands in a file of its own
 #                 dn.pem, .key              subject OU=Mail + CN=two, O="Contoso, Inc."; SAN dn.contoso.com
+#   ages/         old.pem .key, young.pem .key: SAN mail.contoso.com, another folder; began 60 days and a day ago, end in
+#                 30 and in 89 days
 #   weak.pem .key         RSA with 1024 bits, SAN weak.contoso.com
 #   month.pem .key        ends in 45 days, SAN month.contoso.com
 #   lost.pem .key         by an authority that is nowhere, SAN lost.contoso.com
@@ -59,4 +61,19 @@ openssl ca -config making-store/cnf -revoke revoked.pem 2>/dev/null
 openssl ca -config making-store/cnf -gencrl -crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z \
 	-out crl-stale.pem 2>/dev/null
 openssl crl -in crl.pem -outform DER -out crl.der
+
+at() { date -u -d "$1" +%Y%m%d%H%M%SZ; }
+printf 'new_certs_dir = making-store\nrand_serial = yes\npolicy = any\nunique_subject = no\n[any]\norganizationName = optional\ncommonName = optional\n' >>making-store/cnf
+printf 'basicConstraints=CA:FALSE\nsubjectAltName=DNS:mail.contoso.com\n' >making-store/ext
+rm -rf ages && mkdir ages
+aged() { # NAME BEGIN END
+	rm -f making-store/index.attr
+	: >making-store/index
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "ages/$1.key" -out making-store/csr \
+		-subj "$subject" 2>/dev/null
+	openssl ca -batch -notext -config making-store/cnf -extfile making-store/ext -in making-store/csr -out "ages/$1.pem" \
+		-startdate "$(at "$2")" -enddate "$(at "$3")" 2>/dev/null
+}
+aged old '60 days ago' '30 days'
+aged young '1 day ago' '89 days'
 rm -rf making-store

@@ -21,6 +21,7 @@ const char *tls_alarm_name(enum tls_alarm a)
 		[TLS_ALARM_SELF_SIGNED] = "SELF-SIGNED",
 		[TLS_ALARM_CRL_MISSING] = "CRL-MISSING",
 		[TLS_ALARM_CRL_STALE] = "CRL-STALE",
+		[TLS_ALARM_CRL_FETCH_FAILED] = "CRL-FETCH-FAILED",
 	};
 
 	must(a < TLS_ALARM_N);
@@ -65,6 +66,15 @@ void cert_alarm_name(const struct cert_facts *f, struct str fqdn, struct tls_ala
 		size_t n = str_c(why).n;
 		snprintf(why + n, sizeof out->why[0] - n, ", " STR_FMT, STR_ARG(fqdn));
 	}
+}
+
+void cert_alarm_wish(const struct cert_facts *f, const struct cert_wish *w, struct tls_alarms *out)
+{
+	struct str name = cert_lacks(f, w);
+
+	if (name.n > 0 && !out->is[TLS_ALARM_NAME_NOT_COVERED])
+		tls_alarm_raise(out, TLS_ALARM_NAME_NOT_COVERED, true,
+				"it does not name " STR_FMT ", by which the other side knows us", STR_ARG(name));
 }
 
 void cert_alarms(const struct cert_facts *f, int64_t now_ms, struct tls_alarms *out)

@@ -29,14 +29,36 @@ static int order(int64_t a, int64_t b)
 	return a > b ? 1 : a < b ? -1 : 0;
 }
 
-int cert_compare(const struct cert_facts *a, const struct cert_facts *b, int64_t now_ms)
+struct str cert_lacks(const struct cert_facts *f, const struct cert_wish *w)
+{
+	const struct tls_match_rules rules = { .mode = MATCH_EXCHANGE, .direction = w->direction };
+
+	for (size_t i = 0; w->names != NULL && i < w->names->n; i++)
+		if (!tls_name_match(w->names->v[i], &f->ids, &rules, NULL))
+			return w->names->v[i];
+	return STR_NONE;
+}
+
+/* The newest, once it has been valid for the overlap or the other one ends within it. */
+static int order_by_age(const struct cert_facts *a, const struct cert_facts *b, int64_t overlap_ms, int64_t now_ms)
+{
+	int newer = order(a->not_before_ms, b->not_before_ms);
+	const struct cert_facts *new = newer > 0 ? a : b, *old = newer > 0 ? b : a;
+	bool waits = newer != 0 && now_ms < new->not_before_ms + overlap_ms && old->not_after_ms - now_ms > overlap_ms;
+
+	return waits ? -newer : newer;
+}
+
+int cert_compare(const struct cert_facts *a, const struct cert_facts *b, const struct cert_wish *w, int64_t now_ms)
 {
 	int better = order(a->not_after_ms > now_ms, b->not_after_ms > now_ms);
 
 	if (better == 0)
+		better = order(cert_lacks(a, w).n == 0, cert_lacks(b, w).n == 0);
+	if (better == 0)
 		better = order(rank(a), rank(b));
 	if (better == 0)
-		better = order(a->not_before_ms, b->not_before_ms);
+		better = order_by_age(a, b, w->overlap_ms, now_ms);
 	if (better == 0)
 		better = order(a->not_after_ms, b->not_after_ms);
 	/* whichever order the folder is read in */

@@ -50,10 +50,26 @@ void certs_unref(struct certs **s);
 size_t certs_count(const struct certs *s);
 const struct cert *certs_at(const struct certs *s, size_t i);
 
+struct cert_wish {                     /* what else matters when several would do */
+	int64_t overlap_ms;            /* how long a new one stands by while the one before it is good */
+	const struct conf_list *names; /* patterns the other side knows us by; NULL: none known */
+	enum tls_direction direction;  /* it judges us as a server, or recognises us as a client */
+};
+
 /* The best certificate for a reference (conf_in_store), or the one of a PEM file, which is read then.  An empty `key`
  * means NAME.key beside NAME.pem if it is there, else the same file.  It may be over, never too weak or not begun.
  * NULL with ERR_NOT_FOUND when the store has none that could be shown, ERR_TLS when a file is no good. */
 const struct cert *certs_get(struct certs *s, struct str reference, struct str key, int64_t now_ms, struct err *e);
+/* The same with wishes.  A certificate is chosen when a handshake with it has been rehearsed, as a server and as a
+ * client (spec 3.5.5); one that fails is weak from then on. */
+const struct cert *certs_choose(struct certs *s, struct str reference, struct str key, const struct cert_wish *w,
+				int64_t now_ms, struct err *e);
+/* It would do for the reference (one of the store) and is not too weak: it stands by. */
+bool certs_stands_by(const struct cert *c, struct str reference, int64_t now_ms);
+/* What certs_choose would come to by now, for a reference into the store, without a rehearsal; NULL: none.  Any thread.
+ */
+const struct cert *certs_would_choose(const struct certs *s, struct str reference, const struct cert_wish *w,
+				      int64_t now_ms);
 
 /* For a client that asked for `host` (SNI, any bytes): a certificate of the folder that covers it and is not over, the
  * best of them; NULL = show the listener's own.  A look into a sorted table: no path is made from what a peer sent. */
@@ -61,9 +77,11 @@ const struct cert *certs_for_host(const struct certs *s, struct str host, int64_
 
 /* ---- pure (tls/certs.c) ---- */
 
-/* Which is to be shown when several would do: not over, then chain complete, then not self-signed, then the newest.
- * > 0 when a is the better one. */
-int cert_compare(const struct cert_facts *a, const struct cert_facts *b, int64_t now_ms);
+/* Which is to be shown when several would do: not over, then with the names the other side knows, then chain complete,
+ * then not self-signed, then the newest (but see cert_wish.overlap_ms).  > 0 when a is the better one. */
+int cert_compare(const struct cert_facts *a, const struct cert_facts *b, const struct cert_wish *w, int64_t now_ms);
+/* The first name of the wish that is not on it; empty: all are. */
+struct str cert_lacks(const struct cert_facts *f, const struct cert_wish *w);
 bool cert_is_begun(const struct cert_facts *f, int64_t now_ms); /* with some minutes for clocks that differ */
 bool cert_matches(const struct cert_facts *f, struct str reference, struct arena *scratch);
 
@@ -79,6 +97,7 @@ enum tls_alarm {
 	TLS_ALARM_SELF_SIGNED,
 	TLS_ALARM_CRL_MISSING,
 	TLS_ALARM_CRL_STALE,
+	TLS_ALARM_CRL_FETCH_FAILED,
 	TLS_ALARM_N
 };
 
@@ -90,6 +109,8 @@ struct tls_alarms {
 const char *tls_alarm_name(enum tls_alarm a); /* "CERT-EXPIRED" */
 /* Of one certificate, whoever shows it.  Replaces *out. */
 void cert_alarms(const struct cert_facts *f, int64_t now_ms, struct tls_alarms *out);
+/* Adds that a name is missing by which the other side knows us. */
+void cert_alarm_wish(const struct cert_facts *f, const struct cert_wish *w, struct tls_alarms *out);
 /* Adds that it is shown under a name it does not carry. */
 void cert_alarm_name(const struct cert_facts *f, struct str fqdn, struct tls_alarms *out);
 void crl_alarms(enum conf_crl mode, const struct tls_crls *crls, int64_t now_ms, struct tls_alarms *out);

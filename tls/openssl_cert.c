@@ -92,9 +92,14 @@ static bool has_key(BIO *in)
 /* 1 with *key, 0 when there is none, -1 when it is broken or under a password. */
 static int read_key(const char *path, EVP_PKEY **key, struct err *e)
 {
-	BIO *in = open_file(path, "private key", e);
+	BIO *in;
 	bool found;
 
+	if (key_is_uri(path)) {
+		*key = key_by_uri(path, e);
+		return *key != NULL ? 1 : -1;
+	}
+	in = open_file(path, "private key", e);
 	if (in == NULL)
 		return -1;
 	found = has_key(in);

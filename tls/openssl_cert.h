@@ -11,6 +11,7 @@ struct cert {
 	EVP_PKEY *key;
 	STACK_OF(X509) * chain; /* intermediates to show, without the root */
 	char *key_file;         /* of a reference by path: as it was asked for */
+	bool rehearsed;
 };
 
 struct cert_room {             /* what the certificates of a store share */
@@ -25,8 +26,12 @@ struct pem { /* one file, or two, taken apart */
 	EVP_PKEY *key;
 };
 
-/* `key` NULL: the file beside it, or itself.  0, or -1 with err; without any key p->key stays NULL.  pem_free in either
- * case. */
+/* A private key by URI (tls/openssl_key.c); NULL with err, in which no PIN stands. */
+bool key_is_uri(const char *s);
+EVP_PKEY *key_by_uri(const char *uri, struct err *e);
+
+/* `key` NULL: the file beside it, or itself; it may be a URI.  0, or -1 with err; without any key p->key stays NULL.
+ * pem_free in either case. */
 int pem_read(const char *path, const char *key, struct pem *p, struct err *e);
 void pem_free(struct pem *p);
 
@@ -36,6 +41,8 @@ void cert_free(struct cert *c);
 /* Builds what peers need and sets chain, missing, shown_n.  Dates play no part: an intermediate that is over is still
  * the one. */
 void cert_complete(struct cert_room *s, struct cert *c);
+/* Two handshakes with ourselves, once; false: they failed, and `weak` says why (tls/openssl_rehearse.c). */
+bool cert_rehearse(struct cert_room *s, struct cert *c);
 void cert_try(struct cert_room *s, struct cert *c); /* sets weak, key_type, key_bits */
 
 #endif

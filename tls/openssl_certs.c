@@ -11,7 +11,9 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
-enum { ARENA_CAP = 64 * 1024 * 1024, FILES_MAX = 2000, HOST_MAX = 253 };
+enum { ARENA_CAP = 64 * 1024 * 1024, SCRATCH_CAP = 1024 * 1024, FILES_MAX = 2000, HOST_MAX = 253 };
+
+static const struct cert_wish no_wish;
 
 struct host {            /* a name of a certificate in the folder */
 	struct str name; /* lower case, perhaps "*.d" */
@@ -141,7 +143,7 @@ static const struct cert *find_host(const struct certs *s, struct str name, int6
 		const struct cert *c = s->hosts[low].cert;
 		if (c->facts.not_after_ms <= now_ms || !cert_is_begun(&c->facts, now_ms))
 			continue;
-		if (best == NULL || cert_compare(&c->facts, &best->facts, now_ms) > 0)
+		if (best == NULL || cert_compare(&c->facts, &best->facts, &no_wish, now_ms) > 0)
 			best = c;
 	}
 	return best;
@@ -256,19 +258,24 @@ static const char *why_not(const struct cert *c, int64_t now_ms)
 	return cert_is_begun(&c->facts, now_ms) ? NULL : "it is not valid yet";
 }
 
-static const struct cert *best_in_store(struct certs *s, struct str reference, int64_t now_ms, struct err *e)
+static struct cert *best_in_store(const struct certs *s, struct str reference, const struct cert_wish *w,
+				  int64_t now_ms, struct err *e)
 {
-	const struct cert *best = NULL, *unfit = NULL;
+	struct cert *best = NULL, *unfit = NULL;
+	struct arena scratch;
+
+	arena_init(&scratch, SCRATCH_CAP);
 
 	for (size_t i = 0; i < s->n; i++) {
 		struct cert *c = s->v[i];
-		if (!c->facts.in_store || !cert_matches(&c->facts, reference, &s->room.arena))
+		if (!c->facts.in_store || !cert_matches(&c->facts, reference, &scratch))
 			continue;
 		if (why_not(c, now_ms) != NULL)
 			unfit = c;
-		else if (best == NULL || cert_compare(&c->facts, &best->facts, now_ms) > 0)
+		else if (best == NULL || cert_compare(&c->facts, &best->facts, w, now_ms) > 0)
 			best = c;
 	}
+	arena_fini(&scratch);
 	if (best == NULL && unfit != NULL)
 		err_set(e, ERR_NOT_FOUND, "tls.store", "the certificate '" STR_FMT "' in " STR_FMT " is of no use: %s",
 			STR_ARG(reference), STR_ARG(unfit->facts.file), why_not(unfit, now_ms));
@@ -309,7 +316,7 @@ static struct cert *add_file(struct certs *s, struct str path, struct str key, s
 	return cert_add(s, c);
 }
 
-static const struct cert *best_by_file(struct certs *s, struct str path, struct str key, int64_t now_ms, struct err *e)
+static struct cert *best_by_file(struct certs *s, struct str path, struct str key, int64_t now_ms, struct err *e)
 {
 	struct cert *c = find_by_file(s, path, key);
 
@@ -323,10 +330,38 @@ static const struct cert *best_by_file(struct certs *s, struct str path, struct 
 	return c;
 }
 
+const struct cert *certs_choose(struct certs *s, struct str reference, struct str key, const struct cert_wish *w,
+				int64_t now_ms, struct err *e)
+{
+	struct cert *c;
+
+	must(reference.n > 0);
+	do
+		c = conf_in_store(reference) ? best_in_store(s, reference, w, now_ms, e)
+					     : best_by_file(s, reference, key, now_ms, e);
+	while (c != NULL && !cert_rehearse(&s->room, c));
+	return c;
+}
+
 const struct cert *certs_get(struct certs *s, struct str reference, struct str key, int64_t now_ms, struct err *e)
 {
-	must(reference.n > 0);
-	if (conf_in_store(reference))
-		return best_in_store(s, reference, now_ms, e);
-	return best_by_file(s, reference, key, now_ms, e);
+	return certs_choose(s, reference, key, &no_wish, now_ms, e);
+}
+
+const struct cert *certs_would_choose(const struct certs *s, struct str reference, const struct cert_wish *w,
+				      int64_t now_ms)
+{
+	return best_in_store(s, reference, w, now_ms, NULL);
+}
+
+bool certs_stands_by(const struct cert *c, struct str reference, int64_t now_ms)
+{
+	struct arena scratch;
+
+	if (!c->facts.in_store || c->facts.weak.n > 0 || c->facts.not_after_ms <= now_ms || !conf_in_store(reference))
+		return false;
+	arena_init(&scratch, SCRATCH_CAP);
+	bool is = cert_matches(&c->facts, reference, &scratch);
+	arena_fini(&scratch);
+	return is;
 }

@@ -14,7 +14,7 @@
 #include <openssl/x509v3.h>
 #include <stdarg.h>
 
-enum { TICKET_LIFETIME_S = 7200, CHAIN_DEPTH = 16 };
+enum { TICKET_LIFETIME_S = 7200, CHAIN_DEPTH = 16, SEEN_MAX = 64 };
 
 int openssl_err(struct err *e, enum err_code code, const char *where, const char *fmt, ...)
 {
@@ -34,58 +34,118 @@ int openssl_err(struct err *e, enum err_code code, const char *where, const char
 
 /* ---- the verdict on a chain ---- */
 
-/* Whether one certificate may be used by the side that shows it.  No EKU at all means any use (RFC 5280 4.2.1.12).
- * Public CAs stop issuing clientAuth, so a client with a server's certificate is welcome unless told otherwise. */
-static bool eku_allows(const struct tls_ctx *c, X509 *x)
+/* No EKU at all means any use (RFC 5280 4.2.1.12). */
+static bool eku_allows(X509 *x, uint32_t use)
 {
 	uint32_t has = X509_get_extended_key_usage(x);
 
-	if (has == UINT32_MAX || (has & XKU_ANYEKU) || (c->server && c->eku == EKU_ANY))
-		return true;
-	if (!c->server)
-		return has & XKU_SSL_SERVER;
-	return (has & XKU_SSL_CLIENT) || (c->eku == EKU_SERVER_OR_CLIENT && (has & XKU_SSL_SERVER));
+	return has == UINT32_MAX || (has & XKU_ANYEKU) || (has & use);
 }
 
 /* The trust anchor (last) may be an old root with an odd EKU: trusting it was the administrator's decision. */
-static bool chain_eku_allows(const struct tls_ctx *c, STACK_OF(X509) * chain)
+static bool chain_allows(STACK_OF(X509) * chain, uint32_t use)
 {
 	int n = sk_X509_num(chain);
 
 	for (int i = 0; i < n; i++)
-		if ((i == 0 || i < n - 1) && !eku_allows(c, sk_X509_value(chain, i)))
+		if ((i == 0 || i < n - 1) && !eku_allows(sk_X509_value(chain, i), use))
 			return false;
 	return true;
 }
 
-/* Inside the verification: `soft` lets "we have no usable CRL" pass, and only that. */
-static int on_verify_step(int ok, X509_STORE_CTX *store)
+static enum tls_revocation revocation_of(int verdict)
 {
-	if (ok)
-		return 1;
-	switch (X509_STORE_CTX_get_error(store)) {
+	switch (verdict) {
+	case X509_V_ERR_CERT_REVOKED:
+		return TLS_REVOKED;
 	case X509_V_ERR_UNABLE_TO_GET_CRL:
 	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
 	case X509_V_ERR_CRL_NOT_YET_VALID:
 	case X509_V_ERR_CRL_HAS_EXPIRED:
 	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
-		X509_STORE_CTX_set_error(store, X509_V_OK);
-		return 1;
+		return TLS_REVOCATION_UNKNOWN;
 	default:
-		return 0;
+		return TLS_NOT_REVOKED;
 	}
 }
 
-/* Replaces OpenSSL's verification: runs it, adds our EKU rule, and lets the handshake go on whatever came out. */
+static int look_slot; /* of an X509_STORE_CTX: the verdict about revocation so far */
+static pthread_once_t slot_once = PTHREAD_ONCE_INIT;
+
+static void make_slot(void)
+{
+	look_slot = X509_STORE_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	must(look_slot >= 0);
+}
+
+/* Inside the verification, which looks at lists before signatures: what is said about revocation, and only that, is
+ * kept for later.  So whoever has no other fault is known to be good but for that, and its lists may be fetched; and
+ * connectors may differ about how much it matters. */
+static int on_verify_step(int ok, X509_STORE_CTX *store)
+{
+	int verdict = X509_STORE_CTX_get_error(store);
+	int before = (int)(uintptr_t)X509_STORE_CTX_get_ex_data(store, look_slot);
+
+	if (ok)
+		return 1;
+	if (revocation_of(verdict) == TLS_NOT_REVOKED)
+		return 0;
+	if (revocation_of(verdict) > revocation_of(before))
+		must(X509_STORE_CTX_set_ex_data(store, look_slot, (void *)(uintptr_t)verdict) == 1);
+	X509_STORE_CTX_set_error(store, X509_V_OK);
+	return 1;
+}
+
+/* Returns the verdict about revocation. */
+static int look_at_chain(X509_STORE_CTX *store, struct tls_judgement *out)
+{
+	pthread_once(&slot_once, make_slot);
+	X509_STORE_CTX_set_verify_cb(store, on_verify_step);
+	bool good = X509_verify_cert(store) == 1;
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+	int revocation = (int)(uintptr_t)X509_STORE_CTX_get_ex_data(store, look_slot);
+
+	*out = (struct tls_judgement){
+		.made = true,
+		.path_error = good ? NULL : X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)),
+		.revocation = revocation_of(revocation),
+		.revocation_error = X509_verify_cert_error_string(revocation),
+		.as_server = good && chain_allows(chain, XKU_SSL_SERVER),
+		.as_client = good && chain_allows(chain, XKU_SSL_CLIENT),
+	};
+	ERR_clear_error();
+	return revocation;
+}
+
+void chain_look(X509_STORE_CTX *store, struct tls_judgement *out)
+{
+	look_at_chain(store, out);
+}
+
+/* Public CAs stop issuing clientAuth, so a client with a server's certificate is welcome unless told otherwise. */
+static bool is_usable(const struct tls_ctx *c, const struct tls_judgement *j)
+{
+	if (!c->server)
+		return j->as_server;
+	return c->eku == EKU_ANY || j->as_client || (c->eku == EKU_SERVER_OR_CLIENT && j->as_server);
+}
+
+/* Replaces OpenSSL's verification: runs it, adds our rules, and lets the handshake go on whatever came out. */
 int chain_judge(X509_STORE_CTX *store, void *arg)
 {
 	const struct tls_ctx *c = arg;
+	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct secured *t = ssl != NULL ? SSL_get_app_data(ssl) : NULL;
+	struct tls_judgement j;
+	int revocation = look_at_chain(store, &j);
 
-	if (c->crl == CRL_SOFT)
-		X509_STORE_CTX_set_verify_cb(store, on_verify_step);
-	if (X509_verify_cert(store) == 1 && !chain_eku_allows(c, X509_STORE_CTX_get0_chain(store)))
+	if (j.path_error == NULL && !is_usable(c, &j))
 		X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
-	ERR_clear_error();
+	else if (j.path_error == NULL && ((j.revocation == TLS_REVOKED && c->crl != CRL_OFF) ||
+					  (j.revocation == TLS_REVOCATION_UNKNOWN && c->crl == CRL_HARD)))
+		X509_STORE_CTX_set_error(store, revocation);
+	if (t != NULL)
+		t->judgement = j;
 	return 1;
 }
 
@@ -117,7 +177,7 @@ static void set_verification(struct tls_ctx *c)
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_cert_verify_callback(c->ssl, chain_judge, c);
 	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_ANY); /* the EKU is ours to judge */
-	if (c->crl != CRL_OFF)
+	if (c->looks)
 		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
 }
 
@@ -129,6 +189,8 @@ struct ctx_options {
 	struct certs *certs;
 	const struct cert *own;
 	bool lenient;
+	enum conf_crl crl;
+	bool looks; /* at revocation lists: somebody may want to know */
 };
 
 static int check_validity(const struct cert *own, bool allow_expired, struct err *e)
@@ -169,21 +231,24 @@ static struct tls_ctx *ctx_new(bool server, const struct ctx_options *o, struct 
 	const struct conf_tls *tls = o->tls;
 	struct trust_files files = { .ca = o->ca.n > 0 ? o->ca : tls->ca };
 
-	if (tls->crl == CRL_HARD && tls->crl_file.n == 0 && tls->crl_dir.n == 0) {
+	if (o->crl == CRL_HARD && tls->crl_file.n == 0 && tls->crl_dir.n == 0 && tls->crl_fetch.n == 0) {
 		err_set(e, ERR_TLS, "tls.context",
-			"crl = hard needs crl_file or crl_dir: without it every certificate fails");
+			"crl = hard needs crl_file, crl_dir or crl_fetch: without it every certificate fails");
 		return NULL;
 	}
-	if (tls->crl != CRL_OFF) {
+	if (o->looks) {
 		files.crl_file = tls->crl_file;
 		files.crl_dir = tls->crl_dir;
+		files.crl_cache = tls->crl_fetch.n > 0 ? tls->crl_cache : STR_NONE;
 	}
 	struct trust *trust = trust_get(&files, o->lenient, e);
 	if (trust == NULL)
 		return NULL;
 	struct tls_ctx *c = calloc(1, sizeof *c);
 	must(c != NULL);
-	*c = (struct tls_ctx){ .trust = trust, .server = server, .eku = tls->client_cert_eku, .crl = tls->crl };
+	*c = (struct tls_ctx){
+		.trust = trust, .server = server, .eku = tls->client_cert_eku, .crl = o->crl, .looks = o->looks
+	};
 	atomic_init(&c->refs, 1);
 	pthread_mutex_init(&c->lock, NULL);
 	c->ssl = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
@@ -246,8 +311,16 @@ static int on_choose(SSL *ssl, void *arg)
 
 struct tls_ctx *tls_server_new(const struct tls_server_options *o, struct err *e)
 {
-	const struct ctx_options both = { o->certificate,   o->key,   o->ca,  o->tls,
-					  o->allow_expired, o->certs, o->own, o->lenient };
+	const struct ctx_options both = { .certificate = o->certificate,
+					  .key = o->key,
+					  .ca = o->ca,
+					  .tls = o->tls,
+					  .allow_expired = o->allow_expired,
+					  .certs = o->certs,
+					  .own = o->own,
+					  .lenient = o->lenient,
+					  .crl = o->tls->crl,
+					  .looks = o->tls->crl != CRL_OFF || o->tls->crl_of_inbound };
 	struct tls_ctx *c;
 
 	if (o->certificate.n == 0 && o->own == NULL) {
@@ -279,8 +352,17 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
 struct tls_ctx *tls_client_new(const struct tls_client_options *o, struct err *e)
 {
-	const struct ctx_options both = { o->certificate,   o->key,   o->ca,  o->tls,
-					  o->allow_expired, o->certs, o->own, o->lenient };
+	enum conf_crl crl = o->crl != NULL ? *o->crl : o->tls->crl;
+	const struct ctx_options both = { .certificate = o->certificate,
+					  .key = o->key,
+					  .ca = o->ca,
+					  .tls = o->tls,
+					  .allow_expired = o->allow_expired,
+					  .certs = o->certs,
+					  .own = o->own,
+					  .lenient = o->lenient,
+					  .crl = crl,
+					  .looks = crl != CRL_OFF };
 	struct tls_ctx *c = ctx_new(false, &both, e);
 
 	if (c == NULL)
@@ -311,6 +393,7 @@ void tls_ctx_unref(struct tls_ctx **cp)
 	sessions_free(&c->sessions);
 	trust_put(&c->trust);
 	certs_unref(&c->certs);
+	sk_X509_pop_free(c->seen, X509_free);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -334,6 +417,25 @@ void tls_ctx_crls(struct tls_ctx *c, struct tls_crls *out)
 	pthread_mutex_lock(&c->lock);
 	*out = *trust_crls(c->trust);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* The leaf and what is between it and the root; the newest stay. */
+void tls_note_chain(struct stream *s)
+{
+	struct secured *t = s->under;
+	STACK_OF(X509) *chain = t != NULL && t->judgement.made ? SSL_get0_verified_chain(t->ssl) : NULL;
+
+	if (chain == NULL || !t->ctx->looks || t->judgement.path_error != NULL)
+		return;
+	pthread_mutex_lock(&t->ctx->lock);
+	if (t->ctx->seen == NULL)
+		must((t->ctx->seen = sk_X509_new_null()) != NULL);
+	STACK_OF(X509) *seen = t->ctx->seen;
+	for (int i = 0; i < sk_X509_num(chain) - 1; i++)
+		must(X509_add_cert(seen, sk_X509_value(chain, i), X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP) == 1);
+	while (sk_X509_num(seen) > SEEN_MAX)
+		X509_free(sk_X509_shift(seen));
+	pthread_mutex_unlock(&t->ctx->lock);
 }
 
 /* One caller at a time, so that `trust` is ours to look at without the lock. */

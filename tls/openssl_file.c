@@ -1,6 +1,6 @@
 /* tls/openssl_file.c: a certificate out of a PEM file, seen as a peer's: who would be attributed with it, and why not.
  *
- * The judgement on its chain is the one that handshakes use (chain_judge), over the same stores. */
+ * The judgement on its chain is the one that handshakes use (chain_look), over the same stores. */
 #include "tls/openssl_tls.h"
 
 #include "base/must.h"
@@ -34,15 +34,16 @@ static STACK_OF(X509) * read_all(const char *path, struct err *e)
 
 static int judge(STACK_OF(X509) * all, struct str ca, const struct conf_tls *tls, struct tls_peer *out, struct err *e)
 {
-	struct tls_ctx like = { .server = true, .eku = tls->client_cert_eku, .crl = tls->crl };
+	bool looks = tls->crl != CRL_OFF || tls->crl_of_inbound;
 	struct trust_files files = { .ca = ca };
 	struct trust *trust;
 	X509_STORE_CTX *store = X509_STORE_CTX_new();
 
 	must(store != NULL);
-	if (tls->crl != CRL_OFF) {
+	if (looks) {
 		files.crl_file = tls->crl_file;
 		files.crl_dir = tls->crl_dir;
+		files.crl_cache = tls->crl_fetch.n > 0 ? tls->crl_cache : STR_NONE;
 	}
 	trust = trust_get(&files, true, e);
 	if (trust == NULL) {
@@ -51,13 +52,10 @@ static int judge(STACK_OF(X509) * all, struct str ca, const struct conf_tls *tls
 	}
 	must(X509_STORE_CTX_init(store, trust_store(trust), sk_X509_value(all, 0), all) == 1);
 	X509_STORE_CTX_set_purpose(store, X509_PURPOSE_ANY);
-	if (like.crl != CRL_OFF)
+	if (looks)
 		X509_STORE_CTX_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-	chain_judge(store, &like);
-	int verdict = X509_STORE_CTX_get_error(store);
-	out->chain_ok = verdict == X509_V_OK;
-	if (!out->chain_ok)
-		out->chain_error = str_c(X509_verify_cert_error_string(verdict)); /* a constant */
+	chain_look(store, &out->judgement);
+	out->chain_ok = tls_client_is_good(out, tls->client_cert_eku, tls->crl, &out->chain_error); /* constants */
 	X509_STORE_CTX_free(store);
 	trust_put(&trust);
 	return 0;

@@ -41,7 +41,8 @@ static struct tls_ctx *client_new(const char *name, const char *ca, const struct
 					false,
 					NULL,
 					NULL,
-					false };
+					false,
+					NULL };
 	struct tls_ctx *c = tls_client_new(&o, &e);
 	if (c == NULL)
 		fail_msg("%s: %s", name, e.text);
@@ -378,7 +379,7 @@ static void test_expired_by_choice(void **state)
 		cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, S("in"), true, NULL, NULL, false
 	};
 	struct tls_client_options co = {
-		cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, true, NULL, NULL, false
+		cert("expired.pem"), cert("expired.key"), cert("ca.pem"), &plain_conf, true, NULL, NULL, false, NULL
 	};
 	struct tls_ctx *server = tls_server_new(&o, NULL), *client = tls_client_new(&co, NULL);
 	struct pair p;

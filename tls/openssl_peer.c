@@ -165,6 +165,7 @@ struct str fingerprint_dup(struct arena *a, X509 *x)
 
 static void read_certificate(SSL *ssl, X509 *x, struct arena *a, struct tls_peer *p)
 {
+	const struct secured *t = SSL_get_app_data(ssl);
 	long verdict = SSL_get_verify_result(ssl);
 
 	p->has_certificate = true;
@@ -174,6 +175,9 @@ static void read_certificate(SSL *ssl, X509 *x, struct arena *a, struct tls_peer
 	p->chain_ok = verdict == X509_V_OK;
 	if (!p->chain_ok)
 		p->chain_error = dup_str(a, str_c(X509_verify_cert_error_string(verdict)));
+	p->judgement = t != NULL ? t->judgement : (struct tls_judgement){ 0 };
+	if (verdict == X509_V_ERR_CERT_HAS_EXPIRED && p->judgement.path_error == NULL)
+		p->judgement.path_error = X509_verify_cert_error_string(verdict);
 	p->subject = name_dup(a, X509_get_subject_name(x));
 	p->issuer = name_dup(a, X509_get_issuer_name(x));
 	p->sha256 = fingerprint_dup(a, x);

@@ -20,6 +20,7 @@ struct trust;
 struct trust_files {
 	struct str ca;                /* empty = the system's bundle */
 	struct str crl_file, crl_dir; /* empty = none */
+	struct str crl_cache;         /* a folder that may not be there yet; what is broken in it is passed over */
 };
 /* Files that changed on disk give a new store, so a reload sees them.  With `lenient`, revocation lists that are
  * missing or broken are passed over and told in trust_crls. */
@@ -63,12 +64,14 @@ struct tls_ctx {
 	atomic_size_t refs;
 	struct certs *certs; /* holds `own`; NULL: none */
 	const struct cert *own;
-	pthread_mutex_t lock; /* trust: tls_ctx_refresh changes it */
+	pthread_mutex_t lock; /* trust: tls_ctx_refresh changes it; seen */
 	struct trust *trust;
+	STACK_OF(X509) * seen;     /* chains of peers that matter (tls_note_chain); NULL: none yet */
 	struct sessions *sessions; /* client contexts */
 	bool server;
 	enum conf_eku eku;
 	enum conf_crl crl;
+	bool looks; /* at revocation lists: somebody may want to know, whatever `crl` says */
 };
 
 /* The roots and revocation lists of this moment judge this connection. */
@@ -85,12 +88,15 @@ struct secured {
 	struct tls_ctx *ctx;
 	struct arena arena; /* session_key, peer */
 	struct str session_key;
-	struct tls_peer *peer; /* made when first asked for */
-	bool shaken;           /* the handshake is over */
-	bool starved;          /* the last read ended inside a record: only the socket can help */
-	bool broken;           /* the connection failed: no goodbye */
+	struct tls_peer *peer;          /* made when first asked for */
+	struct tls_judgement judgement; /* of the chain, once it has been judged */
+	bool shaken;                    /* the handshake is over */
+	bool starved;                   /* the last read ended inside a record: only the socket can help */
+	bool broken;                    /* the connection failed: no goodbye */
 };
 
+/* What there is to say about the chain; its verification is run.  The error of the store is that of the path. */
+void chain_look(X509_STORE_CTX *store, struct tls_judgement *out);
 /* Verifies as `ctx` (a struct tls_ctx) asks; the verdict is the error of the store.  Always 1. */
 int chain_judge(X509_STORE_CTX *store, void *ctx);
 

@@ -28,7 +28,7 @@ struct file_id { /* which bytes: changes when the file is replaced or rewritten 
 
 struct crl_id {
 	struct file_id file;
-	uint64_t dir; /* of all files in the folder, in whatever order */
+	uint64_t dir; /* of all files in the folders, in whatever order */
 };
 
 struct trust {
@@ -37,7 +37,7 @@ struct trust {
 	X509_STORE *store;
 	struct file_id ca_id;
 	struct crl_id crl_id;
-	char *ca, *crl_file, *crl_dir; /* paths; "" = none */
+	char *ca, *crl_file, *crl_dir, *crl_cache; /* paths; "" = none */
 	struct tls_crls crls;
 };
 
@@ -121,6 +121,8 @@ static int crl_identify(const struct trust *t, struct crl_id *id, struct err *e)
 	*id = (struct crl_id){ 0 };
 	if (file_identify(t->crl_file, &id->file, e) != 0)
 		return -1;
+	if (t->crl_cache[0] != '\0')
+		each_in_dir(t->crl_cache, add_identity, &id->dir, NULL); /* not there: as if it were empty */
 	return t->crl_dir[0] == '\0' ? 0 : each_in_dir(t->crl_dir, add_identity, &id->dir, e);
 }
 
@@ -207,9 +209,11 @@ static int load_crls(const char *path, void *arg, struct err *e)
 
 static int load_all_crls(struct trust *t, bool lenient, struct err *e)
 {
-	struct crl_load load = { t, lenient };
+	struct crl_load load = { t, lenient }, cache = { t, true };
 	struct err why = { 0 };
 
+	if (t->crl_cache[0] != '\0')
+		each_in_dir(t->crl_cache, load_crls, &cache, NULL);
 	if (t->crl_file[0] != '\0' && load_crls(t->crl_file, &load, e) != 0)
 		return -1;
 	if (t->crl_dir[0] == '\0' || each_in_dir(t->crl_dir, load_crls, &load, &why) == 0)
@@ -249,6 +253,7 @@ static void trust_free(struct trust *t)
 	free(t->ca);
 	free(t->crl_file);
 	free(t->crl_dir);
+	free(t->crl_cache);
 	free(t);
 }
 
@@ -260,8 +265,10 @@ static struct trust *trust_new(const struct trust_files *f)
 	t->ca = path_dup(f->ca);
 	t->crl_file = path_dup(f->crl_file);
 	t->crl_dir = path_dup(f->crl_dir);
+	t->crl_cache = path_dup(f->crl_cache);
 	t->refs = 1;
-	t->crls = (struct tls_crls){ .wanted = f->crl_file.n + f->crl_dir.n > 0, .next_update_ms = INT64_MAX };
+	t->crls = (struct tls_crls){ .wanted = f->crl_file.n + f->crl_dir.n + f->crl_cache.n > 0,
+				     .next_update_ms = INT64_MAX };
 	return t;
 }
 
@@ -278,8 +285,8 @@ static struct trust *find_same(const struct trust *as)
 	struct trust *t = all;
 
 	while (t != NULL && (strcmp(t->ca, as->ca) != 0 || strcmp(t->crl_file, as->crl_file) != 0 ||
-			     strcmp(t->crl_dir, as->crl_dir) != 0 || !file_is_same(&t->ca_id, &as->ca_id) ||
-			     !crl_is_same(&t->crl_id, &as->crl_id)))
+			     strcmp(t->crl_dir, as->crl_dir) != 0 || strcmp(t->crl_cache, as->crl_cache) != 0 ||
+			     !file_is_same(&t->ca_id, &as->ca_id) || !crl_is_same(&t->crl_id, &as->crl_id)))
 		t = t->next;
 	return t;
 }
@@ -318,7 +325,7 @@ bool trust_crls_changed(const struct trust *t)
 
 struct trust *trust_renew(const struct trust *t, struct err *e)
 {
-	const struct trust_files files = { str_c(t->ca), str_c(t->crl_file), str_c(t->crl_dir) };
+	const struct trust_files files = { str_c(t->ca), str_c(t->crl_file), str_c(t->crl_dir), str_c(t->crl_cache) };
 
 	return trust_get(&files, false, e);
 }

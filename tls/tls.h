@@ -40,6 +40,7 @@ struct tls_client_options {
 	struct certs *certs;
 	const struct cert *own;
 	bool lenient;
+	const enum conf_crl *crl; /* NULL: tls->crl */
 };
 
 /* NULL with err when a file cannot be read, is no PEM, is encrypted, is not valid now, or key and certificate
@@ -64,6 +65,10 @@ void tls_ctx_crls(struct tls_ctx *c, struct tls_crls *out);
  * a time. */
 int tls_ctx_refresh(struct tls_ctx *c, struct err *e);
 
+/* The other side is one that matters to us (a peer by name): if its chain was verified, or would be but for a list that
+ * is missing, the lists it names are worth fetching (tls/crl_keep.h). */
+void tls_note_chain(struct stream *s);
+
 /* Server side: after the 220 to STARTTLS has been flushed and input is empty. */
 void tls_accept(struct stream *s, struct tls_ctx *c);
 /* Client side: `sni` may be empty (or an IP literal: then none is sent).  `session_key` names what a saved session may
@@ -80,16 +85,31 @@ struct tls_identities { /* of one certificate, cleaned as spec 3.5.2 asks */
 	bool san_dropped; /* it had a dNSName that is no identity: the CN stays out of strict matching all the same */
 };
 
+enum tls_revocation { TLS_NOT_REVOKED, TLS_REVOCATION_UNKNOWN, TLS_REVOKED };
+
+struct tls_judgement {          /* of a chain, before anybody has asked for anything */
+	bool made;              /* false: there was none in this handshake, chain_ok stands for itself */
+	const char *path_error; /* why there is no path to a trusted root that is valid now; NULL: there is */
+	enum tls_revocation revocation;
+	const char *revocation_error; /* unknown, revoked: OpenSSL's words */
+	bool as_server, as_client;    /* the extended key usages of all its certificates allow it */
+};
+
 struct tls_peer {
 	struct str protocol, cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
 	bool resumed;
 	bool has_certificate;
 	bool chain_ok;          /* path to a trusted root, valid now, purpose as configured, revocation as configured */
 	struct str chain_error; /* why not, OpenSSL's words */
+	struct tls_judgement judgement;
 	struct str subject, issuer, sha256; /* DN in RFC 2253 order; fingerprint in hex */
 	int64_t not_after_ms;
 	struct tls_identities ids;
 };
+/* Pure (tls/judge.c): is its certificate good enough as a client's, by the rules of one connector?  *why (not NULL)
+ * when it is not. */
+bool tls_client_is_good(const struct tls_peer *p, enum conf_eku eku, enum conf_crl crl, struct str *why);
+
 /* Facts of a secured stream; valid until the stream closes.  NULL when the stream is clear. */
 const struct tls_peer *tls_peer(const struct stream *s);
 

@@ -384,6 +384,12 @@ struct host *host_open(struct loop *l, const struct host_options *o, const struc
 	return h;
 }
 
+void host_change(struct host *h, unsigned caps, struct tls_ctx *tls)
+{
+	h->options.caps = caps;
+	h->options.tls = tls;
+}
+
 void host_close(struct host **hp)
 {
 	struct host *h = *hp;

@@ -46,6 +46,8 @@ struct host_options {
 
 /* `o` and `e` are copied; what they point to must live until host_close. */
 struct host *host_open(struct loop *l, const struct host_options *o, const struct host_events *e, struct err *err);
+/* Another face for the visits that begin from now on; the context's old owner may let it go. */
+void host_change(struct host *h, unsigned caps, struct tls_ctx *tls);
 void host_close(struct host **h); /* ends all visits too; run the loop once more for their memory */
 /* What a `message` that answered with code 0 is told in the end; until then the visit reads nothing. */
 void host_answer(struct visit *v, struct reply r);

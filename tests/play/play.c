@@ -523,6 +523,8 @@ static bool do_item(struct play *p, const struct item *item)
 	case ITEM_SINK:
 	case ITEM_WIRE:
 		return true; /* opened before all else: the configuration needs its port */
+	case ITEM_CHANGE:
+		return sink_change(p, item);
 	case ITEM_CLIENT:
 		return do_client(p, item);
 	case ITEM_EXPECT:

@@ -108,6 +108,7 @@ void client_free(struct client **c);
 
 /* ---- sink.c ---- */
 struct sink *sink_new(struct play *p, const struct item *item);
+bool sink_change(struct play *p, const struct item *item); /* false after play_fail */
 struct str sink_name(const struct sink *s);
 uint16_t sink_port(const struct sink *s);
 bool sink_is_done(const struct sink *s);

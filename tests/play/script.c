@@ -555,6 +555,12 @@ static int parse_line(struct reader *r, int line, struct str text)
 		item->right = arrow < 0 ? STR_NONE : str_trim(str_skip(rest, (size_t)arrow + 2));
 		return parse_want(r, line, item->right, &item->want);
 	}
+	if (str_eq(word, S("change"))) {
+		struct item *item = add_item(r->s, ITEM_CHANGE, line);
+		item->name = str_word(&rest);
+		item->options = str_trim(rest);
+		return 0;
+	}
 	for (size_t i = 0; i < 5; i++) {
 		static const struct str orders[5] = { STR_LIT("restart"), STR_LIT("kill"), STR_LIT("reload"),
 						      STR_LIT("stop"), STR_LIT("start") };

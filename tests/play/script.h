@@ -52,6 +52,7 @@ enum item_kind {
 	ITEM_WIRE,
 	ITEM_CLOCK,
 	ITEM_TOMBOLO,
+	ITEM_CHANGE, /* of an auto sink */
 	ITEM_DAEMON, /* restart, kill, reload, stop, start */
 };
 

@@ -10,6 +10,7 @@
 #include "base/op.h"
 #include "tests/kit/host.h"
 #include "tests/kit/openssl_rogue.h"
+#include "tests/kit/web.h"
 #include "wire/line.h"
 
 #include <netinet/tcp.h>
@@ -20,6 +21,7 @@ enum { LOG_MAX = 64 << 20, CONTENT_MAX = 64 << 20, LINE_MAX_HEARD = 8192 };
 struct sink {
 	struct play *play;
 	const struct item *item;
+	struct web *web;   /* of a web sink */
 	struct host *host; /* of an auto sink; everything else below is for scripted ones, but log and messages */
 	struct buf log, content, heard;
 	size_t messages;
@@ -161,8 +163,8 @@ static struct tls_ctx *server_tls(struct play *p, struct str *rest, struct err *
 	return c;
 }
 
-/* `auto [tls [weak|strict] CERT [at most 1.1]] [with|without KEYWORD]...` */
-static bool open_auto(struct sink *s, const struct net_addr *listen)
+/* `auto [tls [weak|strict] CERT [at most 1.1]] [with|without KEYWORD]...`: what it offers, and s->tls. */
+static bool read_offer(struct sink *s, struct str rest, unsigned *caps)
 {
 	static const struct {
 		struct str name;
@@ -174,7 +176,27 @@ static bool open_auto(struct sink *s, const struct net_addr *listen)
 			 { STR_LIT("DSN"), EHLO_DSN },
 			 { STR_LIT("SIZE"), EHLO_SIZE },
 			 { STR_LIT("XOORG"), EHLO_XOORG } };
-	struct str rest = s->item->options, word;
+	struct err err = { 0 };
+	struct str word;
+
+	*caps = EHLO_PIPELINING | EHLO_8BITMIME | EHLO_SMTPUTF8 | EHLO_SIZE | EHLO_DSN | EHLO_CHUNKING |
+		EHLO_ENHANCEDSTATUSCODES;
+	while ((word = str_word(&rest)).n > 0) {
+		if (str_eq(word, S("tls"))) {
+			if ((s->tls = server_tls(s->play, &rest, &err)) == NULL)
+				return false;
+			continue;
+		}
+		struct str value = str_eq(word, S("auto")) ? STR_NONE : str_word(&rest);
+		for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
+			if (str_eq(value, keywords[i].name))
+				*caps = str_eq(word, S("with")) ? *caps | keywords[i].cap : *caps & ~keywords[i].cap;
+	}
+	return true;
+}
+
+static bool open_auto(struct sink *s, const struct net_addr *listen)
+{
 	struct host_options o = { .listen = *listen, .name = s->item->name };
 	struct host_events e = { .arg = s,
 				 .command = on_command,
@@ -185,25 +207,46 @@ static bool open_auto(struct sink *s, const struct net_addr *listen)
 				 .closed = on_visit_closed };
 	struct err err = { 0 };
 
-	o.caps = EHLO_PIPELINING | EHLO_8BITMIME | EHLO_SMTPUTF8 | EHLO_SIZE | EHLO_DSN | EHLO_CHUNKING |
-		 EHLO_ENHANCEDSTATUSCODES;
-	while ((word = str_word(&rest)).n > 0) {
-		if (str_eq(word, S("tls"))) {
-			if ((s->tls = server_tls(s->play, &rest, &err)) == NULL)
-				return false;
-			continue;
-		}
-		struct str value = str_eq(word, S("auto")) ? STR_NONE : str_word(&rest);
-		for (size_t i = 0; i < sizeof keywords / sizeof keywords[0]; i++)
-			if (str_eq(value, keywords[i].name))
-				o.caps = str_eq(word, S("with")) ? o.caps | keywords[i].cap : o.caps & ~keywords[i].cap;
-	}
+	if (!read_offer(s, s->item->options, &o.caps))
+		return false;
 	o.tls = s->tls;
 	s->host = host_open(s->play->loop, &o, &e, &err);
 	if (s->host == NULL)
 		return false;
 	s->port = host_port(s->host);
 	return true;
+}
+
+bool sink_change(struct play *p, const struct item *item)
+{
+	struct sink *s = sink_named(p, item->name);
+	unsigned caps = 0;
+
+	if (s == NULL || s->host == NULL) {
+		play_fail(p, item->line, "only an auto sink can change");
+		return false;
+	}
+	tls_ctx_unref(&s->tls);
+	if (!read_offer(s, item->options, &caps)) {
+		play_fail(p, item->line, "no such certificate");
+		return false;
+	}
+	host_change(s->host, caps, s->tls);
+	return true;
+}
+
+/* ---- web ---- */
+
+/* `/PATH => FILE or word of tests/kit/web.h ...`: files are those of the certificates. */
+static bool open_web(struct sink *s)
+{
+	const struct item *item = s->item;
+
+	s->web = web_open(s->play->certs);
+	for (size_t i = 0; s->web != NULL && i < item->steps.n; i++)
+		web_set(s->web, item->steps.v[i].text, item->steps.v[i].right);
+	s->port = s->web != NULL ? (uint16_t)web_port(s->web) : 0;
+	return s->web != NULL;
 }
 
 /* ---- scripted ---- */
@@ -469,7 +512,9 @@ struct sink *sink_new(struct play *p, const struct item *item)
 	buf_init(&s->log, LOG_MAX);
 	buf_init(&s->content, CONTENT_MAX);
 	buf_init(&s->heard, LOG_MAX);
-	if (!(str_starts(item->options, S("auto")) ? open_auto(s, &any) : open_scripted(s, &any)))
+	if (!(str_starts(item->options, S("auto")) ? open_auto(s, &any)
+	      : str_eq(item->options, S("web"))    ? open_web(s)
+						   : open_scripted(s, &any)))
 		play_fail(p, item->line, "cannot open the sink " STR_FMT, STR_ARG(item->name));
 	return s;
 }
@@ -486,7 +531,7 @@ uint16_t sink_port(const struct sink *s)
 
 bool sink_is_done(const struct sink *s)
 {
-	return s->host != NULL || s->at == s->item->steps.n;
+	return s->host != NULL || s->web != NULL || s->at == s->item->steps.n;
 }
 
 int sink_line(const struct sink *s)
@@ -511,12 +556,12 @@ struct str sink_heard(const struct sink *s)
 
 size_t sink_messages(const struct sink *s)
 {
-	return s->messages;
+	return s->web != NULL ? web_count(s->web, STR_NONE) : s->messages;
 }
 
 void sink_wake(struct sink *s)
 {
-	if (s->host != NULL)
+	if (s->host != NULL || s->web != NULL)
 		return;
 	loop_io_want(&s->accepting, LOOP_READ);
 	run(s);
@@ -529,6 +574,7 @@ void sink_free(struct sink **sp)
 	if (s == NULL)
 		return;
 	host_close(&s->host);
+	web_close(&s->web);
 	if (s->open)
 		hang_up(s);
 	if (s->fd >= 0) {
