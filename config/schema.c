@@ -22,6 +22,7 @@ WORDS site_names[] = { "onprem", "cloud", NULL };
 WORDS codes_names[] = { "standard", "exchange", NULL };
 WORDS stragglers_names[] = { "tag", "defer", "reject", NULL };
 WORDS forwarded_names[] = { "return", "direct", NULL };
+WORDS peer_down_names[] = { "queue", "bypass", "bypass-classes", NULL };
 WORDS egress_names[] = { "direct", "cloud", "smarthost", NULL };
 WORDS loop_action_names[] = { "defer-then-reject", "reject", NULL };
 WORDS domain_type_names[] = { "authoritative", "internal-relay", "external-relay", NULL };
@@ -78,6 +79,41 @@ static const struct option mode[] = {
 	  .doc = "How long after a change of MX Internet mail at the wrong side is taken without question." },
 	{ "stragglers", FIELD(OPT_ENUM, mode.stragglers), stragglers_names, .dflt = "tag",
 	  .doc = "What is done with Internet mail at the side that is not the MX once the grace is over." },
+	{ "ttl_max", FIELD(OPT_MSEC, mode.ttl_max_ms), .dflt = "1h", .min = "0", .max = "7d",
+	  .doc = "Longest TTL the MX records may have when `mode switch` begins; for so long after it both entrances "
+		 "are open and nobody is counted late." },
+	{ "threshold", FIELD(OPT_COUNT, mode.threshold), .dflt = "10", .min = "1", .max = "1000000000",
+	  .doc = "Stragglers in one hour (messages) from which a switch keeps observing." },
+	{ "quiet", FIELD(OPT_MSEC, mode.quiet_ms), .dflt = "24h", .min = "0", .max = "30d",
+	  .doc = "How long they must stay below the threshold before the old entrance is locked; at the end of the "
+		 "grace it is locked anyway." },
+	{ "lock_defer", FIELD(OPT_MSEC, mode.lock_defer_ms), .dflt = "24h", .min = "0", .max = "30d",
+	  .doc = "How long a locked entrance defers stragglers before it rejects them." },
+	{ "allow", FIELD(OPT_LIST, mode.allow), .dflt = "",
+	  .doc = "Ranges of clients that are never refused as stragglers." },
+	{ "straggler_sources", FIELD(OPT_COUNT, mode.straggler_sources), .dflt = "4096", .min = "64", .max = "1000000",
+	  .restart = true,
+	  .doc = "Sources of stragglers that are told apart; then the one seen longest ago makes room." },
+	{ "probe_age", FIELD(OPT_MSEC, mode.probe_age_ms), .dflt = "15m", .min = "1m", .max = "7d",
+	  .doc = "Check before a switch: how old the last success of a connector to the other side may be." },
+	{ "table_age", FIELD(OPT_MSEC, mode.table_age_ms), .dflt = "24h", .min = "1m", .max = "365d",
+	  .doc = "Check before a switch: how old the last import of recipients may be." },
+	{ "queue_max", FIELD(OPT_COUNT, mode.queue_max), .dflt = "1000", .min = "0", .max = "1000000000",
+	  .doc = "Check before a switch: most recipients that may wait in the queue." },
+};
+
+static const struct option cmt[] = {
+	{ "on_peer_down", FIELD(OPT_ENUM, cmt.on_peer_down), peer_down_names, .dflt = "queue",
+	  .doc = "At the cloud, when no connection to the on-prem side can be made: mail that central transport sends "
+		 "there waits, or goes as if cmt were off, with a signed X-Tombolo-Bypass header; of all mail, or of "
+		 "`classes` only." },
+	{ "classes", FIELD(OPT_LIST, cmt.classes), .dflt = "dsn",
+	  .doc = "What bypass-classes lets pass: dsn (null sender: reports and automatic replies), inbound (Internet "
+		 "mail for mailboxes here), outbound (mail to the Internet)." },
+	{ "bypass_after", FIELD(OPT_MSEC, cmt.bypass_after_ms), .dflt = "30m", .min = "0", .max = "5d",
+	  .doc = "How long connections must have failed before anything bypasses." },
+	{ "quota", FIELD(OPT_COUNT, cmt.quota), .dflt = "1000", .min = "0", .max = "1000000000",
+	  .doc = "Most recipients an hour that bypass; the others wait.  0 for no limit." },
 };
 
 static const struct option egress[] = {
@@ -514,6 +550,7 @@ static const struct option log_options[] = {
 const struct section sections[] = {
 	{ ONE("", top), .doc = "Options outside of all sections." },
 	{ ONE("mode", mode), .doc = "Where the flow of mail starts; changed while running with `tombolo mode set`." },
+	{ ONE("cmt", cmt), .doc = "Central transport while the other side is down." },
 	{ ONE("egress", egress),
 	  .doc = "The way out to the Internet: direct (by MX), cloud (through the other side) or "
 		 "smarthost." },

@@ -96,6 +96,8 @@ static void note_result(struct job *j, struct plan *p, const struct delivery *dl
 			 kv_c("ip", where->ip), kv_str("connector", hop_send(p->hop)->name),
 			 kv_str("why", p->rcpt.text));
 	hop_count(p->hop, p->rcpt.result, clock_wall_ms() - j->lease->env.arrived_ms);
+	if (p->rcpt.result == RCPT_SENT)
+		routing_coverage_count(j->d->o.routing, p->coverage, clock_wall_ms());
 	log_attempt(j, p);
 }
 
@@ -328,6 +330,7 @@ struct deliver *deliver_new(const struct deliver_options *o)
 						   .dns = o->dns,
 						   .own = o->own,
 						   .own_n = o->own_n,
+						   .routing = o->routing,
 						   .shares = o->shares > 0 ? o->shares : 1,
 						   .breakers = o->breakers });
 	return d;

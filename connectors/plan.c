@@ -46,12 +46,14 @@ static bool ask_as_accepted(const struct planner *p, struct routing_view *v, str
 	struct mode then = v->mode;
 	struct route promised;
 
-	if (str_eq(str_c(out->verdict.reason), S("STRAGGLER")))
+	if (str_eq(str_c(out->verdict.reason), S("STRAGGLER"))) {
 		then.since_ms = v->now_ms; /* its grace has not passed */
-	else if (p->env->epoch != v->mode.epoch)
+		then.locked_ms = 0;
+	} else if (p->env->epoch != v->mode.epoch) {
 		then.cmt = !then.cmt;
-	else
+	} else {
 		return true;
+	}
 	q.mode = &then;
 	if (!routing_route(v, &q, p->arena, &promised, NULL, e))
 		return false;
@@ -64,16 +66,22 @@ static bool ask_routing(const struct planner *p, struct routing_view *v, const s
 			struct route *out, struct err *e)
 {
 	const struct conf_inbound *in = inbound_of(outbound_config(p->outbound), p->env->inbound);
-	const struct route_query q = { .rcpt = a,
-				       .origin = p->env->origin,
-				       .class = p->env->class,
-				       .org = p->env->org,
-				       .token_seen = token_seen,
-				       .return_internal = in != NULL && in->return_internal,
-				       .peer_relay = in != NULL && in->peer_relay };
+	struct route_query q = { .rcpt = a,
+				 .origin = p->env->origin,
+				 .class = p->env->class,
+				 .org = p->env->org,
+				 .token_seen = token_seen,
+				 .return_internal = in != NULL && in->return_internal,
+				 .peer_relay = in != NULL && in->peer_relay,
+				 .null_sender = p->env->from.n == 0 };
 
 	if (!routing_route(v, &q, p->arena, out, NULL, e))
 		return false;
+	if (str_eq(str_c(out->verdict.reason), S("CMT-BYPASS")) && !routing_bypass_take(p->routing, v->now_ms)) {
+		q.no_bypass = true;
+		if (!routing_route(v, &q, p->arena, out, NULL, e))
+			return false;
+	}
 	return is_served(&out->verdict) || ask_as_accepted(p, v, q, out, e);
 }
 
@@ -189,6 +197,8 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->forwarded = rt.facts.redirected && rt.facts.kind == KIND_EXTERNAL;
 	plan->next = rt.verdict.next;
 	plan->copy_to = rt.copy_to;
+	plan->bypass = str_eq(str_c(plan->reason), S("CMT-BYPASS"));
+	plan->coverage = route_coverage(&rt);
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
 	if (is_served(&rt.verdict))

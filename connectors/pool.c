@@ -275,6 +275,13 @@ static void close_client(struct smtp_client *c)
 	wake_starving(p);
 }
 
+/* Central transport may let mail bypass a side that is down (spec 1.7). */
+static void hear_of_peer(const struct hop *h, bool ok)
+{
+	if (h->send->peer && h->pool->o.routing != NULL)
+		routing_peer_heard(h->pool->o.routing, ok, clock_wall_ms());
+}
+
 /* Its last message went out; others wait for a connection, or there are to be fewer of this hop. */
 static bool has_had_its_turn(const struct hop *h, const struct smtp_client *c)
 {
@@ -291,6 +298,7 @@ static void on_client_ready(struct smtp_client *c)
 		h->opening = NULL;
 		places_worked(&h->places, &c->target.addr);
 		tally_ready(h->way->tally, c);
+		hear_of_peer(h, true);
 	} else {
 		TAILQ_REMOVE(&h->busy, c, link);
 	}
@@ -321,6 +329,8 @@ static void on_client(struct smtp_client *c, enum client_event e)
 		tally_failed(h->way->tally, c->fault.at, c->fault.why, c->fault.text);
 		if (way_judge_fault(h->way, h->send, &c->fault, h->ours, now_ms(h)) == WAY_SLOWER)
 			feedback_throttled(&h->feedback);
+		if (c->fault.at != AT_SESSION)
+			hear_of_peer(h, false);
 		log_warn(NULL, "connection.failed", kv_str("connector", h->send->name), kv_c("host", c->where.host),
 			 kv_c("ip", c->where.ip), kv_int("messages", c->served), kv_c("why", c->fault.text));
 	}
@@ -489,6 +499,7 @@ static void open_one(struct hop *h)
 			return;
 		}
 		tally_failed(h->way->tally, AT_RESOLVE, WHY_UNREACHABLE, h->places.text);
+		hear_of_peer(h, false);
 		defer_all(h, &h->places.reply, h->places.text, h->places.final);
 		return;
 	}

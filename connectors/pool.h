@@ -25,6 +25,7 @@ struct pool_options {
 	struct dns *dns;
 	const struct net_addr *own; /* never connect to one of these */
 	size_t own_n;
+	struct routing *routing;   /* hears whether connections to the other side can be made; NULL = nobody */
 	unsigned shares;           /* pools of the process that share the configured limits, at least 1 */
 	struct breakers *breakers; /* of all pools; NULL: this pool's own */
 };

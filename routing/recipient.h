@@ -1,8 +1,10 @@
 /* routing/recipient.h: the store of recipients and mode, for the other files of this room.
  *
  *   addr   normalized address (long ones: "H:" + hash)  -> rid        rcpt   rid -> record (routing/record.h)
- *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> the record before it
- *   meta   "state" -> mode and serial, one record, so that a decision reads both in one get
+ *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> that version, until
+ * then; a head without addresses: removed then meta   "state" -> mode and serial, one record, so that a decision reads
+ * both in one get; "switch" -> the switch of the mode under way; "mode" ‖ epoch -> a mode and who made it (epoch.c)
+ *   strag  slot -> a straggler's source (straggler.c)        incident   slot -> a disagreement (disagree.c)
  *
  * Every address of every record has its row in addr and no address two (recipient_check asserts it).  Writers run one
  * at a time under the store's write transaction; readers never wait. */
@@ -18,11 +20,23 @@
 
 struct routing {
 	struct store *store;
-	store_db addr, rcpt, ext, hist, meta;
+	store_db addr, rcpt, ext, hist, meta, strag, incident;
 	pthread_mutex_t lock; /* guards the pointer `domains` */
 	struct domain_set *domains;
 	struct disagree disagree;
+	struct stragglers stragglers;
+	struct availability {
+		_Atomic int64_t failing_since_ms; /* of the other side */
+		pthread_mutex_t lock;             /* what follows */
+		int64_t quota_hour;
+		uint64_t quota_used;
+		int64_t hours[COVERAGE_HOURS]; /* numbers of hours, a ring by number */
+		uint64_t counts[COVERAGE_HOURS][COVERAGE_N], totals[COVERAGE_N];
+	} peer;
 };
+
+/* availability.c: cmt.on_peer_down lets this mail bypass the other side now (the quota apart). */
+bool availability_may_bypass(struct routing_view *v, const struct route_query *q, const struct mode *m);
 
 enum { RID_SIZE = 16, HISTORY_KEPT = 8 };
 
@@ -38,6 +52,9 @@ struct domain_set *routing_domains(struct routing *r);
 int state_read(struct routing *r, struct store_txn *t, struct table_state *out, struct err *e);
 void state_write(struct routing *r, struct store_txn *t, const struct table_state *s);
 
+/* epoch.c: the row of s->mode in the history, and of the one before it when it has none yet. */
+void mode_keep(struct routing *r, struct store_txn *t, const struct mode *m, struct str who);
+
 /* By a normalized address; views live as long as the transaction does not write. */
 bool recipient_rid(struct routing *r, struct store_txn *t, struct str address, unsigned char rid[RID_SIZE]);
 bool recipient_bytes(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str *bytes);
@@ -51,6 +68,15 @@ void recipient_put(struct routing *r, struct store_txn *t, const unsigned char r
 		   struct str old);
 void recipient_put_addr(struct routing *r, struct store_txn *t, struct str address, const unsigned char rid[RID_SIZE]);
 void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str old);
+
+/* incident.c: what an incident is filed under; `rid` NULL: no record. */
+uint64_t incident_location(const unsigned char *rid, struct str address);
+uint64_t incident_loop(const struct token_rcpt *r);
+
+/* history.c: as it was at v->now_ms. */
+bool recipient_find_past(struct routing_view *v, struct str address, unsigned char rid[RID_SIZE], struct str *bytes);
+/* epoch.c: the mode at a time; false: older than what is kept, the oldest known. */
+bool mode_at(struct routing *r, struct store_txn *t, int64_t at_ms, struct mode *out);
 
 void rid_make(unsigned char rid[RID_SIZE], uint64_t serial, uint64_t n); /* unique: serials rise */
 

@@ -17,6 +17,9 @@
 #include "base/loop.h"
 #include "base/op.h"
 #include "config/config.h"
+#include "routing/disagree.h"
+#include "routing/straggler.h"
+#include "routing/switch.h"
 #include "routing/token.h"
 #include "wire/addr.h"
 #include "wire/envelope.h"
@@ -46,8 +49,9 @@ bool loc_parse(struct str s, enum rcpt_loc *l);
 struct mode { /* one record in the recipient store */
 	enum conf_side mx;
 	bool cmt;
-	uint64_t epoch;   /* rises with each change */
-	int64_t since_ms; /* wall clock of the change; grace counts from here */
+	uint64_t epoch;    /* rises with each change */
+	int64_t since_ms;  /* wall clock of the change; grace counts from here */
+	int64_t locked_ms; /* a switch of the MX locked the old entrance then (R05); 0 = it did not */
 };
 const char *mode_name(const struct mode *m); /* "M1".."M4" */
 
@@ -61,20 +65,22 @@ struct route_facts {
 	enum rcpt_kind kind;
 	enum env_class class;
 	enum env_org org;
-	bool token_seen;      /* our valid route token names this recipient */
-	bool loop_is_fresh;   /* ... and it is not long since that was first seen: R41 defers (loop.action) */
-	bool redirected;      /* reached by forwarding or expansion */
-	bool moved_recently;  /* inside move_grace or disagreement_defer (R44) */
-	bool grace_over;      /* of the mode change (R05) */
-	bool disabled;        /* the record exists and is disabled: as unknown */
-	bool is_group;        /* a group, whose home decides between LOCAL and REMOTE */
-	bool auth_required;   /* the record takes mail from authenticated senders only (R12, spec 2.6) */
-	bool redirect_loop;   /* following redirections passed max_redirects (R02) */
-	bool table_stale;     /* the table is older than recipients.max_age (R03, spec 2.5.7) */
-	bool return_internal; /* of the inbound connector (R43) */
-	bool peer_relay;      /* relaying for the peer without CMT allowed (R51) */
-	bool routing_public;  /* R16 off */
-	bool host_is_source;  /* R48: the domain's host is where it came from */
+	bool token_seen;        /* our valid route token names this recipient */
+	bool loop_is_fresh;     /* ... and it is not long since that was first seen: R41 defers (loop.action) */
+	bool redirected;        /* reached by forwarding or expansion */
+	bool moved_recently;    /* inside move_grace or disagreement_defer (R44) */
+	bool grace_over;        /* of the mode change, or a switch has locked the old entrance (R05) */
+	bool straggler_allowed; /* the caller stands in mode.allow: never R05 */
+	bool disabled;          /* the record exists and is disabled: as unknown */
+	bool is_group;          /* a group, whose home decides between LOCAL and REMOTE */
+	bool auth_required;     /* the record takes mail from authenticated senders only (R12, spec 2.6) */
+	bool redirect_loop;     /* following redirections passed max_redirects (R02) */
+	bool table_stale;       /* the table is older than recipients.max_age (R03, spec 2.5.7) */
+	bool return_internal;   /* of the inbound connector (R43) */
+	bool peer_relay;        /* relaying for the peer without CMT allowed (R51) */
+	bool routing_public;    /* R16 off */
+	bool host_is_source;    /* R48: the domain's host is where it came from */
+	bool bypass;            /* the other side is down, and cmt.on_peer_down lets this mail pass by it (R20, R58) */
 	enum conf_stragglers stragglers;
 	enum conf_forwarded forwarded;
 	struct conf_egress_policy egress;
@@ -149,10 +155,15 @@ struct routing_view {
 	struct mode mode;
 	uint64_t serial; /* of the table */
 	bool stale;      /* older than recipients.max_age: TABLE-STALE 451 4.3.0 */
-	int64_t now_ms;  /* wall clock at the begin */
+	int64_t now_ms;  /* wall clock at the begin, or the time that is looked back at */
+	bool past;       /* of routing_begin_at: records and mode are those of now_ms ... */
+	bool forgotten;  /* ... and something older than what is kept was asked for: the answer may be wrong */
 };
 
 int routing_begin(struct routing *r, struct routing_view *v, struct err *e); /* cheap: microseconds */
+/* As things were at `at_ms`, as far as the history goes: the mode and the records of then, the domains and policies of
+ * now; serial is that of now.  Looking up what is not there any more reads the whole history: off the loops. */
+int routing_begin_at(struct routing *r, int64_t at_ms, struct routing_view *v, struct err *e);
 void routing_end(struct routing_view *v);
 
 struct located {
@@ -174,10 +185,14 @@ struct route_query { /* one recipient of one message */
 	enum env_class class;
 	enum env_org org;
 	bool token_seen, redirected, return_internal, peer_relay;
-	const struct token *token; /* our valid route token of this message; NULL = none */
-	bool host_is_source;       /* the caller is the host this domain is relayed to (R48) */
-	const struct mode *mode;   /* to ask "what if"; NULL = the mode in force */
-	bool dry;                  /* explain: a disagreement of the sides is not remembered (R44) */
+	const struct token *token;     /* our valid route token of this message; NULL = none */
+	bool host_is_source;           /* the caller is the host this domain is relayed to (R48) */
+	const struct net_addr *client; /* the caller, for mode.allow (R05); NULL = nobody in particular */
+	const struct mode *mode;       /* to ask "what if"; NULL = the mode in force */
+	bool dry;                      /* explain: a disagreement of the sides is not remembered (R44) */
+	bool null_sender;
+	bool no_bypass;     /* the quota of mail that bypasses the other side is used up */
+	struct str message; /* its trace id, for the incident (R41, R44) */
 };
 
 struct route {
@@ -202,11 +217,83 @@ struct token_rcpt route_token_rcpt(const struct route *rt);
 
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
 
+/* ---- the other side's health, and what passed by it (spec 1.7, 8.10); any thread, no disk ---- */
+
+void routing_peer_heard(struct routing *r, bool ok, int64_t now_ms); /* a connection to it was made, or could not be */
+int64_t routing_peer_failing_since(struct routing *r);               /* wall clock; 0 = it does not fail */
+/* One recipient that is about to bypass; false: the quota of this hour is used up. */
+bool routing_bypass_take(struct routing *r, int64_t now_ms);
+
+/* Mail of the cloud to the Internet: did it pass the on-prem side? */
+enum coverage { COVERAGE_NONE, COVERAGE_PASSED, COVERAGE_DIRECT, COVERAGE_FORWARDED, COVERAGE_BYPASSED, COVERAGE_N };
+const char *coverage_name(enum coverage c); /* "forwarded" */
+/* NONE: it is not such mail.  Pure. */
+enum coverage route_coverage(const struct route *rt);
+void routing_coverage_count(struct routing *r, enum coverage c, int64_t now_ms); /* a recipient that was delivered */
+
+enum { COVERAGE_HOURS = 24 };
+struct coverage_sum {
+	uint64_t total[COVERAGE_N]; /* since the start, recipients */
+	struct {
+		int64_t hour_ms; /* its begin; 0 = nothing */
+		uint64_t n[COVERAGE_N];
+	} hours[COVERAGE_HOURS]; /* oldest first */
+};
+void routing_coverage(struct routing *r, int64_t now_ms, struct coverage_sum *out);
+
 /* ---- changing them (slow) ---- */
 
 int routing_mode_get(struct routing *r, struct mode *out, struct err *e);
-/* Atomic; epoch + 1.  Setting what is set already changes nothing (changed = false). */
-int routing_mode_set(struct routing *r, enum conf_side mx, bool cmt, struct mode *out, bool *changed, struct err *e);
+/* Atomic; epoch + 1.  Setting what is set already changes nothing (changed = false).  A switch under way is overtaken:
+ * it has failed.  `who`: "uid 0", for the history. */
+int routing_mode_set(struct routing *r, enum conf_side mx, bool cmt, struct str who, struct mode *out, bool *changed,
+		     struct err *e);
+
+struct mode_change { /* of the history */
+	struct mode mode;
+	char who[SWITCH_WHO];
+};
+enum { MODE_HISTORY = 64 };
+/* The newest changes, oldest first; returns how many (at most `max`), -1 with err. */
+int routing_mode_history(struct routing *r, struct mode_change *out, size_t max, struct err *e);
+
+/* state SWITCH_NONE when there never was one.  `move`: what it waits for. */
+int routing_switch_get(struct routing *r, struct mode_switch *out, struct switch_move *move, struct err *e);
+/* Makes it PLANNED.  ERR_BUSY while one is under way or its checks run, ERR_SYNTAX when the target is in force. */
+int routing_switch_plan(struct routing *r, enum conf_side mx, bool cmt, struct str who, struct mode_switch *out,
+			struct err *e);
+
+struct switch_ask {
+	enum switch_order order;
+	const struct switch_check *checks; /* GO: what they found */
+	size_t check_n;
+	struct str who;
+};
+/* One step of switch_next, with the mode in the same transaction: wholly taken or not at all.  0 and out->state says
+ * where it stands (moved: whether it moved); -1: ERR_BUSY, the order was refused, or the store failed. */
+int routing_switch_ask(struct routing *r, const struct switch_ask *ask, struct mode_switch *out, bool *moved,
+		       struct err *e);
+
+/* Stragglers since the MX moved (routing/straggler.h).  note: a moment under a lock, any thread.  keep: writes what is
+ * new (slow); 0 when there was nothing. */
+void routing_straggler_note(struct routing *r, const struct straggler_seen *seen);
+struct stragglers *routing_stragglers(struct routing *r);
+int routing_stragglers_keep(struct routing *r, struct err *e);
+
+/* Incidents between the sides (routing/disagree.h), newest first; returns how many were copied. */
+size_t routing_incidents(struct routing *r, struct disagreement *out, size_t max);
+/* Disagreements about a location that are not over: seen within loop.disagreement_defer. */
+size_t routing_incidents_open(struct routing *r);
+/* Closes those whose record says another place by now, and writes what is new; `began` hears of each new one.  Slow. */
+int routing_incidents_keep(struct routing *r, void (*began)(void *arg, const struct disagreement *i),
+			   void (*mended)(void *arg, const struct disagreement *i), void *arg, struct err *e);
+/* Says where the mailbox is (`routing` empty: the address the record has), and closes its incidents.  Slow.  0 with the
+ * record as it is now in the arena and how many were closed; -1: ERR_NOT_FOUND, ERR_SYNTAX. */
+int routing_incident_resolve(struct routing *r, struct str address, enum rcpt_loc loc, struct str routing,
+			     struct arena *arena, struct rcpt_record *out, size_t *closed, struct err *e);
+
+/* A mailbox that is `loc`, for a probe; false when the first 1000 records hold none (or the store failed). */
+bool routing_sample(struct routing *r, enum rcpt_loc loc, struct arena *arena, struct rcpt_record *out);
 
 enum import_format { IMPORT_CSV, IMPORT_LDIF };
 struct import_report {
@@ -228,6 +315,16 @@ int routing_record_get(struct routing *r, struct str address, struct arena *aren
 		       struct err *e);
 int routing_record_set(struct routing *r, const struct rcpt_record *rec, struct err *e);
 int routing_record_remove(struct routing *r, struct str address, struct err *e);
+
+struct record_version {
+	struct rcpt_record record; /* changed_ms: since when; dies with the callback */
+	int64_t until_ms;          /* 0 = still */
+	bool removed;              /* nothing but changed_ms holds: from then on there was no such recipient */
+};
+/* All versions that are kept of all recipients that have or had the address, oldest first recipient by recipient.  Slow
+ * when nobody has it now.  Returns how many, -1 with err. */
+int routing_record_history(struct routing *r, struct str address, struct arena *arena,
+			   void (*each)(void *arg, const struct record_version *v), void *arg, struct err *e);
 
 struct routing_stats {
 	uint64_t recipients, addresses, serial;
@@ -261,6 +358,7 @@ struct dns_lookup {
 	bool null_mx; /* "MX 0 ." (RFC 7505): 5.1.10 */
 	bool has_mx;  /* false: the domain's own addresses, one host */
 	bool secure;  /* DNSSEC-validated */
+	int ttl_s;    /* of the MX, what is left of it at our resolver; -1 = not known (static names) */
 	struct mx_host *hosts;
 	size_t host_n;  /* by preference, equals shuffled, at most DNS_ADDRS_MAX addresses in all */
 	char text[160]; /* why FAILED */

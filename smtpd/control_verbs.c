@@ -53,6 +53,7 @@ static const struct verb_arg explain_args[] = {
 	{ "token", ARG_FLAG, ARG_OPTION, NULL, "the message carries our route token for this recipient" },
 	{ "redirected", ARG_FLAG, ARG_OPTION, NULL, "reached by forwarding or expansion" },
 	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "as if this mode were in force" },
+	{ "at", ARG_TEXT, ARG_OPTION, "TIME", "with the mode and the records of then: 2026-11-20T10:00Z, or 2h ago" },
 	{ "why-not", ARG_TEXT, ARG_OPTION, "CONNECTOR", "say why this send or inbound connector was not taken" },
 	{ "size", ARG_BYTES, ARG_OPTION, "12M", "size of the message" },
 	{ 0 },
@@ -61,6 +62,24 @@ static const struct verb_arg explain_args[] = {
 static const struct verb_arg mode_set_args[] = {
 	{ "MODE", ARG_LIST, ARG_REST, "M1..M4|mx=SIDE|cmt=on", "M1..M4, or mx=onprem|cloud and cmt=on|off" },
 	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "say what would change, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg mode_plan_args[] = {
+	{ "MODE", ARG_LIST, ARG_REST, "M1..M4|mx=SIDE|cmt=on", "M1..M4, or mx=onprem|cloud and cmt=on|off" },
+	{ 0 },
+};
+
+static const struct verb_arg mode_switch_args[] = {
+	{ "MODE", ARG_LIST, ARG_REST, "M1..M4|mx=SIDE|cmt=on", "where to (default: what `mode plan` said)" },
+	{ "waive", ARG_LIST, ARG_OPTION, "CHECK", "let this check fail; may be repeated; needs --reason" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why they may; it is kept with the switch" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "run the checks, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg stragglers_args[] = {
+	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N sources (default 1000, 0 = all)" },
 	{ 0 },
 };
 
@@ -90,6 +109,19 @@ static const struct verb_arg record_set_args[] = {
 static const struct verb_arg record_remove_args[] = {
 	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient" },
 	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "show the record, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg resolve_args[] = {
+	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient" },
+	{ "local", ARG_FLAG, ARG_OPTION, NULL, "the mailbox is on this side" },
+	{ "remote", ARG_FLAG, ARG_OPTION, NULL, "the mailbox is on the other side" },
+	{ "routing", ARG_ADDRESS, ARG_OPTION, "ADDRESS", "its address there (default: what the record has)" },
+	{ 0 },
+};
+
+static const struct verb_arg message_args[] = {
+	{ "FILE", ARG_FILE, ARG_MUST, "FILE", "a message, header first" },
 	{ 0 },
 };
 
@@ -142,6 +174,21 @@ const struct verb control_verbs[] = {
 	  "where the MX points, and whether CMT is on" },
 	{ "mode", "set", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_set, mode_set_args,
 	  "switch the flow; holds from the next decision" },
+	{ "mode", "plan", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_plan, mode_plan_args,
+	  "say where a switch is to lead" },
+	{ "mode", "switch", VERB_OPERATOR, VERB_LOOP, run_mode_switch, mode_switch_args,
+	  "check, and when nothing stands in the way switch" },
+	{ "mode", "status", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_status, NULL,
+	  "how the switch goes, and what its checks found" },
+	{ "mode", "rollback", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_rollback, NULL,
+	  "back to the mode before the switch under way" },
+	{ "mode", "stragglers", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_stragglers, stragglers_args,
+	  "who still comes to the side that is not the MX" },
+	{ "mode", "history", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_history, NULL,
+	  "the changes of the mode, and who made them" },
+
+	{ "cmt", "verify", VERB_OPERATOR | VERB_OFFLINE, VERB_WORKER, run_cmt_verify, message_args,
+	  "did this message pass by the on-prem side, signed by us?" },
 
 	{ "recipients", "import", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_import,
 	  import_args, "read a file into the table, all of it or nothing" },
@@ -152,6 +199,12 @@ const struct verb control_verbs[] = {
 	  record_set_args, "change or make one record" },
 	{ "recipients", "remove", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_remove,
 	  record_remove_args, "remove one record" },
+	{ "recipients", "history", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_history, address_args,
+	  "the versions of a record that are kept" },
+	{ "recipients", "conflicts", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_conflicts, NULL,
+	  "where the two sides disagree about a mailbox" },
+	{ "recipients", "resolve", VERB_OPERATOR, VERB_LOOP, run_recipients_resolve, resolve_args,
+	  "say where it is, close the conflict, try what waits" },
 
 	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
 	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL,

@@ -13,6 +13,7 @@
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
 #include "smtpd/metrics_door.h"
+#include "smtpd/mode_watch.h"
 #include "smtpd/notify.h"
 #include "smtpd/pressure_watch.h"
 #include "smtpd/server.h"
@@ -53,6 +54,7 @@ struct app {
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
 	struct crl_fetcher *crl_fetcher;
+	struct mode_watch *mode_watch;
 	struct worker workers[LOOPS_MAX];
 	size_t worker_n;
 	struct net_addr *own; /* our listening addresses, never delivered to */
@@ -204,6 +206,7 @@ static void stop_all(struct app *app)
 	tls_watch_stop(&watch); /* its look may wait for that lock */
 	pressure_watch_stop(&app->pressure_watch);
 	crl_fetcher_stop(&fetcher);
+	mode_watch_stop(&app->mode_watch);
 	loop_timer_stop(&app->drain_timer);
 	for (size_t i = app->worker_n; i-- > 0;)
 		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
@@ -583,6 +586,14 @@ static int start(struct app *app, struct err *e)
 		return -1;
 	if (start_tls_care(app, e) != 0)
 		return -1;
+	app->mode_watch = mode_watch_start(&(struct mode_watch_options){ .loop = app->workers[0].loop,
+									 .routing = app->shared.routing,
+									 .deliver = app->workers[0].server.deliver,
+									 .config = app_config,
+									 .arg = app },
+					   e);
+	if (app->mode_watch == NULL)
+		return -1;
 	app->pressure_watch =
 		pressure_watch_start(&(struct pressure_watch_options){ .loop = app->workers[0].loop,
 								       .setup = app_setup,
@@ -625,6 +636,7 @@ static void run(struct app *app)
 static void finish(struct app *app)
 {
 	loop_io_stop(&app->signals);
+	mode_watch_keep(app->shared.routing);
 	queue_close(&app->shared.queue);
 	dns_close(&app->shared.dns);
 	routing_close(&app->shared.routing);
