@@ -76,7 +76,9 @@ struct conf_recipients {
 	conf_text path;
 	conf_bytes map_bytes;
 	conf_count delete_threshold, delete_percent;
-	conf_msec max_age_ms; /* 0 = never stale */
+	conf_msec max_age_ms;                        /* 0 = never stale */
+	conf_count group_members;                    /* of one group */
+	conf_count expansion_limit, expansion_total; /* recipients: of one copy; of one message, all groups expanded */
 };
 
 struct conf_tls {

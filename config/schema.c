@@ -138,6 +138,12 @@ static const struct option recipients[] = {
 	  .doc = "The same, as a share of the table in percent." },
 	{ "max_age", FIELD(OPT_MSEC, recipients.max_age_ms), .dflt = "0", .min = "0", .max = "365d",
 	  .doc = "Age from which the table is not trusted to refuse a recipient; 0 for never." },
+	{ "group_members", FIELD(OPT_COUNT, recipients.group_members), .dflt = "100000", .min = "1", .max = "10000000",
+	  .doc = "Most members of one group." },
+	{ "expansion_limit", FIELD(OPT_COUNT, recipients.expansion_limit), .dflt = "1000", .min = "1", .max = "10000",
+	  .doc = "Most recipients of one copy when a group is expanded here; a larger group becomes several copies." },
+	{ "expansion_total", FIELD(OPT_COUNT, recipients.expansion_total), .dflt = "200000", .min = "1",
+	  .max = "10000000", .doc = "Most recipients that the groups of one message may become; more is refused." },
 };
 
 static const struct option tls[] = {

@@ -9,9 +9,13 @@
 
 #include <string.h>
 
-static enum rcpt_kind kind_of_hit(enum rcpt_loc loc, enum domain_role role)
+static enum rcpt_kind kind_of_hit(const struct rcpt_record *rec, enum domain_role role)
 {
-	switch (loc) {
+	bool mailbox = rec->loc == LOC_LOCAL || rec->loc == LOC_REMOTE || rec->loc == LOC_BOTH;
+
+	if (mailbox && rec->redirect.n > 0 && !rec->keep_copy)
+		return KIND_CONTACT; /* forward only: nothing of it reaches the mailbox */
+	switch (rec->loc) {
 	case LOC_LOCAL:
 	case LOC_BOTH:
 		return role == DOMAIN_OWN_ROUTING ? KIND_ROUTING_SELF : KIND_LOCAL;
@@ -96,7 +100,7 @@ static bool look_up(struct routing_view *v, const struct domain_entry *d, const 
 			return false;
 		out->found = true;
 		out->plus = plus;
-		out->kind = kind_of_hit(out->record.loc, d->role);
+		out->kind = kind_of_hit(&out->record, d->role);
 	}
 	if (store_failed(v->txn)) {
 		err_set(e, ERR_IO, "recipient.find", "the recipient table cannot be read");

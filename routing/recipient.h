@@ -2,6 +2,7 @@
  *
  *   addr   normalized address (long ones: "H:" + hash)  -> rid        rcpt   rid -> record (routing/record.h)
  *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> the record before it
+ *   member the members of groups (routing/member.h)
  *   meta   "state" -> mode and serial, one record, so that a decision reads both in one get
  *
  * Every address of every record has its row in addr and no address two (recipient_check asserts it).  Writers run one
@@ -18,7 +19,7 @@
 
 struct routing {
 	struct store *store;
-	store_db addr, rcpt, ext, hist, meta;
+	store_db addr, rcpt, ext, hist, member, meta;
 	pthread_mutex_t lock; /* guards the pointer `domains` */
 	struct domain_set *domains;
 	struct disagree disagree;
@@ -53,6 +54,11 @@ void recipient_put_addr(struct routing *r, struct store_txn *t, struct str addre
 void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str old);
 
 void rid_make(unsigned char rid[RID_SIZE], uint64_t serial, uint64_t n); /* unique: serials rise */
+
+bool route_expands_here(const struct located *l); /* its members are ours to send to */
+
+/* Owner and lists of senders in the form they are stored in, into the arena.  NULL, or what is wrong with them. */
+const char *recipient_normal(const struct domain_set *s, struct rcpt_record *rec, struct arena *arena);
 
 /* What is wrong with a record by itself, as a phrase ("remote, but no routing address"); NULL when nothing is. */
 const char *recipient_problem(const struct domain_set *s, const struct rcpt_record *rec);

@@ -43,6 +43,14 @@ enum rcpt_loc { LOC_LOCAL, LOC_REMOTE, LOC_BOTH, LOC_GROUP, LOC_CONTACT, LOC_RED
 const char *loc_name(enum rcpt_loc l); /* "remote" */
 bool loc_parse(struct str s, enum rcpt_loc *l);
 
+enum rcpt_expand { EXPAND_HOME, EXPAND_ONPREM, EXPAND_CLOUD, EXPAND_HERE }; /* of a group; HOME: where its mailbox is */
+const char *expand_name(enum rcpt_expand x);                                /* "home" */
+bool expand_parse(struct str s, enum rcpt_expand *x);
+
+enum rcpt_report { REPORT_SENDER, REPORT_OWNER, REPORT_NONE }; /* who hears of failures behind a group */
+const char *report_name(enum rcpt_report r);                   /* "sender" */
+bool report_parse(struct str s, enum rcpt_report *r);
+
 struct mode { /* one record in the recipient store */
 	enum conf_side mx;
 	bool cmt;
@@ -68,6 +76,11 @@ struct route_facts {
 	bool grace_over;      /* of the mode change (R05) */
 	bool disabled;        /* the record exists and is disabled: as unknown */
 	bool is_group;        /* a group, whose home decides between LOCAL and REMOTE */
+	bool is_contact;      /* a contact or mail user (R12) */
+	bool expand_here;     /* a group whose members we send to ourselves (R31) */
+	bool our_expansion;   /* token_seen, and the token says that our own expansion led to this recipient (R41) */
+	bool sender_denied;   /* the record does not take mail from this sender (R12, spec 2.6) */
+	bool unproved;        /* its sender is not authenticated, whatever origin says by now (R12) */
 	bool auth_required;   /* the record takes mail from authenticated senders only (R12, spec 2.6) */
 	bool redirect_loop;   /* following redirections passed max_redirects (R02) */
 	bool table_stale;     /* the table is older than recipients.max_age (R03, spec 2.5.7) */
@@ -81,7 +94,14 @@ struct route_facts {
 	enum conf_codes codes;
 };
 
-enum route_action { ROUTE_DELIVER, ROUTE_RELAY, ROUTE_REJECT, ROUTE_DEFER };
+enum route_action {
+	ROUTE_DELIVER,
+	ROUTE_RELAY,
+	ROUTE_REJECT,
+	ROUTE_DEFER,
+	ROUTE_EXPAND, /* a group of ours: its members are the recipients */
+	ROUTE_DROP,   /* nothing is sent and nobody is told; an event says so */
+};
 enum route_next { NEXT_NONE, NEXT_INTERNAL, NEXT_PEER, NEXT_DIRECT, NEXT_SMARTHOST, NEXT_DOMAIN_HOST };
 enum route_form { FORM_NONE, FORM_PRIMARY, FORM_ROUTING, FORM_AS_RECEIVED };
 const char *route_action_name(enum route_action a); /* "DELIVER" */
@@ -108,7 +128,7 @@ struct route_step {
 	bool hit;
 };
 struct route_trace {
-	struct route_step steps[40];
+	struct route_step steps[48];
 	size_t n;
 };
 
@@ -137,6 +157,16 @@ struct rcpt_record {
 	struct str mailbox_id, source, batch;
 	struct str redirect;
 	bool keep_copy, require_auth;
+	bool external_ok; /* require_auth does not hold after all (spec 2.6: groups that the cloud alone shows) */
+	enum rcpt_expand expand_at;
+	enum rcpt_report report_to;
+	struct str owner;
+	struct str allow, deny; /* senders: "a@x.example;@y.example"; empty allow: all */
+	/* Members do not travel with the record.  Reading: how many there are (routing_members lists them).  Writing:
+	 * with set_members the list becomes `members`, separated by ";" or line ends. */
+	uint64_t member_n;
+	struct str members;
+	bool set_members;
 	uint64_t version;
 	int64_t changed_ms;
 };
@@ -173,6 +203,9 @@ struct route_query { /* one recipient of one message */
 	enum env_origin origin;
 	enum env_class class;
 	enum env_org org;
+	struct str sender;   /* MAIL FROM as received, empty for reports; for restrictions (R12) */
+	unsigned generation; /* redirections and expansions of ours before (env_rcpt) */
+	bool followed;       /* its own redirection has been followed already */
 	bool token_seen, redirected, return_internal, peer_relay;
 	const struct token *token; /* our valid route token of this message; NULL = none */
 	bool host_is_source;       /* the caller is the host this domain is relayed to (R48) */
@@ -184,7 +217,8 @@ struct route {
 	struct verdict verdict;
 	struct route_facts facts;
 	struct located located;
-	unsigned redirects;    /* how many contacts and redirections of ours were followed to get here */
+	unsigned redirects;    /* query.generation, and how many contacts and redirections were followed here */
+	bool forwards;         /* keep_copy: others get a copy of what the mailbox gets (routing_walk) */
 	struct str rcpt;       /* address for RCPT TO at the next hop (arena) */
 	struct str hop_domain; /* what connector selection goes by: the routing or recipient domain */
 	struct str hop_host;   /* a fixed host (record.local_host, relay_to host:...); empty = connector decides */
@@ -228,6 +262,8 @@ int routing_record_get(struct routing *r, struct str address, struct arena *aren
 		       struct err *e);
 int routing_record_set(struct routing *r, const struct rcpt_record *rec, struct err *e);
 int routing_record_remove(struct routing *r, struct str address, struct err *e);
+/* The members of a group, one a line, in order; as many as fit `out`. */
+int routing_members(struct routing *r, struct str address, struct buf *out, struct err *e);
 
 struct routing_stats {
 	uint64_t recipients, addresses, serial;

@@ -150,6 +150,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		.origin = t->env.origin,
 		.class = t->env.class,
 		.org = org,
+		.sender = t->env.from,
 		.return_internal = s->who.inbound != NULL && s->who.inbound->return_internal,
 		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
 	};
