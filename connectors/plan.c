@@ -32,15 +32,18 @@ static const struct conf_inbound *inbound_of(const struct config *c, struct str 
 	return NULL;
 }
 
-static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a, bool token_seen,
-			struct route *out, struct err *e)
+static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a,
+			const struct env_rcpt *rcpt, struct route *out, struct err *e)
 {
 	const struct conf_inbound *in = inbound_of(outbound_config(p->outbound), p->env->inbound);
 	struct route_query q = { .rcpt = a,
 				 .origin = p->env->origin,
 				 .class = p->env->class,
 				 .org = p->env->org,
-				 .token_seen = token_seen,
+				 .sender = p->env->from,
+				 .token_seen = rcpt->token_seen,
+				 .generation = rcpt->generation,
+				 .followed = rcpt->followed,
 				 .return_internal = in != NULL && in->return_internal,
 				 .peer_relay = in != NULL && in->peer_relay };
 	struct mode at_acceptance;
@@ -80,12 +83,13 @@ static void settle_by_selection(const struct planner *p, struct plan *plan, cons
 }
 
 /* The original address travels along when it was rewritten (spec 2.5.4). */
-static void add_orcpt(const struct planner *p, struct plan *plan, struct str original)
+static void add_orcpt(const struct planner *p, struct plan *plan)
 {
+	struct str original = p->env->rcpts[plan->index].addr;
 	char room[1024];
 	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
 
-	if (plan->rcpt.env.orcpt.n > 0 || str_ieq(original, plan->rcpt.addr) || str_chr(original, '@') < 0)
+	if (plan->rcpt.env.orcpt.n > 0 || str_chr(original, '@') < 0)
 		return;
 	for (size_t i = 0; i < original.n; i++)
 		if (chr_is_8bit(original.p[i]))
@@ -134,9 +138,32 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 	kind = rt->hop_host.n > 0 ? HOP_HOST : sel.send->smarthosts.n > 0 ? HOP_SMARTHOSTS : HOP_DOMAIN;
 	target = kind == HOP_HOST ? rt->hop_host : kind == HOP_DOMAIN ? rt->hop_domain : STR_NONE;
 	plan->rcpt.addr = rt->rcpt;
-	add_orcpt(p, plan, p->env->rcpts[plan->index].addr);
+	if (plan->forwards || !str_ieq(plan->rcpt.env.addr, plan->rcpt.addr))
+		add_orcpt(p, plan);
 	tls_need_find(outbound_config(p->outbound), sel.send, rt->hop_domain, original->domain, &need, NULL);
 	plan->hop = pool_hop(p->pool, p->outbound, sel.send, kind, target, &need);
+}
+
+/* A report to a group is nobody's but the owner's (spec 2.6). */
+static void plan_expansion(const struct planner *p, struct plan *plan, const struct rcpt_record *group)
+{
+	if (p->env->from.n > 0) {
+		plan->expands = true;
+		add_orcpt(p, plan);
+		plan_settle(plan, p->arena, RCPT_SENT, REPLY(250, 2, 0, 0, ""), S("expanded"));
+		return;
+	}
+	plan->copy_to = group->report_to == REPORT_OWNER ? group->owner : STR_NONE;
+	plan->copy_generation = plan->rcpt.env.generation + 1; /* the owner may be a group again */
+	plan->dropped = plan->copy_to.n == 0;
+	plan_settle(plan, p->arena, RCPT_SENT, REPLY(250, 2, 0, 0, ""),
+		    plan->dropped ? S("a report to a group is dropped") : S("a report to a group goes to its owner"));
+}
+
+static void plan_drop(const struct planner *p, struct plan *plan, const struct verdict *v)
+{
+	plan->dropped = true;
+	plan_settle(plan, p->arena, RCPT_SENT, REPLY(250, 2, 0, 0, ""), str_c(v->cause));
 }
 
 static void plan_one(const struct planner *p, struct routing_view *v, struct plan *plan)
@@ -153,7 +180,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));
 		return;
 	}
-	if (!ask_routing(p, v, &a, plan->rcpt.env.token_seen, &rt, &e)) {
+	if (!ask_routing(p, v, &a, &plan->rcpt.env, &rt, &e)) {
 		defer_locally(p, plan, e.text);
 		return;
 	}
@@ -164,10 +191,17 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->form = rt.verdict.form;
 	plan->next = rt.verdict.next;
 	plan->copy_to = rt.copy_to;
+	/* a mailbox on both sides is one mailbox: nothing was redirected, but the copy is ours */
+	plan->copy_generation = rt.redirects > 0 ? rt.redirects : 1;
+	plan->forwards = rt.forwards;
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
 		choose_hop(p, plan, &rt, &a);
+	else if (rt.verdict.action == ROUTE_EXPAND)
+		plan_expansion(p, plan, &rt.located.record);
+	else if (rt.verdict.action == ROUTE_DROP)
+		plan_drop(p, plan, &rt.verdict);
 	else
 		settle_by_verdict(p, plan, &rt.verdict);
 }

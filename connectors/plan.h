@@ -17,7 +17,11 @@ struct plan {                  /* one recipient of one attempt */
 	enum route_next next;
 	struct token_rcpt who;    /* for the route token; next = PEER only */
 	struct hop *hop;          /* where it goes; NULL: nowhere */
-	struct str copy_to;       /* loc=both: the other side gets a copy under this address */
+	bool expands;             /* a group: its members get copies (expand.h) */
+	bool forwards;            /* a mailbox: others get copies of what it gets */
+	bool dropped;             /* nothing is sent and nobody is told */
+	struct str copy_to;       /* loc=both: the other side gets a copy under this address; or the owner of a group */
+	unsigned copy_generation; /* of that copy */
 	struct smtp_where *where; /* who answered last */
 	bool no_dsn;
 };
