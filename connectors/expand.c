@@ -1,6 +1,7 @@
 /* connectors/expand.c: the walk of one lease, and the copies it asks for. */
 #include "connectors/expand.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 
 #include <stdlib.h>
@@ -57,9 +58,14 @@ static void on_copied(struct copy *c, const struct err *e)
 {
 	struct expand *x = container_of(c, struct expand, copy);
 
+	struct err why = { 0 };
+
 	x->copying = false;
-	if (e != NULL) {
-		struct err why = *e;
+	if (e != NULL)
+		why = *e;
+	else if (fault("expand.copied")) /* durable, but nobody knows yet */
+		err_sys(&why, ERR_IO, "expand", "a fault behind a copy");
+	if (why.code != ERR_NONE) {
 		end(x, EXPAND_LATER, &why);
 		return;
 	}
@@ -80,7 +86,9 @@ static void copy_to(struct expand *x, const struct walk_report *report)
 	struct err e = { 0 };
 
 	x->copying = true;
-	if (copy_start(&x->copy, &o, on_copied, &e) == 0)
+	if (fault("expand.copy"))
+		err_sys(&e, ERR_IO, "expand", "a fault before a copy");
+	else if (copy_start(&x->copy, &o, on_copied, &e) == 0)
 		return;
 	x->copying = false;
 	end(x, EXPAND_LATER, &e);

@@ -163,6 +163,8 @@ static void take_back(struct job *j, bool (*owes)(const struct plan *, const str
 		struct plan *p = &j->plans[i];
 		if (!owes(p, &j->outcomes[i]))
 			continue;
+		if (p->rcpt.result == RCPT_SENT) /* what the server said then is no reason to wait */
+			plan_settle(p, &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 0, ""), str_c(e->text));
 		p->rcpt.result = RCPT_DEFERRED;
 		j->outcomes[i] =
 			(struct outcome){ .index = p->index,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/crash.sh BUILD_DIR [short]: kill -9 at every named point of the queue, several times each, on a store that has
 # been killed before; after each kill queue_check must be content and nothing acknowledged may be missing.  Then the
-# same to the whole gateway under load (tests/crash_daemon.sh).
+# same to the whole gateway under load (tests/crash_daemon.sh), and while it expands a group (tests/crash_groups.sh).
 # The last line is "N passed, N failed".
 set -u
 tool=$1/tests/tools/queue_crash
@@ -42,11 +42,15 @@ for point in $(sort -u "$work/points"); do
 done
 sh "$(dirname "$0")/crash_daemon.sh" "$1" "${2:-}" >"$work/daemon" 2>&1
 cat "$work/daemon"
-sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/daemon" | tail -n 1)
-sum=${sum:-0 passed, 1 failed}
-passed=$((passed + ${sum%% *}))
-sum=${sum#*, }
-failed=$((failed + ${sum%% *}))
+sh "$(dirname "$0")/crash_groups.sh" "$1" >"$work/groups" 2>&1
+cat "$work/groups"
+for part in daemon groups; do
+	sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/$part" | tail -n 1)
+	sum=${sum:-0 passed, 1 failed}
+	passed=$((passed + ${sum%% *}))
+	sum=${sum#*, }
+	failed=$((failed + ${sum%% *}))
+done
 echo "$kills kills of the queue alone at $(sort -u "$work/points" | wc -l) points, $duplicates recipients served twice, none lost"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
