@@ -146,6 +146,12 @@ static const struct option recipients[] = {
 	  .max = "10000000", .doc = "Most recipients that the groups of one message may become; more is refused." },
 };
 
+static const struct option srs[] = {
+	{ "key", FIELD(OPT_TEXT, srs.key), .dflt = "",
+	  .doc = "File of keys, lines `ID HEX`, newest first: the first signs, all are believed.  Keep a key for 21 days "
+		 "after the one that follows it." },
+};
+
 static const struct option tls[] = {
 	{ "store", FIELD(OPT_TEXT, tls.store), .dflt = "",
 	  .doc = "Folder of our certificates: NAME.pem with the key inside or in NAME.key beside it, and intermediate "
@@ -263,6 +269,9 @@ static const struct option send_options[] = {
 		 "one is disabled." },
 	{ "peer", SEND(OPT_FLAG, peer), .dflt = "no", .shown = "yes with the space @peer",
 	  .doc = "Leads to the other side of our organisation." },
+	{ "srs_domain", SEND(OPT_TEXT, srs_domain), .dflt = "",
+	  .doc = "Domain of ours (its MX leads here) under which mail of strangers leaves, when it is forwarded or relayed "
+		 "to strangers: SRS0=...@srs_domain.  Empty for senders as they are." },
 	{ "xoorg", SEND(OPT_TEXT, xoorg), .dflt = "",
 	  .doc = "Domain to name as our organisation, to a peer: XOORG where it is offered, and X-OriginatorOrg." },
 	{ "headers", SEND(OPT_ENUM, headers), headers_names, .dflt = "transparent",
@@ -431,6 +440,8 @@ const struct section sections[] = {
 	{ ONE("loop", loop), .doc = "When a message goes in circles." },
 	{ MANY("domain", domain, struct conf_domain, domains, domain_n), .doc = "One accepted domain." },
 	{ ONE("recipients", recipients), .doc = "The table that says where each mailbox is." },
+	{ ONE("srs", srs),
+	  .doc = "Senders rewritten for forwarding, so that SPF holds at the next host; see send.srs_domain." },
 	{ ONE("tls", tls), .doc = "Certificates and trust." },
 	{ MANY("receive", receive, struct conf_receive, receives, receive_n),
 	  .doc = "A place to listen and who may do what there." },

@@ -169,6 +169,7 @@ static struct delivery *delivery_new(struct job *j, const struct plan *p)
 	dl->form = p->form;
 	dl->generation = generation_of(p);
 	dl->txn.env = j->lease->env;
+	dl->txn.env.from = p->from;
 	dl->txn.env.rcpts = NULL;
 	dl->txn.env.rcpt_n = 0;
 	dl->txn.env.xorg = header_claim_for(&j->lease->env, hop_send(p->hop));
@@ -191,7 +192,7 @@ static struct delivery *delivery_for(struct job *j, const struct plan *p)
 
 	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 		if (dl->txn.hop == p->hop && dl->form == p->form && dl->generation == generation_of(p) &&
-		    (most == 0 || dl->txn.rcpt_n < most))
+		    str_eq(dl->txn.env.from, p->from) && (most == 0 || dl->txn.rcpt_n < most))
 			return dl;
 	return delivery_new(j, p);
 }
@@ -242,11 +243,22 @@ static void send_all(struct job *j, bool header_known)
 		job_end(j);
 }
 
+static void tell_sender(const struct job *j, const struct plan *p)
+{
+	if (p->srs == SRS_OK)
+		log_info(&j->log, "sender.rewritten", kv_str("to", p->rcpt.env.addr),
+			 kv_str("from", j->lease->env.from), kv_str("as", p->from));
+	else if (p->srs != SRS_NONE)
+		log_warn(&j->log, "sender.kept", kv_str("to", p->rcpt.env.addr), kv_str("from", j->lease->env.from),
+			 kv_c("why", srs_result_name(p->srs)));
+}
+
 static void group(struct job *j)
 {
 	for (size_t i = 0; i < j->plan_n; i++) {
 		struct plan *p = &j->plans[i];
 		struct delivery *dl = p->rcpt.result == RCPT_PENDING ? delivery_for(j, p) : NULL;
+		tell_sender(j, p);
 		if (dl != NULL) {
 			STAILQ_INSERT_TAIL(&dl->txn.rcpts, &p->rcpt, next);
 			dl->txn.rcpt_n++;

@@ -41,6 +41,8 @@ static bool ask_routing(const struct planner *p, struct routing_view *v, const s
 				 .class = p->env->class,
 				 .org = p->env->org,
 				 .sender = p->env->from,
+				 .srs = outbound_srs_keys(p->outbound),
+				 .arrived_ms = p->env->arrived_ms,
 				 .token_seen = rcpt->token_seen,
 				 .generation = rcpt->generation,
 				 .followed = rcpt->followed,
@@ -113,7 +115,21 @@ static void settle_by_trouble(const struct planner *p, struct plan *plan, const 
 	plan_settle(plan, p->arena, RCPT_DEFERRED, REPLY(454, 4, 7, 5, "certificate missing"), str_c(text));
 }
 
-static void choose_hop(const struct planner *p, struct plan *plan, const struct route *rt, const struct addr *original)
+/* To strangers, mail of strangers leaves under an address of ours (R53, R55; spec 2.6).  False: settled. */
+static bool choose_sender(const struct planner *p, struct routing_view *v, struct plan *plan, const struct route *rt,
+			  const struct conf_send *send)
+{
+	bool out = rt->facts.kind == KIND_EXTERNAL && rt->verdict.next != NEXT_PEER;
+
+	if (!out || routing_sender_for(v, outbound_srs_keys(p->outbound), send->srs_domain, p->env->from, p->arena,
+				       &plan->from, &plan->srs))
+		return true;
+	defer_locally(p, plan, "no memory for the sender");
+	return false;
+}
+
+static void choose_hop(const struct planner *p, struct routing_view *v, struct plan *plan, const struct route *rt,
+		       const struct addr *original)
 {
 	const struct select_query q = { .domain = rt->hop_domain, .size = p->size, .next = rt->verdict.next };
 	struct selection sel;
@@ -135,6 +151,8 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 		settle_by_trouble(p, plan, sel.send, outbound_trouble(p->outbound, sel.send));
 		return;
 	}
+	if (!choose_sender(p, v, plan, rt, sel.send))
+		return;
 	kind = rt->hop_host.n > 0 ? HOP_HOST : sel.send->smarthosts.n > 0 ? HOP_SMARTHOSTS : HOP_DOMAIN;
 	target = kind == HOP_HOST ? rt->hop_host : kind == HOP_DOMAIN ? rt->hop_domain : STR_NONE;
 	plan->rcpt.addr = rt->rcpt;
@@ -175,6 +193,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 
 	plan->rcpt.env = p->env->rcpts[plan->index];
 	plan->rcpt.addr = plan->rcpt.env.addr;
+	plan->from = p->env->from;
 	plan->rule = plan->reason = "-";
 	if (addr_parse(plan->rcpt.addr, &rules, &a) != ADDR_OK) {
 		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));
@@ -197,7 +216,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
-		choose_hop(p, plan, &rt, &a);
+		choose_hop(p, v, plan, &rt, &a);
 	else if (rt.verdict.action == ROUTE_EXPAND)
 		plan_expansion(p, plan, &rt.located.record);
 	else if (rt.verdict.action == ROUTE_DROP)

@@ -15,6 +15,8 @@ struct plan {                  /* one recipient of one attempt */
 	const char *cause, *fixer; /* in plain words; NULL when all is well */
 	enum route_form form;
 	enum route_next next;
+	struct str from;          /* MAIL FROM on this way */
+	enum srs_result srs;      /* whether it was rewritten */
 	struct token_rcpt who;    /* for the route token; next = PEER only */
 	struct hop *hop;          /* where it goes; NULL: nowhere */
 	bool expands;             /* a group: its members get copies (expand.h) */

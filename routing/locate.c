@@ -145,6 +145,10 @@ bool routing_locate(struct routing_view *v, const struct addr *a, struct arena *
 		d = domain_find(v->domains, buf_str(&key));
 	if (d != NULL)
 		out->domain = d->conf;
+	if (d != NULL && d->role == DOMAIN_BOUNCE && str_ieq(a->local, S("postmaster"))) {
+		buf_fini(&key);
+		return locate_postmaster(v, arena, out, e);
+	}
 	if (d != NULL && d->role == DOMAIN_PEER_ROUTING)
 		out->kind = KIND_ROUTING_PEER;
 	else if (d != NULL && d->conf->type == DOMAIN_EXTERNAL_RELAY)

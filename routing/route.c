@@ -14,6 +14,7 @@ struct work {
 	struct addr at;    /* the address reached so far */
 	struct str sender; /* in normal form; empty for reports */
 	unsigned followed; /* redirections, by this call */
+	bool reversed;     /* an SRS address of ours: the mail is ours to pass on */
 };
 
 static bool no_memory(struct work *w)
@@ -97,6 +98,39 @@ static bool may_follow(const struct work *w, const struct route *out)
 	return out->redirects < (unsigned)w->v->domains->loop.max_redirects;
 }
 
+/* An SRS address of ours stands for the sender of what we forwarded (spec 2.6): the report goes on to it.  One that is
+ * not ours, or too old, is nobody's. */
+static bool reverse_srs(struct work *w, const struct domain_entry *d, bool *changed)
+{
+	static const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
+	int64_t now_ms = w->q->arrived_ms > 0 ? w->q->arrived_ms : w->v->now_ms;
+	struct str original = STR_NONE;
+	struct buf b;
+	bool kept = true;
+
+	buf_init(&b, 2048);
+	*changed = w->q->srs != NULL && srs_reverse(w->q->srs, &w->at, d->name, now_ms, &b) == SRS_OK;
+	if (*changed)
+		kept = arena_dup(w->arena, buf_str(&b), &original) && addr_parse(original, &rules, &w->at) == ADDR_OK;
+	w->reversed |= *changed;
+	buf_fini(&b);
+	return kept || no_memory(w);
+}
+
+static const struct domain_entry *bounce_domain(const struct work *w)
+{
+	const struct domain_entry *d = NULL;
+	struct buf name;
+
+	if (w->reversed || !srs_is(&w->at))
+		return NULL;
+	buf_init(&name, 512);
+	if (addr_normalize_domain(w->at.domain, &name))
+		d = domain_find(w->v->domains, buf_str(&name));
+	buf_fini(&name);
+	return d != NULL && d->bounce ? d : NULL;
+}
+
 /* Locates the recipient and follows contacts and redirections, one address to one address. */
 static bool resolve(struct work *w, struct route *out)
 {
@@ -108,6 +142,10 @@ static bool resolve(struct work *w, struct route *out)
 	out->facts.redirect_loop = out->redirects > (unsigned)w->v->domains->loop.max_redirects;
 	for (;;) {
 		struct located *l = &out->located;
+		const struct domain_entry *bounce = bounce_domain(w);
+		bool changed = false;
+		if (bounce != NULL && !reverse_srs(w, bounce, &changed))
+			return false;
 		if (!routing_locate(w->v, &w->at, w->arena, l, w->e))
 			return false;
 		if (w->followed == 0 && w->q->token != NULL && is_named(w, l)) {
@@ -160,6 +198,8 @@ static void settle(const struct work *w, struct route *out)
 	if (w->followed > 0)
 		f->token_seen = false; /* the token names the recipient as received */
 	f->our_expansion |= f->token_seen && w->q->generation > 0;
+	if (w->reversed)
+		f->origin = ENV_SELF;
 	if (out->redirects == 0 || f->our_expansion)
 		return;
 	f->redirected = true;
@@ -312,4 +352,25 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 		route_decide(f, &out->verdict, trace);
 	}
 	return address_hop(&w, out);
+}
+
+bool routing_sender_for(struct routing_view *v, const struct token_keys *keys, struct str srs_domain, struct str from,
+			struct arena *arena, struct str *out, enum srs_result *why)
+{
+	static const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
+	struct addr a;
+	struct buf b;
+	bool kept = true;
+
+	*out = from;
+	*why = SRS_NONE;
+	if (srs_domain.n == 0 || keys->n == 0 || from.n == 0 || addr_parse(from, &rules, &a) != ADDR_OK || a.literal ||
+	    a.domain.n == 0 || routing_is_our_domain(v, a.domain))
+		return true;
+	buf_init(&b, 2048);
+	*why = srs_forward(keys, &a, srs_domain, v->now_ms, &b);
+	if (*why == SRS_OK)
+		kept = arena_dup(arena, buf_str(&b), out);
+	buf_fini(&b);
+	return kept;
 }

@@ -266,6 +266,71 @@ static void test_generations(void **state)
 	fixture_close(&f);
 }
 
+/* An SRS address of ours is the sender it stands for, and nobody's else (spec 2.6). */
+static void test_srs(void **state)
+{
+	enum { DAY = 86400000 };
+	struct route_query q = { .origin = ENV_INTERNET };
+	struct conf_send sends[] = { { .name = S("out"), .srs_domain = S("srs.contoso.com") },
+				     { .name = S("in"), .srs_domain = S("contoso.com") } };
+	struct token_keys keys;
+	struct routing_view v;
+	struct fixture f;
+	struct route rt;
+	enum srs_result why;
+	struct str there, home, kept;
+
+	(void)state;
+	must(token_keys_parse(S("k1 000102030405060708090a0b0c0d0e0f"), &keys, NULL) == 0);
+	fixture_config(&f);
+	f.config.sends = sends;
+	f.config.send_n = COUNT(sends);
+	fixture_open(&f);
+	check(routing_begin(f.r, &v, &f.e) == 0, "view");
+	check(routing_sender_for(&v, &keys, S("srs.contoso.com"), S("x@far.example"), &f.arena, &there, &why) &&
+		      why == SRS_OK,
+	      "made");
+	check(routing_sender_for(&v, &keys, S("contoso.com"), S("x@far.example"), &f.arena, &home, &why) &&
+		      why == SRS_OK,
+	      "made in a domain with mailboxes");
+	/* ours stays, and so does what was made; nothing comes of nothing */
+	static const struct str same[] = { STR_LIT("ann@contoso.com"), STR_LIT("x@new.shared.example"), STR_LIT(""),
+					   STR_LIT("SRS0=a=b=c=d@srs.contoso.com"), STR_LIT("x@[192.0.2.1]") };
+	for (size_t i = 0; i < COUNT(same); i++) {
+		check(routing_sender_for(&v, &keys, S("srs.contoso.com"), same[i], &f.arena, &kept, &why), same[i].p);
+		check(str_eq(kept, same[i]) && why == SRS_NONE, same[i].p);
+	}
+	routing_end(&v);
+	for (int i = 0; i < 2; i++) {
+		char text[200];
+		const char *address = text;
+		snprintf(text, sizeof text, STR_FMT, STR_ARG(i == 0 ? there : home));
+		q.srs = &keys;
+		route_at(&f, address, q, 0, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R55"), address);
+		check_str(rt.rcpt, S("x@far.example"), address);
+		check_str(rt.hop_domain, S("far.example"), address);
+		route_at(&f, address, q, 30 * (int64_t)DAY, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R10"), "too old");
+		q.arrived_ms = v.now_ms; /* but it was not when it was taken */
+		route_at(&f, address, q, 30 * (int64_t)DAY, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R55"), "in the queue since then");
+		q.arrived_ms = 0;
+		text[6] = text[6] == 'Q' ? 'Z' : 'Q';
+		route_at(&f, address, q, 0, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R10"), "forged");
+		q.srs = NULL;
+		route_at(&f, i == 0 ? "SRS0=A=B=far.example=x@srs.contoso.com" : "SRS0=A=B=far.example=x@contoso.com",
+			 q, 0, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R10"), "no keys");
+	}
+	route_at(&f, "postmaster@srs.contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R30"), "RFC 5321 4.5.1");
+	route_at(&f, "x@srs.contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R10"), "nobody is there");
+	fixture_close(&f);
+}
+
 static void test_disagreement(void **state)
 {
 	enum { HOUR = 3600000 };
@@ -346,9 +411,13 @@ static void test_stale(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hops),         cmocka_unit_test(test_restrictions),
-		cmocka_unit_test(test_generations),  cmocka_unit_test(test_redirect_at_the_cloud),
-		cmocka_unit_test(test_disagreement), cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_hops),
+		cmocka_unit_test(test_restrictions),
+		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_srs),
+		cmocka_unit_test(test_redirect_at_the_cloud),
+		cmocka_unit_test(test_disagreement),
+		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_stale),
 	};
 

@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "base/op.h"
 #include "config/config.h"
+#include "routing/srs.h"
 #include "routing/token.h"
 #include "wire/addr.h"
 #include "wire/envelope.h"
@@ -207,10 +208,12 @@ struct route_query { /* one recipient of one message */
 	unsigned generation; /* redirections and expansions of ours before (env_rcpt) */
 	bool followed;       /* its own redirection has been followed already */
 	bool token_seen, redirected, return_internal, peer_relay;
-	const struct token *token; /* our valid route token of this message; NULL = none */
-	bool host_is_source;       /* the caller is the host this domain is relayed to (R48) */
-	const struct mode *mode;   /* to ask "what if"; NULL = the mode in force */
-	bool dry;                  /* explain: a disagreement of the sides is not remembered (R44) */
+	const struct token_keys *srs; /* keys of SRS addresses; NULL or n = 0: none is ours */
+	int64_t arrived_ms;           /* of a message in the queue: what was good then is good (SRS); 0 = now */
+	const struct token *token;    /* our valid route token of this message; NULL = none */
+	bool host_is_source;          /* the caller is the host this domain is relayed to (R48) */
+	const struct mode *mode;      /* to ask "what if"; NULL = the mode in force */
+	bool dry;                     /* explain: a disagreement of the sides is not remembered (R44) */
 };
 
 struct route {
@@ -233,6 +236,11 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 
 /* What a route token calls this recipient: the same now and when it comes back. */
 struct token_rcpt route_token_rcpt(const struct route *rt);
+
+/* The sender for the way to a stranger: rewritten for `srs_domain` when it is not ours already (spec 2.6), into the
+ * arena; else, and when it cannot be (*why says so, SRS_NONE: need not be), as it is.  False: the arena is full. */
+bool routing_sender_for(struct routing_view *v, const struct token_keys *keys, struct str srs_domain, struct str from,
+			struct arena *arena, struct str *out, enum srs_result *why);
 
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
 

@@ -100,10 +100,17 @@ enum step run_mail(struct session *s, struct str args)
 	return session_hold(s, &REPLY(250, 2, 1, 0, "ok"), late_ms);
 }
 
+/* A report comes back to the address we made, and that is longer than the one it stands for. */
+static bool is_srs(struct str args)
+{
+	return str_istarts(args, S("TO:<SRS")) || str_istarts(args, S("TO:<\"SRS"));
+}
+
 static bool parse_rcpt(const struct session *s, struct str args, struct cmd_rcpt *c, struct reply *r)
 {
 	struct cmd_offer offer = offer_of(s);
 
+	offer.relaxed_addresses |= is_srs(args) && outbound_srs_keys(s->setup->outbound)->n > 0;
 	return cmd_parse_rcpt(args, &offer, s->tx.env.smtputf8, c, r);
 }
 
@@ -151,6 +158,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		.class = t->env.class,
 		.org = org,
 		.sender = t->env.from,
+		.srs = outbound_srs_keys(s->setup->outbound),
 		.return_internal = s->who.inbound != NULL && s->who.inbound->return_internal,
 		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
 	};

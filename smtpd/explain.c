@@ -503,6 +503,7 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 	asked.cmt = q->cmt;
 	rq.rcpt = &rcpt;
 	rq.sender = q->from;
+	rq.srs = q->srs;
 	rq.mode = q->has_mode ? &asked : NULL;
 	rq.token_seen = q->token_seen;
 	rq.redirected = q->redirected;
