@@ -158,6 +158,10 @@ static void test_redirect_at_the_cloud(void **state)
 	route_at(&f, "out@contoso.com", what_if, 0, &rt, NULL);
 	check_str(str_c(rt.verdict.rule), S("R56"), "what if it were on");
 	check(rt.redirects == 1 && rt.facts.redirected, "redirected");
+	/* the same for the member of a group that was expanded there (P11) */
+	what_if.generation = 1;
+	route_at(&f, "member@else.example", what_if, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R56"), "a member outside");
 	fixture_close(&f);
 }
 

@@ -203,7 +203,7 @@ static enum srs_result undo(char kind, struct str covered, int64_t now_ms, struc
 		if (!is_fresh(day, now_ms))
 			return SRS_EXPIRED;
 	}
-	if (!str_cut(covered, '=', domain, &rest) || rest.n == 0)
+	if (!str_cut(covered, '=', domain, &rest))
 		return SRS_BROKEN;
 	if (kind == '1')
 		buf_add(local, S("SRS0"));

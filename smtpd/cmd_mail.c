@@ -20,10 +20,18 @@ static struct cmd_offer offer_of(const struct session *s)
 	};
 }
 
+/* A rewritten sender is longer than the one it stands for: ours that reports come back to, and those of others. */
+static bool is_srs(struct str args, struct str word)
+{
+	args = str_istarts(args, word) ? str_skip(args, word.n) : STR_NONE;
+	return str_istarts(args, S("SRS")) || str_istarts(args, S("\"SRS"));
+}
+
 static bool parse_mail(const struct session *s, struct str args, struct cmd_mail *m, struct reply *r)
 {
 	struct cmd_offer offer = offer_of(s);
 
+	offer.relaxed_addresses |= is_srs(args, S("FROM:<"));
 	return cmd_parse_mail(args, &offer, m, r);
 }
 
@@ -100,17 +108,11 @@ enum step run_mail(struct session *s, struct str args)
 	return session_hold(s, &REPLY(250, 2, 1, 0, "ok"), late_ms);
 }
 
-/* A report comes back to the address we made, and that is longer than the one it stands for. */
-static bool is_srs(struct str args)
-{
-	return str_istarts(args, S("TO:<SRS")) || str_istarts(args, S("TO:<\"SRS"));
-}
-
 static bool parse_rcpt(const struct session *s, struct str args, struct cmd_rcpt *c, struct reply *r)
 {
 	struct cmd_offer offer = offer_of(s);
 
-	offer.relaxed_addresses |= is_srs(args) && outbound_srs_keys(s->setup->outbound)->n > 0;
+	offer.relaxed_addresses |= is_srs(args, S("TO:<"));
 	return cmd_parse_rcpt(args, &offer, s->tx.env.smtputf8, c, r);
 }
 
