@@ -1,5 +1,5 @@
-/* tests/fuzz/srs_fuzz.c: whatever address somebody writes to, only what we made is undone; what we make of any sender is
- * an address again and leads back to it. */
+/* tests/fuzz/srs_fuzz.c: whatever address somebody writes to, only what we made is undone; what we make of any sender
+ * is an address again and leads back to it. */
 #include "routing/srs.h"
 #include "tests/fuzz/fuzz.h"
 
