@@ -194,6 +194,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->rcpt.env = p->env->rcpts[plan->index];
 	plan->rcpt.addr = plan->rcpt.env.addr;
 	plan->from = p->env->from;
+	plan->srs = SRS_NONE;
 	plan->rule = plan->reason = "-";
 	if (addr_parse(plan->rcpt.addr, &rules, &a) != ADDR_OK) {
 		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));

@@ -75,7 +75,7 @@ static bool same(const struct identity *a, const struct identity *b)
 static size_t slot_of(const struct walk *w, const struct identity *id)
 {
 	static const struct identity none = { { 0 } };
-	size_t i = (size_t)(id->v[0] * 0x9e3779b97f4a7c15u ^ id->v[1]) & (w->seen_cap - 1);
+	size_t i = (size_t)str_hash(str_n(id->v, sizeof id->v), 0) & (w->seen_cap - 1); /* rids are serial numbers */
 
 	while (!same(&w->seen[i], &none) && !same(&w->seen[i], id))
 		i = (i + 1) & (w->seen_cap - 1);
