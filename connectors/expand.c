@@ -206,8 +206,7 @@ static void begin_walk(struct expand *x)
 	x->walk = walk_new(&(struct walk_options){ .total = (size_t)c->recipients.expansion_total,
 						   .max_redirects = (unsigned)c->loop.max_redirects,
 						   .tokens = x->o.tokens,
-						   .token_n = x->o.token_n,
-						   .site = c->site });
+						   .token_n = x->o.token_n });
 	take_step(x, true);
 }
 

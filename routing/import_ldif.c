@@ -36,7 +36,7 @@ struct entry {
 	struct str addrs[RECORD_ADDRS_MAX];
 	size_t line; /* its first */
 	bool any, too_many, has_primary, has_loc, is_group, is_contact, target_bad, range_open;
-	bool to_owner, not_to_sender;
+	bool to_owner, to_sender, not_to_sender;
 	struct str mail, dn;
 	size_t ref_n; /* of its names, in ldif.refs from ref_at */
 	size_t ref_at;
@@ -276,6 +276,7 @@ static void take_to_owner(struct ldif *l, struct str v)
 
 static void take_to_sender(struct ldif *l, struct str v)
 {
+	l->entry.to_sender = is_true(v);
 	l->entry.not_to_sender = !is_true(v);
 }
 
@@ -421,6 +422,8 @@ static const char *entry_problem(const struct entry *en)
 		return "more than 1000 addresses";
 	if (en->target_bad)
 		return "the target is not an SMTP address";
+	if (en->to_owner && en->to_sender)
+		return "reports go to the owner or to the sender, not to both";
 	if (en->range_open)
 		return "the list of members is cut: the directory gave the first of them only (range)";
 	if (en->members.full)

@@ -527,6 +527,10 @@ static void test_groups_ldif(void **state)
 		 "b@contoso.com\n"),
 	       "ad", false, 0, &r);
 	check(r.rep.errors == 1 && str_find(buf_str(&r.problems), S("the list of members is cut")) >= 0, "range");
+	import(&f, IMPORT_LDIF,
+	       S("dn: CN=A\nobjectClass: group\nmail: a@contoso.com\nreportToOwner: TRUE\nreportToOriginator: TRUE\n"),
+	       "ad", false, 0, &r);
+	check(r.rep.errors == 1 && str_find(buf_str(&r.problems), S("not to both")) >= 0, "both");
 	import(&f, IMPORT_LDIF, S("dn: CN=C\nmail: c@contoso.com\naltRecipient: CN=X\n"), "ad", false, 0, &r);
 	check(r.rep.errors == 1 && str_find(buf_str(&r.problems), S("forwards to an entry")) >= 0, "lost");
 	buf_fini(&r.problems);

@@ -33,7 +33,6 @@ struct walk_options {
 	unsigned max_redirects;     /* longest chain of contacts */
 	const struct token *tokens; /* valid ones of ours that the message carries: whom they name has it (R41) */
 	size_t token_n;
-	enum conf_site site;
 };
 
 struct walk *walk_new(const struct walk_options *o); /* `tokens` must outlive it */

@@ -18,8 +18,8 @@ static void load(struct fixture *f, struct str csv)
 
 static struct walk *begin(struct fixture *f, size_t total)
 {
-	return walk_new(&(struct walk_options){
-		.total = total, .max_redirects = (unsigned)f->config.loop.max_redirects, .site = SITE_ONPREM });
+	return walk_new(
+		&(struct walk_options){ .total = total, .max_redirects = (unsigned)f->config.loop.max_redirects });
 }
 
 static void leave_out(struct fixture *f, struct walk *w, const char *address)
@@ -100,7 +100,8 @@ static void test_roots(void **state)
 		/* forwards only, in a circle: its first address, for the one report */
 		{ "ring@contoso.com", "ann@contoso.com/1 r1@contoso.com/1" },
 		{ "empty@contoso.com", "" },
-		/* a mailbox that keeps and forwards gets its own by itself; the other one, which does too, once */
+		/* a mailbox that keeps and forwards gets its own by itself; the other one, which does too, once
+		 */
 		{ "f1@contoso.com", "f2@contoso.com/1+" },
 		{ "togroup@contoso.com", "ann@contoso.com/2 x@far.example/2 bob@contoso.com/2" },
 		/* a chain longer than max_redirects is left to R02 */
