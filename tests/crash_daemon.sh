@@ -28,6 +28,7 @@ while taken $PORT || taken $((PORT + 1)); do PORT=$((PORT + 2)); done
 
 cat >"$W/tombolo.conf" <<CONF
 hostname = "tombolo.example"
+sandbox = no # a fault kills its own process, which the cage does not let it do
 control = "$W/control.sock"
 log { file = "$W/log"; level = warn }
 queue {
