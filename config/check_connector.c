@@ -307,6 +307,25 @@ static void check_send_tls(struct check *k, size_t i, const char *where)
 	buf_fini(&normal);
 }
 
+static void check_srs(struct check *k, size_t i, const char *where)
+{
+	struct conf_send *s = &k->c->sends[i];
+	int line = check_line(k, "send", i, "srs_domain");
+
+	if (s->srs_domain.n == 0)
+		return;
+	if (!check_domain_name(k, s->srs_domain, &s->srs_domain))
+		report_error(k->r, line, "%s: srs_domain: '" STR_FMT "' is not a domain name", where,
+			     STR_ARG(s->srs_domain));
+	if (k->c->srs.key.n == 0)
+		report_error(k->r, line, "%s: srs_domain needs srs.key, a file of keys", where);
+	if (s->peer || has_space(s, true))
+		report_error(k->r, line,
+			     "%s: srs_domain is for ways to strangers: between our sides senders stay as "
+			     "they are",
+			     where);
+}
+
 static void check_peer_send(struct check *k, size_t i, const char *where)
 {
 	struct conf_send *s = &k->c->sends[i];
@@ -323,6 +342,7 @@ static void check_peer_send(struct check *k, size_t i, const char *where)
 			"%s: with tls = %s mail inside of the organisation goes to anyone who answers; use validate "
 			"or domain",
 			where, conf_tls_level_name(s->tls));
+	check_srs(k, i, where);
 	if (s->xoorg.n > 0 && !check_domain_name(k, s->xoorg, &s->xoorg))
 		report_error(k->r, check_line(k, "send", i, "xoorg"), "%s: xoorg: '" STR_FMT "' is not a domain name",
 			     where, STR_ARG(s->xoorg));

@@ -94,7 +94,13 @@ struct conf_recipients {
 	conf_text path;
 	conf_bytes map_bytes;
 	conf_count delete_threshold, delete_percent;
-	conf_msec max_age_ms; /* 0 = never stale */
+	conf_msec max_age_ms;                        /* 0 = never stale */
+	conf_count group_members;                    /* of one group */
+	conf_count expansion_limit, expansion_total; /* recipients: of one copy; of one message, all groups expanded */
+};
+
+struct conf_srs {
+	conf_text key; /* file of keys, as loop.token_key; empty = senders are not rewritten */
 };
 
 struct conf_tls {
@@ -220,6 +226,7 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_bytes max_size;                /* 0 = unlimited */
 	conf_flag exclusive, has_exclusive; /* default: yes when tls >= validate or peer */
 	conf_flag peer;                     /* leads to the other side of the hybrid organisation */
+	conf_text srs_domain;               /* strangers' mail leaves under addresses of this domain of ours */
 	conf_text xoorg;                    /* organisation to claim where the peer offers XOORG */
 	enum conf_headers headers;          /* the organisation's headers: passed as they are, or made and read by us */
 	conf_flag cloud_mail;               /* they may leave by it (spec 4.2 X2); default: with peer */
@@ -325,6 +332,7 @@ struct config {
 	struct conf_egress_policy egress;
 	struct conf_loop loop;
 	struct conf_recipients recipients;
+	struct conf_srs srs;
 	struct conf_tls tls;
 	struct conf_queue queue;
 	struct conf_limits limits;

@@ -177,6 +177,18 @@ static const struct option recipients[] = {
 	  .doc = "The same, as a share of the table in percent." },
 	{ "max_age", FIELD(OPT_MSEC, recipients.max_age_ms), .dflt = "0", .min = "0", .max = "365d",
 	  .doc = "Age from which the table is not trusted to refuse a recipient; 0 for never." },
+	{ "group_members", FIELD(OPT_COUNT, recipients.group_members), .dflt = "100000", .min = "1", .max = "10000000",
+	  .doc = "Most members of one group." },
+	{ "expansion_limit", FIELD(OPT_COUNT, recipients.expansion_limit), .dflt = "1000", .min = "1", .max = "10000",
+	  .doc = "Most recipients of one copy when a group is expanded here; a larger group becomes several copies." },
+	{ "expansion_total", FIELD(OPT_COUNT, recipients.expansion_total), .dflt = "200000", .min = "1",
+	  .max = "10000000", .doc = "Most recipients that the groups of one message may become; more is refused." },
+};
+
+static const struct option srs[] = {
+	{ "key", FIELD(OPT_TEXT, srs.key), .dflt = "",
+	  .doc = "File of keys, lines `ID HEX`, newest first: the first signs, all are believed.  Keep a key for 21 days "
+		 "after the one that follows it." },
 };
 
 static const struct option tls[] = {
@@ -318,6 +330,9 @@ static const struct option send_options[] = {
 		 "one is disabled." },
 	{ "peer", SEND(OPT_FLAG, peer), .dflt = "no", .shown = "yes with the space @peer",
 	  .doc = "Leads to the other side of our organisation." },
+	{ "srs_domain", SEND(OPT_TEXT, srs_domain), .dflt = "",
+	  .doc = "Domain of ours (its MX leads here) under which mail of strangers leaves, when it is forwarded or relayed "
+		 "to strangers: SRS0=...@srs_domain.  Empty for senders as they are." },
 	{ "xoorg", SEND(OPT_TEXT, xoorg), .dflt = "",
 	  .doc = "Domain to name as our organisation, to a peer: XOORG where it is offered, and X-OriginatorOrg." },
 	{ "headers", SEND(OPT_ENUM, headers), headers_names, .dflt = "transparent",
@@ -557,6 +572,8 @@ const struct section sections[] = {
 	{ ONE("loop", loop), .doc = "When a message goes in circles." },
 	{ MANY("domain", domain, struct conf_domain, domains, domain_n), .doc = "One accepted domain." },
 	{ ONE("recipients", recipients), .doc = "The table that says where each mailbox is." },
+	{ ONE("srs", srs),
+	  .doc = "Senders rewritten for forwarding, so that SPF holds at the next host; see send.srs_domain." },
 	{ ONE("tls", tls), .doc = "Certificates and trust." },
 	{ MANY("receive", receive, struct conf_receive, receives, receive_n),
 	  .doc = "A place to listen and who may do what there." },

@@ -123,6 +123,8 @@ struct outbound *outbound_ref(struct outbound *o);
 void outbound_unref(struct outbound **o);
 const struct token_keys *outbound_token_keys(const struct outbound *o); /* n = 0: no route tokens */
 
+const struct token_keys *outbound_srs_keys(const struct outbound *o); /* n = 0: senders stay as they are */
+
 /* ---- delivery on one loop ---- */
 
 struct deliver;

@@ -21,12 +21,15 @@ static void on_commit(struct op *op)
 
 static void commit(struct copy *c)
 {
-	struct envelope env = c->lease->env;
+	struct envelope env = c->o.lease->env;
 
-	env.origin = ENV_SELF; /* whoever sent it, this copy is ours: the first one passed the rules */
-	env.inbound = STR_NONE;
-	env.rcpts = c->rcpts;
-	env.rcpt_n = c->rcpt_n;
+	if (c->o.owner.n > 0) { /* who is told, and what, is the owner's now (RFC 3461 5.2.7.4) */
+		env.from = c->o.owner;
+		env.envid = STR_NONE;
+		env.ret = ENV_RET_HDRS;
+	}
+	env.rcpts = c->o.rcpts;
+	env.rcpt_n = c->o.rcpt_n;
 	spool_commit(&c->spool, &env, &c->commit, on_commit);
 }
 
@@ -45,18 +48,18 @@ static void on_read(struct op *op)
 
 static void read_on(struct copy *c)
 {
-	if (c->offset < c->lease->size)
-		lease_read(c->lease, c->offset, &c->read, on_read);
+	if (c->offset < c->o.lease->size)
+		lease_read(c->o.lease, c->offset, &c->read, on_read);
 	else
 		commit(c);
 }
 
-int copy_start(struct copy *c, struct queue_port *port, struct lease *l, const struct env_rcpt *rcpts, size_t n,
-	       void (*done)(struct copy *, const struct err *), struct err *e)
+int copy_start(struct copy *c, const struct copy_order *o, void (*done)(struct copy *, const struct err *),
+	       struct err *e)
 {
-	must(n > 0);
-	*c = (struct copy){ .lease = l, .rcpts = rcpts, .rcpt_n = n, .done = done };
-	c->spool = spool_begin(port, e);
+	must(o->rcpt_n > 0);
+	*c = (struct copy){ .o = *o, .done = done };
+	c->spool = spool_begin(o->port, e);
 	if (c->spool == NULL)
 		return -1;
 	read_on(c);

@@ -56,8 +56,14 @@ static void on_fetch(struct smtp_txn *t, uint64_t offset)
 	lease_read(dl->job->lease, offset, &dl->read, on_read);
 }
 
-static const char *event_name(enum rcpt_result r)
+static const char *event_name(const struct plan *p)
 {
+	enum rcpt_result r = p->rcpt.result;
+
+	if (p->dropped)
+		return "delivery.dropped";
+	if (p->expands && r == RCPT_SENT)
+		return "delivery.expands";
 	return r == RCPT_SENT ? "delivery.sent" : r == RCPT_FAILED ? "delivery.failed" : "delivery.deferred";
 }
 
@@ -66,10 +72,10 @@ static void log_attempt(const struct job *j, const struct plan *p)
 	static const struct smtp_where nowhere;
 	const struct smtp_where *w = p->where != NULL ? p->where : &nowhere;
 
-	LOG_(&j->log, LOG_LEVEL_INFO, event_name(p->rcpt.result), kv_str("to", p->rcpt.env.addr),
-	     kv_str("as", p->rcpt.addr), kv_c("form", route_form_name(p->form)), kv_c("rule", p->rule),
-	     kv_c("reason", p->reason), kv_str("connector", p->hop != NULL ? hop_send(p->hop)->name : STR_NONE),
-	     kv_c("host", w->host), kv_c("ip", w->ip), kv_c("tls", w->tls), kv_int("attempt", (int64_t)p->attempts + 1),
+	LOG_(&j->log, LOG_LEVEL_INFO, event_name(p), kv_str("to", p->rcpt.env.addr), kv_str("as", p->rcpt.addr),
+	     kv_c("form", route_form_name(p->form)), kv_c("rule", p->rule), kv_c("reason", p->reason),
+	     kv_str("connector", p->hop != NULL ? hop_send(p->hop)->name : STR_NONE), kv_c("host", w->host),
+	     kv_c("ip", w->ip), kv_c("tls", w->tls), kv_int("attempt", (int64_t)p->attempts + 1),
 	     kv_str("reply", p->rcpt.text));
 }
 
@@ -160,6 +166,12 @@ static void on_over(struct smtp_txn *t)
 		queue_working(port, NULL);
 }
 
+/* What came by our own expansion says so to the peer, and only that does. */
+static unsigned generation_of(const struct plan *p)
+{
+	return p->next == NEXT_PEER ? p->rcpt.env.generation : 0;
+}
+
 static struct delivery *delivery_new(struct job *j, const struct plan *p)
 {
 	struct delivery *dl = arena_alloc(&j->arena, sizeof *dl);
@@ -168,7 +180,9 @@ static struct delivery *delivery_new(struct job *j, const struct plan *p)
 		return NULL;
 	dl->job = j;
 	dl->form = p->form;
+	dl->generation = generation_of(p);
 	dl->txn.env = j->lease->env;
+	dl->txn.env.from = p->from;
 	dl->txn.env.rcpts = NULL;
 	dl->txn.env.rcpt_n = 0;
 	dl->forwarded = p->forwarded;
@@ -196,6 +210,7 @@ static struct delivery *delivery_for(struct job *j, const struct plan *p)
 
 	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 		if (dl->txn.hop == p->hop && dl->form == p->form && dl->forwarded == p->forwarded &&
+		    dl->generation == generation_of(p) && str_eq(dl->txn.env.from, p->from) &&
 		    (most == 0 || dl->txn.rcpt_n < most))
 			return dl;
 	return delivery_new(j, p);
@@ -216,8 +231,21 @@ static void defer_all(struct job *j, struct delivery *dl, const char *why)
 	dl->txn.rcpt_n = 0;
 }
 
+/* Without the header nobody knows who has got it already: the members wait too. */
+static void defer_expansions(struct job *j)
+{
+	for (size_t i = 0; i < j->plan_n; i++)
+		if (j->plans[i].expands)
+			plan_settle(&j->plans[i], &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 1, ""),
+				    S("the message cannot be read now"));
+}
+
 static void send_all(struct job *j, bool header_known)
 {
+	if (header_known)
+		job_keep_tokens(j);
+	else
+		defer_expansions(j);
 	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next) {
 		dl->txn.header_8bit = j->header_8bit;
 		if (!header_known)
@@ -234,11 +262,22 @@ static void send_all(struct job *j, bool header_known)
 		job_end(j);
 }
 
+static void tell_sender(const struct job *j, const struct plan *p)
+{
+	if (p->srs == SRS_OK)
+		log_info(&j->log, "sender.rewritten", kv_str("to", p->rcpt.env.addr),
+			 kv_str("from", j->lease->env.from), kv_str("as", p->from));
+	else if (p->srs != SRS_NONE)
+		log_warn(&j->log, "sender.kept", kv_str("to", p->rcpt.env.addr), kv_str("from", j->lease->env.from),
+			 kv_c("why", srs_result_name(p->srs)));
+}
+
 static void group(struct job *j)
 {
 	for (size_t i = 0; i < j->plan_n; i++) {
 		struct plan *p = &j->plans[i];
 		struct delivery *dl = p->rcpt.result == RCPT_PENDING ? delivery_for(j, p) : NULL;
+		tell_sender(j, p);
 		if (dl != NULL) {
 			STAILQ_INSERT_TAIL(&dl->txn.rcpts, &p->rcpt, next);
 			dl->txn.rcpt_n++;
@@ -248,6 +287,14 @@ static void group(struct job *j)
 			plan_settle(p, &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 1, ""), S("too many ways at once"));
 		log_attempt(j, p);
 	}
+}
+
+static bool expands(const struct job *j)
+{
+	for (size_t i = 0; i < j->plan_n; i++)
+		if (j->plans[i].expands)
+			return true;
+	return false;
 }
 
 static void plan_and_send(struct job *j)
@@ -261,7 +308,7 @@ static void plan_and_send(struct job *j)
 
 	plan_recipients(&planner, j->plans, j->plan_n);
 	group(j);
-	if (j->deliveries != NULL && job_needs_header(j))
+	if ((j->deliveries != NULL || expands(j)) && job_needs_header(j))
 		job_scan_header(j, send_all);
 	else
 		send_all(j, true);
@@ -350,7 +397,7 @@ void deliver_free(struct deliver **dp)
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			lease_read_fini(&dl->read);
 		bounce_cancel(&j->bounce);
-		copy_cancel(&j->copy);
+		expand_cancel(&j->expand);
 		job_free(j);
 	}
 	outbound_unref(&d->outbound);

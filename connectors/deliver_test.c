@@ -4,6 +4,7 @@
  * "no..." get 550, "later..." 451, "one..." 452 unless they are the first of their message. */
 #include "connectors/connectors.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 #include "base/time.h"
 #include "tests/kit/host.h"
@@ -416,6 +417,60 @@ static void test_copy(void **state)
 	site_run(2, 0);
 	check_seen("A <s@far.example> b@contoso.com 300000\nB <s@far.example> b@contoso.mail.cloud.example 300000\n");
 	site_end();
+}
+
+static void add_group(const char *primary, const char *members)
+{
+	struct str addr = str_c(primary);
+	struct rcpt_record rec = { .primary = addr,
+				   .addrs = &addr,
+				   .addr_n = 1,
+				   .loc = LOC_GROUP,
+				   .expand_at = EXPAND_HERE,
+				   .set_members = true,
+				   .members = str_c(members) };
+	struct err e = { 0 };
+
+	if (routing_record_set(site.routing, &rec, &e) != 0)
+		fail_msg("%s: %s", primary, e.text);
+}
+
+/* Two groups of one message: one copy, everybody once; what is delivered directly stays out of it. */
+static void test_groups(void **state)
+{
+	(void)state;
+	site_begin();
+	open_host(0, "A", FULL, NULL);
+	site_start(INTERNET, NULL, 0);
+	add_group("g@contoso.com", "x@far.example;y@far.example");
+	add_group("h@contoso.com", "y@far.example;z@far.example;d@far.example;g@contoso.com");
+	post("s@contoso.com", "g@contoso.com", "d@far.example", "h@contoso.com");
+	site_run(2, 0);
+	check_seen("A <s@contoso.com> d@far.example 1000\n"
+		   "orcpt rfc822;g@contoso.com\norcpt rfc822;g@contoso.com\norcpt rfc822;h@contoso.com\n"
+		   "A <s@contoso.com> x@far.example,y@far.example,z@far.example 1000\n");
+	site_end();
+}
+
+/* A copy that cannot be stored: the group waits, the others are done. */
+static void test_group_waits(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		site_begin();
+		open_host(0, "A", FULL, NULL);
+		site_start(INTERNET, NULL, 0);
+		add_group("g@contoso.com", "x@far.example");
+		setenv("TOMBOLO_FAULT", i == 0 ? "expand.copy:1" : "expand.copied:1", 1);
+		fault_init();
+		post("s@contoso.com", "g@contoso.com", "d@far.example");
+		site_run(i == 0 ? 1 : 2, 1);
+		check_waiting("4.3.0 a fault");
+		unsetenv("TOMBOLO_FAULT");
+		fault_init();
+		check(str_find(buf_str(&site.seen), S("A <s@contoso.com> d@far.example 1000\n")) >= 0, "the other one");
+		site_end();
+	}
 }
 
 static void test_reuse(void **state)
@@ -865,6 +920,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ways),
 		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_group_waits),
 		cmocka_unit_test(test_reuse),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_later),

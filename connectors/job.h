@@ -8,7 +8,7 @@
 #define CONNECTORS_JOB_H
 
 #include "connectors/bounce.h"
-#include "connectors/copy.h"
+#include "connectors/expand.h"
 #include "connectors/header_edits.h"
 #include "connectors/plan.h"
 #include "connectors/report.h"
@@ -22,6 +22,7 @@ struct delivery { /* one transaction of a job */
 	struct delivery *next;
 	enum route_form form;
 	bool forwarded;
+	unsigned generation; /* of its recipients, on the way to the peer: the token says it */
 	struct lease_read read;
 };
 
@@ -46,11 +47,12 @@ struct job {
 	struct outcome *outcomes;
 	struct dsn_rcpt *reports;
 	size_t report_n;
-	struct str report_to; /* the sender; the postmaster about a report that failed */
+	struct str report_to;     /* the sender; the postmaster about a report that failed */
+	size_t redirect_report_n; /* the last ones: about redirections that do not end */
 	struct bounce bounce;
-	struct env_rcpt *copies; /* addresses on the other side of recipients that have a mailbox on both */
-	size_t copy_n;
-	struct copy copy;
+	struct expand expand;
+	struct token *tokens; /* valid ones of ours in the header, before it is edited */
+	size_t token_n;
 };
 
 struct deliver {
@@ -70,8 +72,10 @@ void job_fetch_head(struct job *j, void (*then)(struct job *, struct str));
 void job_scan_header(struct job *j, void (*then)(struct job *, bool ok));
 void job_scan_cancel(struct job *j);
 bool job_needs_header(const struct job *j); /* the envelope alone does not tell */
+void job_keep_tokens(struct job *j);        /* after the scan: fills tokens */
 /* What a report may quote of the beginning of the message: as clean as for the Internet.  In `room` when edited. */
 struct str job_clean_head(struct job *j, struct str head, struct buf *room);
+bool job_is_automatic(struct str head);                   /* written by a robot, or wants no reports (spec 4.2 H15) */
 bool job_edit_header(struct job *j, struct delivery *dl); /* recipients are in it; false: no memory for it now */
 
 void job_end(struct job *j); /* every plan has its result; the job is gone when this is through */

@@ -8,8 +8,21 @@
 #include "base/must.h"
 #include "base/time.h"
 
+/* Whom our token names has the message; members that came back to be expanded have it too (R41). */
+static bool reads_tokens(const struct job *j)
+{
+	if (outbound_token_keys(j->d->outbound)->n > 0 && j->lease->env.origin == ENV_PEER &&
+	    !j->lease->env.plain_headers)
+		for (size_t i = 0; i < j->plan_n; i++)
+			if (j->plans[i].expands || j->plans[i].forwards)
+				return true;
+	return false;
+}
+
 static bool needs_token(const struct job *j)
 {
+	if (reads_tokens(j))
+		return true;
 	if (outbound_token_keys(j->d->outbound)->n > 0)
 		for (const struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			if (header_target_of(hop_send(dl->txn.hop)) == TARGET_PEER)
@@ -123,6 +136,27 @@ void job_scan_cancel(struct job *j)
 
 /* ---- the route token (spec 8.4) ---- */
 
+enum { TOKENS_KEPT = 8 };
+
+void job_keep_tokens(struct job *j)
+{
+	const struct token_keys *keys = outbound_token_keys(j->d->outbound);
+	unsigned char message[TOKEN_SHORT];
+
+	if (!reads_tokens(j) || !j->notes.bind)
+		return;
+	j->tokens = arena_alloc(&j->arena, TOKENS_KEPT * sizeof *j->tokens);
+	if (j->tokens == NULL)
+		return; /* the copies are made, and may be the second ones */
+	token_bind(&j->notes.message, message);
+	for (size_t i = 0; i < j->notes.n && j->token_n < TOKENS_KEPT; i++) {
+		struct token *t = &j->tokens[j->token_n];
+		if (j->notes.v[i].kind == HEADER_TOKEN &&
+		    token_verify(keys, j->notes.v[i].value, message, clock_wall_ms(), t) == TOKEN_VALID)
+			j->token_n += t->premises == outbound_config(j->d->outbound)->site;
+	}
+}
+
 /* An older one of ours goes: the new one says it again. */
 static void drop_own_tokens(struct job *j)
 {
@@ -139,7 +173,8 @@ static bool make_token(struct job *j, const struct delivery *dl, bool bypass, st
 	struct token t = { .bypass = bypass,
 			   .premises = outbound_config(j->d->outbound)->site,
 			   .epoch = j->lease->env.epoch,
-			   .unix_s = (uint64_t)(clock_wall_ms() / 1000) };
+			   .unix_s = (uint64_t)(clock_wall_ms() / 1000),
+			   .generation = dl->generation };
 	const struct smtp_rcpt *r;
 	struct buf b;
 
@@ -195,6 +230,43 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 		log_info(&j->log, "header.edited", kv_str("names", changes.names), kv_str("groups", changes.summary),
 			 kv_c("direction", "out"), kv_str("connector", send->name));
 	return true;
+}
+
+static bool value_is(const struct header_field *f, const char *word)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	header_unfold(f->value, &b);
+	bool is = str_ieq(str_trim(buf_str(&b)), str_c(word));
+	buf_fini(&b);
+	return is;
+}
+
+static void look_for_robot(void *arg, const struct header_field *f)
+{
+	bool *automatic = arg;
+
+	if (header_name_is(f->name, S("Auto-Submitted")))
+		*automatic |= !value_is(f, "no");
+	else if (header_name_is(f->name, S("Precedence")))
+		*automatic |= value_is(f, "bulk") || value_is(f, "junk") || value_is(f, "list");
+	else if (header_name_is(f->name, S("X-Auto-Response-Suppress")))
+		*automatic |= value_is(f, "All") || value_is(f, "NDR");
+}
+
+bool job_is_automatic(struct str head)
+{
+	struct header_scan scan;
+	bool automatic = false;
+
+	header_scan_init(&scan, HEADER_BYTES_MAX, HEADER_FIELDS_MAX, STR_NONE);
+	scan.on_field = look_for_robot;
+	scan.arg = &automatic;
+	header_scan_add(&scan, head);
+	header_scan_finish(&scan);
+	header_scan_fini(&scan);
+	return automatic;
 }
 
 struct str job_clean_head(struct job *j, struct str head, struct buf *room)

@@ -19,7 +19,7 @@ struct outbound {
 	atomic_uint refs;
 	struct config *config;
 	struct certs *certs;
-	struct token_keys keys;
+	struct token_keys keys, srs;
 	struct way ways[]; /* one for each send connector */
 };
 
@@ -93,6 +93,12 @@ struct outbound *outbound_with(const struct config *c, struct certs *certs, bool
 		outbound_unref(&o);
 		return NULL;
 	}
+	if (c->srs.key.n > 0 && token_keys_load(c->srs.key.p, &o->srs, &why) != 0) {
+		/* a start without them would refuse the reports of weeks, so there is none */
+		err_set(e, why.code, "outbound.new", "srs.key: %s", why.text);
+		outbound_unref(&o);
+		return NULL;
+	}
 	for (size_t i = 0; i < c->send_n; i++) {
 		if (make_way(o, i, lenient, &why) == 0)
 			continue;
@@ -138,12 +144,18 @@ void outbound_unref(struct outbound **op)
 	certs_unref(&o->certs);
 	config_unref(&o->config);
 	token_keys_fini(&o->keys);
+	token_keys_fini(&o->srs);
 	free(o);
 }
 
 const struct token_keys *outbound_token_keys(const struct outbound *o)
 {
 	return &o->keys;
+}
+
+const struct token_keys *outbound_srs_keys(const struct outbound *o)
+{
+	return &o->srs;
 }
 
 const struct config *outbound_config(const struct outbound *o)

@@ -34,7 +34,7 @@ static const struct conf_inbound *inbound_of(const struct config *c, struct str 
 
 static bool is_served(const struct verdict *v)
 {
-	return v->action == ROUTE_RELAY || v->action == ROUTE_DELIVER;
+	return v->action != ROUTE_REJECT && v->action != ROUTE_DEFER;
 }
 
 /* What was accepted under another mode keeps its epoch (spec 1.6): when the mode in force would not take it any more (a
@@ -62,15 +62,20 @@ static bool ask_as_accepted(const struct planner *p, struct routing_view *v, str
 	return true;
 }
 
-static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a, bool token_seen,
-			struct route *out, struct err *e)
+static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a,
+			const struct env_rcpt *rcpt, struct route *out, struct err *e)
 {
 	const struct conf_inbound *in = inbound_of(outbound_config(p->outbound), p->env->inbound);
 	struct route_query q = { .rcpt = a,
 				 .origin = p->env->origin,
 				 .class = p->env->class,
 				 .org = p->env->org,
-				 .token_seen = token_seen,
+				 .sender = p->env->from,
+				 .srs = outbound_srs_keys(p->outbound),
+				 .arrived_ms = p->env->arrived_ms,
+				 .token_seen = rcpt->token_seen,
+				 .generation = rcpt->generation,
+				 .followed = rcpt->followed,
 				 .return_internal = in != NULL && in->return_internal,
 				 .peer_relay = in != NULL && in->peer_relay,
 				 .null_sender = p->env->from.n == 0 };
@@ -108,12 +113,13 @@ static void settle_by_selection(const struct planner *p, struct plan *plan, cons
 }
 
 /* The original address travels along when it was rewritten (spec 2.5.4). */
-static void add_orcpt(const struct planner *p, struct plan *plan, struct str original)
+static void add_orcpt(const struct planner *p, struct plan *plan)
 {
+	struct str original = p->env->rcpts[plan->index].addr;
 	char room[1024];
 	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
 
-	if (plan->rcpt.env.orcpt.n > 0 || str_ieq(original, plan->rcpt.addr) || str_chr(original, '@') < 0)
+	if (plan->rcpt.env.orcpt.n > 0 || str_chr(original, '@') < 0)
 		return;
 	for (size_t i = 0; i < original.n; i++)
 		if (chr_is_8bit(original.p[i]))
@@ -137,7 +143,21 @@ static void settle_by_trouble(const struct planner *p, struct plan *plan, const 
 	plan_settle(plan, p->arena, RCPT_DEFERRED, REPLY(454, 4, 7, 5, "certificate missing"), str_c(text));
 }
 
-static void choose_hop(const struct planner *p, struct plan *plan, const struct route *rt, const struct addr *original)
+/* To strangers, mail of strangers leaves under an address of ours (R53, R55; spec 2.6).  False: settled. */
+static bool choose_sender(const struct planner *p, struct routing_view *v, struct plan *plan, const struct route *rt,
+			  const struct conf_send *send)
+{
+	bool out = rt->facts.kind == KIND_EXTERNAL && rt->verdict.next != NEXT_PEER;
+
+	if (!out || routing_sender_for(v, outbound_srs_keys(p->outbound), send->srs_domain, p->env->from, p->arena,
+				       &plan->from, &plan->srs))
+		return true;
+	defer_locally(p, plan, "no memory for the sender");
+	return false;
+}
+
+static void choose_hop(const struct planner *p, struct routing_view *v, struct plan *plan, const struct route *rt,
+		       const struct addr *original)
 {
 	const struct select_query q = { .domain = rt->hop_domain, .size = p->size, .next = rt->verdict.next };
 	struct selection sel;
@@ -159,16 +179,41 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 		settle_by_trouble(p, plan, sel.send, outbound_trouble(p->outbound, sel.send));
 		return;
 	}
+	if (!choose_sender(p, v, plan, rt, sel.send))
+		return;
 	kind = rt->hop_host.n > 0 ? HOP_HOST : sel.send->smarthosts.n > 0 ? HOP_SMARTHOSTS : HOP_DOMAIN;
 	target = kind == HOP_HOST ? rt->hop_host : kind == HOP_DOMAIN ? rt->hop_domain : STR_NONE;
 	plan->rcpt.addr = rt->rcpt;
-	add_orcpt(p, plan, p->env->rcpts[plan->index].addr);
+	if (plan->forwards || !str_ieq(plan->rcpt.env.addr, plan->rcpt.addr))
+		add_orcpt(p, plan);
 	tls_need_find(outbound_config(p->outbound), sel.send, rt->hop_domain, original->domain, &need, NULL);
 	plan->inside = kind != HOP_DOMAIN || sel.send->peer;
 	plan->retry = sel.send->retry;
 	if (!arena_dup(p->arena, sel.send->name, &plan->connector))
 		plan->connector = STR_NONE;
 	plan->hop = pool_hop(p->pool, p->outbound, sel.send, kind, target, &need);
+}
+
+/* A report to a group is nobody's but the owner's (spec 2.6). */
+static void plan_expansion(const struct planner *p, struct plan *plan, const struct rcpt_record *group)
+{
+	if (p->env->from.n > 0) {
+		plan->expands = true;
+		add_orcpt(p, plan);
+		plan_settle(plan, p->arena, RCPT_SENT, REPLY(250, 2, 0, 0, ""), S("expanded"));
+		return;
+	}
+	plan->copy_to = group->report_to == REPORT_OWNER ? group->owner : STR_NONE;
+	plan->copy_generation = plan->rcpt.env.generation + 1; /* the owner may be a group again */
+	plan->dropped = plan->copy_to.n == 0;
+	plan_settle(plan, p->arena, RCPT_SENT, REPLY(250, 2, 0, 0, ""),
+		    plan->dropped ? S("a report to a group is dropped") : S("a report to a group goes to its owner"));
+}
+
+static void plan_drop(const struct planner *p, struct plan *plan, const struct verdict *v)
+{
+	plan->dropped = true;
+	plan_settle(plan, p->arena, RCPT_SENT, REPLY(250, 2, 0, 0, ""), str_c(v->cause));
 }
 
 static void plan_one(const struct planner *p, struct routing_view *v, struct plan *plan)
@@ -180,12 +225,14 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 
 	plan->rcpt.env = p->env->rcpts[plan->index];
 	plan->rcpt.addr = plan->rcpt.env.addr;
+	plan->from = p->env->from;
+	plan->srs = SRS_NONE;
 	plan->rule = plan->reason = "-";
 	if (addr_parse(plan->rcpt.addr, &rules, &a) != ADDR_OK) {
 		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));
 		return;
 	}
-	if (!ask_routing(p, v, &a, plan->rcpt.env.token_seen, &rt, &e)) {
+	if (!ask_routing(p, v, &a, &plan->rcpt.env, &rt, &e)) {
 		defer_locally(p, plan, e.text);
 		return;
 	}
@@ -199,10 +246,17 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->copy_to = rt.copy_to;
 	plan->bypass = str_eq(str_c(plan->reason), S("CMT-BYPASS"));
 	plan->coverage = route_coverage(&rt);
+	/* a mailbox on both sides is one mailbox: nothing was redirected, but the copy is ours */
+	plan->copy_generation = rt.redirects > 0 ? rt.redirects : 1;
+	plan->forwards = rt.forwards;
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
-	if (is_served(&rt.verdict))
-		choose_hop(p, plan, &rt, &a);
+	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
+		choose_hop(p, v, plan, &rt, &a);
+	else if (rt.verdict.action == ROUTE_EXPAND)
+		plan_expansion(p, plan, &rt.located.record);
+	else if (rt.verdict.action == ROUTE_DROP)
+		plan_drop(p, plan, &rt.verdict);
 	else
 		settle_by_verdict(p, plan, &rt.verdict);
 }

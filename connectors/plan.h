@@ -16,11 +16,17 @@ struct plan {                  /* one recipient of one attempt */
 	enum route_form form;
 	bool forwarded; /* to outside, by a redirection of ours: it goes under our own claim */
 	enum route_next next;
+	struct str from;          /* MAIL FROM on this way */
+	enum srs_result srs;      /* whether it was rewritten */
 	struct token_rcpt who;    /* for the route token; next = PEER only */
 	bool bypass;              /* goes without the other side (CMT-BYPASS) */
 	enum coverage coverage;   /* for the meter, once it is delivered */
 	struct hop *hop;          /* where it goes; NULL: nowhere */
-	struct str copy_to;       /* loc=both: the other side gets a copy under this address */
+	bool expands;             /* a group: its members get copies (expand.h) */
+	bool forwards;            /* a mailbox: others get copies of what it gets */
+	bool dropped;             /* nothing is sent and nobody is told */
+	struct str copy_to;       /* loc=both: the other side gets a copy under this address; or the owner of a group */
+	unsigned copy_generation; /* of that copy */
 	struct smtp_where *where; /* who answered last */
 	bool no_dsn, expired;
 	bool inside;             /* hop is one of ours, not a stranger's MX */

@@ -1,4 +1,4 @@
-/* connectors/settle.c: results of an attempt -> outcomes, copies, reports -> lease_settle.
+/* connectors/settle.c: results of an attempt -> outcomes, copies (expand.c), reports -> lease_settle.
  *
  * Order is the invariant: what an outcome promises to somebody (a report, a copy) is durable before the outcome is
  * written; when it cannot be stored, the recipient waits instead. */
@@ -132,7 +132,6 @@ static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_
 		expire(j, p);
 	if (p->rcpt.result == RCPT_FAILED) {
 		o.kind = OUTCOME_FAILED;
-		add_report(j, p, DSN_FAILED, now_ms);
 	} else if (p->rcpt.result == RCPT_DEFERRED) {
 		o.kind = OUTCOME_DEFERRED;
 		o.due_ms = due_ms(j, p, now_ms);
@@ -140,24 +139,65 @@ static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_
 		o.text = waiting_text(j, p);
 		o.delay_told = p->delay_told || is_late(j, p, now_ms);
 		watch_age(j, p, now_ms);
-		if (o.delay_told && !p->delay_told)
-			add_report(j, p, DSN_DELAYED, now_ms);
-	} else if (p->no_dsn) {
-		add_report(j, p, DSN_RELAYED, now_ms);
 	}
 	return o;
 }
 
+static bool is_redirect_loop(const struct plan *p)
+{
+	return str_eq(str_c(p->reason), S("LOOP-REDIRECT"));
+}
+
+/* Those of one kind. */
+static void add_some(struct job *j, bool of_redirects)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	for (size_t i = 0; i < j->plan_n; i++) {
+		const struct plan *p = &j->plans[i];
+		const struct outcome *o = &j->outcomes[i];
+		if (is_redirect_loop(p) != of_redirects)
+			continue;
+		if (o->kind == OUTCOME_FAILED)
+			add_report(j, p, DSN_FAILED, now_ms);
+		else if (o->kind == OUTCOME_DEFERRED && o->delay_told && !p->delay_told)
+			add_report(j, p, DSN_DELAYED, now_ms);
+		else if (o->kind == OUTCOME_DELIVERED && p->expands)
+			add_report(j, p, DSN_EXPANDED, now_ms);
+		else if (o->kind == OUTCOME_DELIVERED && p->no_dsn)
+			add_report(j, p, DSN_RELAYED, now_ms);
+	}
+}
+
+/* Once it is known that nothing is taken back any more but what cannot be reported.  Those about redirections come
+ * last: the header may say that they are not wanted. */
+static void add_reports(struct job *j)
+{
+	add_some(j, false);
+	j->redirect_report_n = j->report_n;
+	add_some(j, true);
+	j->redirect_report_n = j->report_n - j->redirect_report_n;
+}
+
+static bool owes_report(const struct plan *p, const struct outcome *o)
+{
+	(void)p;
+	return o->kind == OUTCOME_FAILED;
+}
+
 /* What this outcome promised is not stored, so it may not be settled: those recipients wait and are tried again. */
-static void take_back(struct job *j, enum outcome_kind kind, const char *event, const struct err *e)
+static void take_back(struct job *j, bool (*owes)(const struct plan *, const struct outcome *), const char *event,
+		      const struct err *e)
 {
 	int64_t now_ms = clock_wall_ms();
 
 	log_error(&j->log, event, kv_c("why", e->text));
 	for (size_t i = 0; i < j->plan_n; i++) {
 		struct plan *p = &j->plans[i];
-		if (j->outcomes[i].kind != kind || (kind == OUTCOME_DELIVERED && p->copy_to.n == 0))
+		if (!owes(p, &j->outcomes[i]))
 			continue;
+		if (p->rcpt.result == RCPT_SENT) /* what the server said then is no reason to wait */
+			plan_settle(p, &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 0, ""), str_c(e->text));
 		p->rcpt.result = RCPT_DEFERRED;
 		j->outcomes[i] = (struct outcome){ .index = p->index,
 						   .kind = OUTCOME_DEFERRED,
@@ -172,14 +212,30 @@ static void on_bounce(struct bounce *b, const struct err *e)
 	struct job *j = container_of(b, struct job, bounce);
 
 	if (e != NULL)
-		take_back(j, OUTCOME_FAILED, "report.failed", e);
+		take_back(j, owes_report, "report.failed", e);
 	settle(j);
+}
+
+/* Auto-submitted mail never triggers reports about redirections (spec 1.4 R02, 4.6): two robots would talk for ever. */
+static bool leave_out_redirects(struct job *j, struct str head)
+{
+	if (j->redirect_report_n == 0 || !job_is_automatic(head))
+		return j->report_n > 0;
+	log_info(&j->log, "report.suppressed", kv_c("reason", "LOOP-REDIRECT"),
+		 kv_int("recipients", (int64_t)j->redirect_report_n), kv_str("from", j->lease->env.from));
+	j->report_n -= j->redirect_report_n;
+	return j->report_n > 0;
 }
 
 static void report(struct job *j, struct str head)
 {
 	struct err e = { 0 };
 	struct buf room;
+
+	if (!leave_out_redirects(j, head)) {
+		settle(j);
+		return;
+	}
 
 	buf_init(&room, LEASE_READ_MAX);
 	const struct bounce_order order = { .port = *j->d->o.port,
@@ -198,7 +254,7 @@ static void report(struct job *j, struct str head)
 			 kv_int("recipients", (int64_t)j->report_n));
 		return;
 	}
-	take_back(j, OUTCOME_FAILED, "report.failed", &e);
+	take_back(j, owes_report, "report.failed", &e);
 	settle(j);
 }
 
@@ -214,7 +270,7 @@ static void limit_reports(struct job *j)
 			 kv_c("todo", "look for forged senders; queue.report_rate, queue.report_rate_domain"));
 	l->limiting = true;
 	if (report_is_for_us(outbound_config(j->d->outbound), j->report_to))
-		take_back(j, OUTCOME_FAILED, "report.waits", &limited);
+		take_back(j, owes_report, "report.waits", &limited);
 	else
 		log_info(&j->log, "report.suppressed", kv_str("to", j->report_to));
 	settle(j);
@@ -224,6 +280,7 @@ static void report_and_settle(struct job *j)
 {
 	struct report_limits *l = &j->d->report_limits;
 
+	add_reports(j);
 	if (j->report_n > 0 && conf_of(j)->bounce &&
 	    !report_may_go(l, conf_of(j), j->report_to, j->d->o.shares > 0 ? j->d->o.shares : 1,
 			   loop_now_ms(j->d->o.loop))) {
@@ -238,37 +295,57 @@ static void report_and_settle(struct job *j)
 	}
 }
 
-static void on_copied(struct copy *c, const struct err *e)
+/* The members are too many for one message: the groups fail as recipients do, and their sender hears of it. */
+static void fail_expansions(struct job *j)
 {
-	struct job *j = container_of(c, struct job, copy);
+	char text[200];
 
-	if (e != NULL)
-		take_back(j, OUTCOME_DELIVERED, "copy.failed", e);
-	report_and_settle(j);
+	snprintf(text, sizeof text,
+		 "the groups of this message have more than %lld members (recipients.expansion_total)",
+		 (long long)outbound_config(j->d->outbound)->recipients.expansion_total);
+	log_warn(&j->log, "group.too_many", kv_c("why", text));
+	for (size_t i = 0; i < j->plan_n; i++) {
+		struct plan *p = &j->plans[i];
+		if (!p->expands || j->outcomes[i].kind != OUTCOME_DELIVERED)
+			continue;
+		plan_settle(p, &j->arena, RCPT_FAILED, REPLY(554, 5, 5, 3, ""), str_c(text));
+		j->outcomes[i] = decide_outcome(j, p, clock_wall_ms());
+	}
 }
 
-static void add_copy(struct job *j, const struct plan *p)
+static void on_expanded(struct expand *x, enum expand_end how, const struct err *e)
 {
-	if (j->copies == NULL)
-		j->copies = arena_alloc(&j->arena, j->plan_n * sizeof *j->copies);
-	must(j->copies != NULL); /* job_new left room */
-	j->copies[j->copy_n++] = (struct env_rcpt){ .addr = p->copy_to, .notify = ENV_NOTIFY_NEVER };
-	log_info(&j->log, "copy.spooled", kv_str("to", p->rcpt.env.addr), kv_str("as", p->copy_to));
+	struct job *j = container_of(x, struct job, expand);
+
+	if (how == EXPAND_LATER)
+		take_back(j, expand_is_owed, "copy.failed", e);
+	if (how == EXPAND_TOO_MANY)
+		fail_expansions(j);
+	report_and_settle(j);
 }
 
 void job_end(struct job *j)
 {
+	const struct expand_order order = { .loop = j->d->o.loop,
+					    .port = *j->d->o.port,
+					    .routing = j->d->o.routing,
+					    .config = outbound_config(j->d->outbound),
+					    .lease = j->lease,
+					    .log = &j->log,
+					    .plans = j->plans,
+					    .outcomes = j->outcomes,
+					    .plan_n = j->plan_n,
+					    .tokens = j->tokens,
+					    .token_n = j->token_n };
 	int64_t now_ms = clock_wall_ms();
-	struct err e = { 0 };
+	bool owed = false;
 
 	for (size_t i = 0; i < j->plan_n; i++) {
 		j->outcomes[i] = decide_outcome(j, &j->plans[i], now_ms);
-		if (j->outcomes[i].kind == OUTCOME_DELIVERED && j->plans[i].copy_to.n > 0)
-			add_copy(j, &j->plans[i]);
+		owed |= expand_is_owed(&j->plans[i], &j->outcomes[i]);
 	}
-	if (j->copy_n > 0 && copy_start(&j->copy, *j->d->o.port, j->lease, j->copies, j->copy_n, on_copied, &e) == 0)
-		return;
-	if (j->copy_n > 0)
-		take_back(j, OUTCOME_DELIVERED, "copy.failed", &e);
-	report_and_settle(j);
+	if (owed)
+		expand_start(&j->expand, &order, on_expanded);
+	else
+		report_and_settle(j);
 }

@@ -202,17 +202,36 @@ bool record_is_sound(const struct record *r, struct str payload)
 
 /* ---- envelope ---- */
 
-enum { FLAG_SMTPUTF8 = 1, FLAG_PLAIN_HEADERS = 2, FLAG_TOKEN_SEEN = 128 };
+enum { FLAG_SMTPUTF8 = 1, FLAG_PLAIN_HEADERS = 2, FLAG_LINEAGE = 4, FLAG_TOKEN_SEEN = 128, FLAG_FOLLOWED = 128 };
+
+/* How a recipient came to be one: a byte behind each of them in envelopes with FLAG_LINEAGE.  Most mail was never
+ * redirected and stays as short as it was, so records of before need no other reader. */
+static uint8_t lineage_of(const struct env_rcpt *r)
+{
+	must(r->generation <= ENV_GENERATION_MAX);
+	return (uint8_t)(r->generation | (r->followed ? FLAG_FOLLOWED : 0));
+}
+
+static bool has_lineage(const struct envelope *env)
+{
+	for (size_t i = 0; i < env->rcpt_n; i++)
+		if (lineage_of(&env->rcpts[i]) != 0)
+			return true;
+	return false;
+}
 
 bool record_put_envelope(struct buf *b, const struct envelope *env)
 {
 	const struct str texts[] = { env->from,   env->envid, env->xorg, env->receive, env->inbound,
 				     env->client, env->helo,  env->tls,  env->trace_id };
 
+	bool lineage = has_lineage(env);
+
 	put32(b, (uint32_t)env->rcpt_n);
 	put8(b, (uint8_t)env->ret);
 	put8(b, (uint8_t)env->body);
-	put8(b, (uint8_t)((env->smtputf8 ? FLAG_SMTPUTF8 : 0) | (env->plain_headers ? FLAG_PLAIN_HEADERS : 0)));
+	put8(b, (uint8_t)((env->smtputf8 ? FLAG_SMTPUTF8 : 0) | (env->plain_headers ? FLAG_PLAIN_HEADERS : 0) |
+			  (lineage ? FLAG_LINEAGE : 0)));
 	put8(b, (uint8_t)env->origin);
 	put8(b, (uint8_t)env->class);
 	put8(b, (uint8_t)env->org);
@@ -226,6 +245,8 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 		put_text(b, env->rcpts[i].addr);
 		put_text(b, env->rcpts[i].orcpt);
 		put8(b, (uint8_t)(env->rcpts[i].notify | (env->rcpts[i].token_seen ? FLAG_TOKEN_SEEN : 0)));
+		if (lineage)
+			put8(b, lineage_of(&env->rcpts[i]));
 	}
 	return !b->full;
 }
@@ -268,8 +289,14 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 		uint8_t bits = get8(&r);
 		rcpts[i].notify = bits & (unsigned)~FLAG_TOKEN_SEEN;
 		rcpts[i].token_seen = bits & FLAG_TOKEN_SEEN;
+		bits = flags & FLAG_LINEAGE ? get8(&r) : 0;
+		rcpts[i].followed = bits & FLAG_FOLLOWED;
+		rcpts[i].generation = bits & (unsigned)~FLAG_FOLLOWED;
+		if (rcpts[i].generation > ENV_GENERATION_MAX)
+			r.bad = true;
 	}
-	return !r.bad && r.left.n == 0 && env->rcpt_n > 0;
+	/* one spelling only: the byte is there because it says something */
+	return !r.bad && r.left.n == 0 && env->rcpt_n > 0 && has_lineage(env) == ((flags & FLAG_LINEAGE) != 0);
 }
 
 /* ---- outcomes and orders ---- */

@@ -72,6 +72,34 @@ static void test_envelope(void **state)
 	buf_fini(&b);
 }
 
+/* What led to a recipient is stored when there is something to store, and costs nothing when there is not. */
+static void test_lineage(void **state)
+{
+	struct env_rcpt led[COUNT(rcpts)], got_rcpts[COUNT(rcpts)];
+	struct envelope env = sample, got;
+	struct buf plain = encoded(&sample), b;
+
+	(void)state;
+	memcpy(led, rcpts, sizeof led);
+	led[1].generation = 3;
+	led[1].followed = true;
+	led[2].generation = ENV_GENERATION_MAX;
+	env.rcpts = led;
+	b = encoded(&env);
+	assert_int_equal(b.n, plain.n + COUNT(rcpts));
+	assert_true(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	assert_true(got_rcpts[0].generation == 0 && !got_rcpts[0].followed);
+	assert_true(got_rcpts[1].generation == 3 && got_rcpts[1].followed && got_rcpts[1].token_seen);
+	assert_true(got_rcpts[2].generation == ENV_GENERATION_MAX && !got_rcpts[2].followed);
+	b.p[b.n - 1] = 64; /* no generation of ours */
+	assert_false(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	/* an envelope as it was written before there were generations */
+	assert_true(record_get_envelope(buf_str(&plain), &got, got_rcpts));
+	assert_true(got_rcpts[1].generation == 0 && !got_rcpts[1].followed);
+	buf_fini(&plain);
+	buf_fini(&b);
+}
+
 /* Copies to memory of just that size, so that a read past the end is seen by the sanitizer. */
 static void test_envelope_cut_anywhere(void **state)
 {
@@ -287,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_envelope),
+		cmocka_unit_test(test_lineage),
 		cmocka_unit_test(test_envelope_cut_anywhere),
 		cmocka_unit_test(test_envelope_claims),
 		cmocka_unit_test(test_envelope_too_long),

@@ -2,8 +2,9 @@
  *
  * The table below is read from the top; the first row whose condition holds decides.  A row is {id, reason, what it
  * says, when it holds, what then}, so the trace can list every row looked at in the words of the rule.  Rows appear in
- * the order of the pseudo-code (spec 1.5), which is that of their numbers but for two: R41 stands twice, before the
- * returns it forbids, and R57 last: it holds always, so every set of facts has a verdict. */
+ * the order of the pseudo-code (spec 1.5), which is that of their numbers but for three: R31 is a special case of R30,
+ * R41 stands twice, before the returns it forbids, and R57 last: it holds always, so every set of facts has a verdict.
+ */
 #include "routing/routing.h"
 
 #include "base/must.h"
@@ -81,6 +82,18 @@ static const struct codes c_auth_mailbox = {
 	{ 550, 5, 7, 1 },
 	{ 550, 5, 7, 134 },
 	{ 550, 5, 7, 134 },
+};
+static const struct codes c_auth_contact = {
+	STR_LIT("This recipient takes mail from authenticated senders only (AUTH-REQUIRED R12)"),
+	{ 550, 5, 7, 1 },
+	{ 550, 5, 7, 136 },
+	{ 550, 5, 7, 136 },
+};
+static const struct codes c_sender_denied = {
+	STR_LIT("You may not write to this recipient (SENDER-DENIED R12)"),
+	{ 550, 5, 7, 1 },
+	{ 550, 5, 7, 124 },
+	{ 550, 5, 7, 124 },
 };
 static const struct codes c_loop_routing = {
 	STR_LIT("Mail loop: an address of the other side came from there (LOOP-ROUTING R15)"),
@@ -187,6 +200,18 @@ static void to_internet(const struct route_facts *f, struct verdict *v)
 	relay(v, NEXT_DIRECT, FORM_AS_RECEIVED);
 }
 
+static void expand(const struct route_facts *f, struct verdict *v)
+{
+	(void)f;
+	v->action = ROUTE_EXPAND;
+}
+
+static void drop(const struct route_facts *f, struct verdict *v)
+{
+	(void)f;
+	v->action = ROUTE_DROP;
+}
+
 static enum route_next egress_next(enum conf_egress e)
 {
 	return e == EGRESS_CLOUD ? NEXT_PEER : e == EGRESS_SMARTHOST ? NEXT_SMARTHOST : NEXT_DIRECT;
@@ -272,14 +297,30 @@ static bool unknown_on_both(const struct route_facts *f)
 	return f->kind == KIND_UNK_RELAY_PEER && is_peer(f);
 }
 
+static bool sender_denied(const struct route_facts *f)
+{
+	return f->sender_denied;
+}
+
+/* Redirected mail is ours from then on: what it was when it came is in `unproved`. */
+static bool is_unproved(const struct route_facts *f)
+{
+	return f->unproved || is_stranger(f) || (is_peer(f) && f->class != ENV_CLASS_INT);
+}
+
+static bool contact_needs_auth(const struct route_facts *f)
+{
+	return f->auth_required && f->is_contact && is_unproved(f);
+}
+
 static bool group_needs_auth(const struct route_facts *f)
 {
-	return f->auth_required && f->is_group && (is_stranger(f) || (is_peer(f) && f->class != ENV_CLASS_INT));
+	return f->auth_required && f->is_group && is_unproved(f);
 }
 
 static bool mailbox_needs_auth(const struct route_facts *f)
 {
-	return f->auth_required && (is_stranger(f) || (is_peer(f) && f->class != ENV_CLASS_INT));
+	return f->auth_required && is_unproved(f);
 }
 
 static bool routing_from_peer(const struct route_facts *f)
@@ -307,6 +348,16 @@ static bool cmt_in_bypassed(const struct route_facts *f)
 static bool there_not_from_peer(const struct route_facts *f)
 {
 	return is_there(f) && !is_peer(f);
+}
+
+static bool expand_here(const struct route_facts *f)
+{
+	return f->expand_here;
+}
+
+static bool there_own_expansion(const struct route_facts *f)
+{
+	return is_there(f) && f->token_seen && f->our_expansion;
 }
 
 static bool there_loop_fresh(const struct route_facts *f)
@@ -362,6 +413,11 @@ static bool external_peer_no_org(const struct route_facts *f)
 static bool hairpin(const struct route_facts *f)
 {
 	return is_external(f) && is_peer(f) && f->site == SITE_ONPREM && f->egress.cmt == EGRESS_CLOUD;
+}
+
+static bool hairpin_own_expansion(const struct route_facts *f)
+{
+	return hairpin(f) && f->token_seen && f->our_expansion;
 }
 
 static bool hairpin_loop_fresh(const struct route_facts *f)
@@ -429,8 +485,12 @@ static const struct rule rules[] = {
 	  &c_unknown_both, "Neither side has this address.", SENDER },
 	{ "R12", "AUTH-REQUIRED", "a group for authenticated senders, and the sender is not", group_needs_auth, NULL,
 	  &c_auth_group, "The group takes mail from authenticated senders only.", SENDER },
+	{ "R12", "AUTH-REQUIRED", "a contact for authenticated senders, and the sender is not", contact_needs_auth,
+	  NULL, &c_auth_contact, "The recipient takes mail from authenticated senders only.", SENDER },
 	{ "R12", "AUTH-REQUIRED", "a mailbox for authenticated senders, and the sender is not", mailbox_needs_auth,
 	  NULL, &c_auth_mailbox, "The mailbox takes mail from authenticated senders only.", SENDER },
+	{ "R12", "SENDER-DENIED", "the record does not take mail from this sender", sender_denied, NULL,
+	  &c_sender_denied, "The recipient takes mail from some senders only.", SENDER },
 	{ "R15", "LOOP-ROUTING", "in the other side's routing domain, and it came from there", routing_from_peer, NULL,
 	  &c_loop_routing, "The other side sent mail for its own routing domain.", PEER_ADMIN },
 	{ "R16", "ROUTING-PRIVATE", "in the other side's routing domain, from the Internet", routing_from_internet,
@@ -440,10 +500,14 @@ static const struct rule rules[] = {
 	  "The on-prem side cannot be reached, and the policy lets this mail go without it.", NULL },
 	{ "R20", "CMT-IN", "at the cloud with central transport on, from the Internet, one of ours", cmt_in, to_peer,
 	  NULL, "With central transport on, Internet mail passes the on-prem side first.", NULL },
+	{ "R31", "EXPAND", "a group that is expanded here", expand_here, expand, NULL,
+	  "The members of the group get copies from here.", NULL },
 	{ "R30", "LOCAL", "the mailbox is on this side", is_here, to_mailbox, NULL, "The mailbox is on this side.",
 	  NULL },
 	{ "R40", "REMOTE", "on the other side, and it did not come from there", there_not_from_peer, to_peer_mailbox,
 	  NULL, "The mailbox is on the other side.", NULL },
+	{ "R41", "DUPLICATEREDIRECT", "came back, and it was our own expansion that led there", there_own_expansion,
+	  drop, NULL, "The recipient was reached by our own expansion and has the message already.", NULL },
 	{ "R41", "LOOP-TOKEN", "came back although our token says it was handed over, noticed a short time ago",
 	  there_loop_fresh, NULL, &c_loop_token_defer,
 	  "The other side returned a recipient that had been handed to it; this may be mended yet.", PEER_ADMIN },
@@ -470,6 +534,9 @@ static const struct rule rules[] = {
 	  NULL, &c_org, "The sender's certificate does not prove that it is our organisation.", PEER_ADMIN },
 	{ "R53", "CMT-OUT", "external, from the other side, allowed, egress.cmt is not the cloud", cmt_out_for_peer,
 	  to_egress_cmt, NULL, "The cloud's mail leaves through the on-prem side.", NULL },
+	{ "R41", "DUPLICATEREDIRECT", "external, came back, and it was our own expansion that led there",
+	  hairpin_own_expansion, drop, NULL,
+	  "The recipient was reached by our own expansion and has the message already.", NULL },
 	{ "R41", "LOOP-TOKEN", "external, would go back, and did before by our token, noticed a short time ago",
 	  hairpin_loop_fresh, NULL, &c_loop_token_defer,
 	  "The other side returned a recipient that had been handed to it; this may be mended yet.", PEER_ADMIN },

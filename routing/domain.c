@@ -50,7 +50,8 @@ static int add_domains(struct domain_set *s, struct err *e)
 		struct domain_entry *slot = &s->slots[slot_of(s, d->name)];
 		if (slot->name.p != NULL)
 			return err_set(e, ERR_SYNTAX, "domain.set", "domain %s is given twice", d->name.p);
-		*slot = (struct domain_entry){ d->name, d->own_routing ? DOMAIN_OWN_ROUTING : DOMAIN_ACCEPTED, d };
+		*slot = (struct domain_entry){ d->name, d->own_routing ? DOMAIN_OWN_ROUTING : DOMAIN_ACCEPTED, d,
+					       false };
 	}
 	return 0;
 }
@@ -69,10 +70,24 @@ static int add_routing_domains(struct domain_set *s, struct err *e)
 				       "%s is the routing domain of this side, %s names it as the other side's",
 				       slot->name.p, d->name.p);
 		if (slot->name.p == NULL)
-			*slot = (struct domain_entry){ d->routing_domain, DOMAIN_PEER_ROUTING, d };
+			*slot = (struct domain_entry){ d->routing_domain, DOMAIN_PEER_ROUTING, d, false };
 		slot->role = DOMAIN_PEER_ROUTING;
 	}
 	return 0;
+}
+
+static void add_bounce_domains(struct domain_set *s, const struct config *c)
+{
+	s->bounce_conf = (struct conf_domain){ .type = DOMAIN_AUTHORITATIVE };
+	for (size_t i = 0; i < c->send_n; i++) {
+		if (c->sends[i].srs_domain.n == 0)
+			continue;
+		struct domain_entry *slot = &s->slots[slot_of(s, c->sends[i].srs_domain)];
+		if (slot->name.p == NULL)
+			*slot = (struct domain_entry){ copy(s, c->sends[i].srs_domain), DOMAIN_BOUNCE, &s->bounce_conf,
+						       true };
+		slot->bounce = true;
+	}
 }
 
 struct domain_set *domain_set_new(const struct config *c, struct err *e)
@@ -97,12 +112,14 @@ struct domain_set *domain_set_new(const struct config *c, struct err *e)
 	if (c->mode.allow_n > 0)
 		memcpy(s->mode.allow_ranges, c->mode.allow_ranges, c->mode.allow_n * sizeof *s->mode.allow_ranges);
 	copy_domains(s, c);
-	for (s->slot_n = 16; s->slot_n < c->domain_n * 4; s->slot_n *= 2)
+	for (s->slot_n = 16; s->slot_n < (c->domain_n + c->send_n) * 4; s->slot_n *= 2)
 		;
 	s->slots = arena_alloc(&s->memory, s->slot_n * sizeof *s->slots);
 	must(s->slots != NULL);
 	if (add_domains(s, e) != 0 || add_routing_domains(s, e) != 0)
 		domain_set_unref(&s);
+	else
+		add_bounce_domains(s, c);
 	return s;
 }
 

@@ -11,12 +11,14 @@ enum domain_role {
 	DOMAIN_ACCEPTED,     /* a `domain` block */
 	DOMAIN_OWN_ROUTING,  /* the routing domain of our side */
 	DOMAIN_PEER_ROUTING, /* the routing domain of the other side */
+	DOMAIN_BOUNCE,       /* of a send.srs_domain, and nothing else: nobody has an address there */
 };
 
 struct domain_entry {
 	struct str name; /* A-labels, lower case */
 	enum domain_role role;
 	const struct conf_domain *conf; /* of the domain, or of the one that names it as routing_domain */
+	bool bounce;                    /* a send.srs_domain: addresses may be SRS */
 };
 
 struct domain_set {
@@ -30,6 +32,7 @@ struct domain_set {
 	struct conf_recipients recipients;
 	struct conf_domain *domains;
 	size_t domain_n;
+	struct conf_domain bounce_conf; /* what a domain of role BOUNCE is: ours, and empty */
 	const struct conf_domain *dflt; /* the default domain; NULL without domains */
 	struct domain_entry *slots;     /* open addressing; name.p NULL = free */
 	size_t slot_n;                  /* power of two */

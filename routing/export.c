@@ -2,6 +2,7 @@
 #include "routing/recipient.h"
 
 #include "base/must.h"
+#include "routing/member.h"
 
 #include <unistd.h>
 
@@ -12,7 +13,7 @@ struct out {
 	int fd;         /* -1: none */
 };
 
-static void put_cell(struct buf *b, struct str s, bool last)
+static void put_cell(struct buf *b, struct str s)
 {
 	bool quote =
 		str_chr(s, ',') >= 0 || str_chr(s, '"') >= 0 || (s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' '));
@@ -26,7 +27,7 @@ static void put_cell(struct buf *b, struct str s, bool last)
 	}
 	if (quote)
 		buf_addc(b, '"');
-	buf_addc(b, last ? '\n' : ',');
+	buf_addc(b, ',');
 }
 
 static void put_aliases(struct buf *b, const struct rcpt_record *rec)
@@ -39,22 +40,8 @@ static void put_aliases(struct buf *b, const struct rcpt_record *rec)
 			buf_addc(&list, ';');
 		buf_add(&list, rec->addrs[i]);
 	}
-	put_cell(b, buf_str(&list), false);
+	put_cell(b, buf_str(&list));
 	buf_fini(&list);
-}
-
-static void put_row(struct buf *b, const struct rcpt_record *rec)
-{
-	put_cell(b, rec->primary, false);
-	put_cell(b, str_c(loc_name(rec->loc)), false);
-	put_cell(b, rec->routing, false);
-	put_aliases(b, rec);
-	put_cell(b, rec->local_host, false);
-	put_cell(b, rec->mailbox_id, false);
-	put_cell(b, rec->source, false);
-	put_cell(b, rec->redirect, false);
-	put_cell(b, rec->keep_copy ? S("yes") : S("no"), false);
-	put_cell(b, rec->require_auth ? S("yes") : S("no"), true);
 }
 
 static int flush(struct out *o, size_t least, struct err *e)
@@ -73,6 +60,51 @@ static int flush(struct out *o, size_t least, struct err *e)
 	return 0;
 }
 
+/* Always quoted, chunk by chunk: a large group is larger than any buffer here should be. */
+static int put_members(struct routing *r, struct store_txn *t, struct out *o, const unsigned char rid[RID_SIZE],
+		       struct err *e)
+{
+	struct str lines;
+	int rc = 0;
+
+	for (uint32_t at = 0; rc == 0 && member_chunk(r, t, rid, at, &lines); at++) {
+		if (at == 0)
+			buf_addc(o->to, '"');
+		for (size_t i = 0; i < lines.n; i++) {
+			bool last_of_chunk = i + 1 == lines.n;
+			if (lines.p[i] == '"')
+				buf_addc(o->to, '"');
+			if (lines.p[i] != '\n' || !last_of_chunk)
+				buf_addc(o->to, lines.p[i] == '\n' ? ';' : lines.p[i]);
+		}
+		struct str more;
+		buf_addc(o->to, member_chunk(r, t, rid, at + 1, &more) ? ';' : '"');
+		rc = flush(o, CHUNK, e);
+	}
+	buf_addc(o->to, '\n');
+	return rc;
+}
+
+static void put_row(struct buf *b, const struct rcpt_record *rec)
+{
+	put_cell(b, rec->primary);
+	put_cell(b, str_c(loc_name(rec->loc)));
+	put_cell(b, rec->routing);
+	put_aliases(b, rec);
+	put_cell(b, rec->local_host);
+	put_cell(b, rec->mailbox_id);
+	put_cell(b, rec->source);
+	put_cell(b, rec->redirect);
+	put_cell(b, rec->keep_copy ? S("yes") : S("no"));
+	put_cell(b, rec->require_auth ? S("yes") : S("no"));
+	put_cell(b, rec->expand_at != EXPAND_HOME ? str_c(expand_name(rec->expand_at)) : STR_NONE);
+	put_cell(b, rec->report_to != REPORT_SENDER ? str_c(report_name(rec->report_to)) : STR_NONE);
+	put_cell(b, rec->owner);
+	put_cell(b, rec->allow);
+	put_cell(b, rec->deny);
+	put_cell(b, rec->external_ok ? S("yes") : S("no"));
+}
+
 static int put_all(struct routing *r, struct store_txn *t, struct out *o, struct err *e)
 {
 	struct store_cursor *c = store_seek(t, r->rcpt, STR_NONE);
@@ -87,7 +119,9 @@ static int put_all(struct routing *r, struct store_txn *t, struct out *o, struct
 		rc = record_decode((const unsigned char *)rid.p, bytes, &arena, &rec, e);
 		if (rc == 0) {
 			put_row(o->to, &rec);
-			rc = flush(o, CHUNK, e);
+			rc = put_members(r, t, o, rec.rid, e);
+			if (rc == 0)
+				rc = flush(o, CHUNK, e);
 		}
 		arena_rewind(&arena, m);
 	}
@@ -104,7 +138,8 @@ int routing_export(struct routing *r, struct buf *csv_or_null, int fd, struct er
 	int rc = t == NULL ? -1 : 0;
 
 	buf_init(&chunk, 2 * CHUNK);
-	buf_add(o.to, S("address,loc,routing,aliases,local_host,mailbox_id,source,redirect,keep_copy,require_auth\n"));
+	buf_add(o.to, S("address,loc,routing,aliases,local_host,mailbox_id,source,redirect,keep_copy,require_auth,"
+			"expand_at,report_to,owner,allow,deny,external_ok,members\n"));
 	if (rc == 0)
 		rc = put_all(r, t, &o, e);
 	if (rc == 0)

@@ -9,6 +9,7 @@
 
 #include "base/must.h"
 #include "base/time.h"
+#include "routing/member.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,6 +96,19 @@ void import_problem(struct import *im, size_t line, const char *fmt, ...)
 	buf_addc(im->problems, '\n');
 }
 
+void import_warn(struct import *im, size_t line, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (im->warnings++ >= PROBLEMS_SHOWN)
+		return;
+	buf_addf(im->problems, "%s:%zu: warning: ", im->file, line);
+	va_start(ap, fmt);
+	buf_vaddf(im->problems, fmt, ap);
+	va_end(ap);
+	buf_addc(im->problems, '\n');
+}
+
 static void *grow(void *v, size_t n, size_t *cap, size_t size)
 {
 	if (n < *cap)
@@ -163,21 +177,42 @@ static bool normalize_all(struct import *im, size_t line, const struct rcpt_reco
 	return true;
 }
 
+/* Owner, senders and members in normal form; false with the problem reported. */
+static bool normalize_lists(struct import *im, size_t line, struct rcpt_record *rec)
+{
+	uint64_t most = (uint64_t)im->domains->recipients.group_members;
+	const char *problem = recipient_normal(im->domains, rec, &im->lists);
+	struct str bad;
+
+	buf_reset(&im->list);
+	if (problem != NULL)
+		import_problem(im, line, STR_FMT ": %s", STR_ARG(rec->primary), problem);
+	else if (member_normalize(im->domains, rec->members, most, &im->list, &bad) == 0)
+		return true;
+	else if (bad.n > 0)
+		import_problem(im, line, "not an address of a member: " STR_FMT, STR_ARG(bad));
+	else
+		import_problem(im, line, STR_FMT ": more than %llu members (recipients.group_members)",
+			       STR_ARG(rec->primary), (unsigned long long)most);
+	return false;
+}
+
 static void keep(struct import *im, size_t line, const struct rcpt_record *rec)
 {
-	struct str bytes, a;
+	struct str bytes, members = buf_str(&im->list), a;
 	size_t at = 0;
 
 	buf_reset(&im->bytes);
 	record_encode(rec, &im->bytes);
-	if (im->bytes.full || !arena_dup(&im->memory, buf_str(&im->bytes), &bytes) || im->row_n >= ROW_GONE) {
+	if (im->bytes.full || !arena_dup(&im->memory, buf_str(&im->bytes), &bytes) ||
+	    (members.n > 0 && !arena_dup(&im->memory, members, &members)) || im->row_n >= ROW_GONE) {
 		import_problem(im, line, "the record is too big");
 		return;
 	}
 	im->rows = grow(im->rows, im->row_n, &im->row_cap, sizeof *im->rows);
-	im->rows[im->row_n] = (struct import_row){ .bytes = (char *)(uintptr_t)bytes.p,
-						   .n = (uint32_t)bytes.n,
-						   .line = (uint32_t)line };
+	im->rows[im->row_n] = (struct import_row){
+		.bytes = (char *)(uintptr_t)bytes.p, .n = (uint32_t)bytes.n, .members = members, .line = (uint32_t)line
+	};
 	while (record_next_addr(bytes, &at, &a)) {
 		im->addrs = grow(im->addrs, im->addr_n, &im->addr_cap, sizeof *im->addrs);
 		im->addrs[im->addr_n++] = (struct import_addr){ a.p, (uint32_t)im->row_n, (uint16_t)a.n, false };
@@ -202,7 +237,9 @@ void import_add(struct import *im, size_t line, const struct rcpt_record *rec)
 	normal.primary = addrs[0];
 	if (normal.source.n == 0)
 		normal.source = im->source;
-	keep(im, line, &normal);
+	if (normalize_lists(im, line, &normal))
+		keep(im, line, &normal);
+	arena_fini(&im->lists);
 }
 
 static struct str row_bytes(const struct import_row *row)
@@ -319,7 +356,8 @@ static void match_row(struct import *im, struct store_txn *t, uint32_t i, uint64
 	if (theirs.n > 0 && ours.n > 0 && !str_eq(theirs, ours))
 		import_problem(im, row->line, STR_FMT " comes from source " STR_FMT " already",
 			       STR_ARG(record_primary(old)), STR_ARG(theirs));
-	row->state = record_same(row_bytes(row), old) ? ROW_SAME : ROW_CHANGED;
+	row->state = record_same(row_bytes(row), old) && member_same(im->r, t, row->rid, row->members) ? ROW_SAME
+												       : ROW_CHANGED;
 	claim(c, row->rid, i);
 }
 
@@ -411,6 +449,8 @@ static void apply_rows(struct import *im, struct store_txn *t, uint64_t serial, 
 			recipient_bytes(im->r, t, row->rid, &old);
 		record_stamp(row->bytes, serial, now_ms);
 		recipient_put(im->r, t, row->rid, row_bytes(row), old);
+		if (!member_same(im->r, t, row->rid, row->members))
+			member_put(im->r, t, row->rid, row->members, serial);
 	}
 }
 
@@ -471,6 +511,8 @@ static void import_init(struct import *im, struct routing *r, const char *path, 
 	arena_init(&im->memory, (size_t)MEMORY_GIB << 30);
 	buf_init(&im->key, 1 << 20);
 	buf_init(&im->bytes, RECORD_MAX);
+	buf_init(&im->list, (size_t)im->domains->recipients.group_members * MEMBER_BYTES);
+	arena_init(&im->lists, 4 * RECORD_MAX);
 }
 
 static void import_fini(struct import *im)
@@ -479,6 +521,8 @@ static void import_fini(struct import *im)
 	arena_fini(&im->memory);
 	buf_fini(&im->key);
 	buf_fini(&im->bytes);
+	buf_fini(&im->list);
+	arena_fini(&im->lists);
 	free(im->rows);
 	free(im->addrs);
 	malloc_trim(0); /* hundreds of MB that the daemon will not need again */

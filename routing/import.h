@@ -9,11 +9,12 @@
 
 #include "routing/recipient.h"
 
-enum { PROBLEMS_SHOWN = 100, IMPORT_LINE_MAX = 1 << 20 };
+enum { PROBLEMS_SHOWN = 100, IMPORT_LINE_MAX = 16 << 20 /* a group of 100,000 on one line */ };
 
 struct import_row {
 	char *bytes; /* as record_encode leaves it; version and time come at the end */
 	uint32_t n, line;
+	struct str members; /* as member_normalize leaves it */
 	unsigned char rid[RID_SIZE];
 	enum { ROW_NEW, ROW_CHANGED, ROW_SAME } state;
 };
@@ -35,16 +36,20 @@ struct import {
 	size_t row_n, row_cap;
 	struct import_addr *addrs;
 	size_t addr_n, addr_cap;
-	struct buf key, bytes; /* scratch of import_add */
+	struct buf key, bytes, list; /* scratch of import_add */
+	struct arena lists;          /* the same, for one record */
 	struct import_report report;
 	struct buf *problems;
 	struct err *e;
+	unsigned warnings;
 	bool failed; /* reading the file failed; e is set */
 };
 
 /* One record as the file has it: addresses not yet normalized, addrs[0] the primary; views die after the call.  What is
  * wrong with it is reported against `line`. */
 void import_add(struct import *im, size_t line, const struct rcpt_record *rec);
+/* Says something about the file without refusing it. */
+void import_warn(struct import *im, size_t line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Counts an error; shown as "FILE:LINE: ..." while there is room. */
 void import_problem(struct import *im, size_t line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

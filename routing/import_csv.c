@@ -1,6 +1,7 @@
 /* routing/import_csv.c: recipients as comma-separated values (RFC 4180, without line breaks inside cells).
  *
- *   address,loc,routing,aliases,local_host,mailbox_id,source,redirect,keep_copy,require_auth
+ *   address,loc,routing,aliases,local_host,mailbox_id,source,redirect,keep_copy,require_auth,
+ *   expand_at,report_to,owner,allow,deny,external_ok,members
  *
  * The first line names the columns, in any order; address and loc must be there, an unknown one is an error: a
  * misspelt column would otherwise be dropped from every record. */
@@ -21,11 +22,19 @@ enum column {
 	COL_REDIRECT,
 	COL_KEEP_COPY,
 	COL_REQUIRE_AUTH,
+	COL_EXPAND_AT,
+	COL_REPORT_TO,
+	COL_OWNER,
+	COL_ALLOW,
+	COL_DENY,
+	COL_EXTERNAL_OK,
+	COL_MEMBERS,
 	COLUMN_N,
 };
 static const char *const column_names[COLUMN_N] = {
-	"address",    "loc",    "routing",  "aliases",   "local_host",
-	"mailbox_id", "source", "redirect", "keep_copy", "require_auth",
+	"address", "loc",      "routing",   "aliases",      "local_host", "mailbox_id",
+	"source",  "redirect", "keep_copy", "require_auth", "expand_at",  "report_to",
+	"owner",   "allow",    "deny",      "external_ok",  "members",
 };
 enum { CELLS_MAX = 64 };
 
@@ -159,6 +168,27 @@ static const char *take_value(enum column col, struct str v, struct rcpt_record 
 		return read_flag(v, &rec->keep_copy) ? NULL : "keep_copy is not yes or no";
 	case COL_REQUIRE_AUTH:
 		return read_flag(v, &rec->require_auth) ? NULL : "require_auth is not yes or no";
+	case COL_EXPAND_AT:
+		return v.n == 0 || expand_parse(v, &rec->expand_at)
+			       ? NULL
+			       : "expand_at is not one of home, onprem, cloud, here";
+	case COL_REPORT_TO:
+		return v.n == 0 || report_parse(v, &rec->report_to) ? NULL
+								    : "report_to is not one of sender, owner, none";
+	case COL_OWNER:
+		rec->owner = v;
+		return NULL;
+	case COL_ALLOW:
+		rec->allow = v;
+		return NULL;
+	case COL_DENY:
+		rec->deny = v;
+		return NULL;
+	case COL_EXTERNAL_OK:
+		return read_flag(v, &rec->external_ok) ? NULL : "external_ok is not yes or no";
+	case COL_MEMBERS:
+		rec->members = v;
+		return NULL;
 	case COLUMN_N:
 		break;
 	}

@@ -2,7 +2,10 @@
  *
  * Entries are separated by empty lines; a line that begins with a space continues the one before; "name:: x" is base64.
  * proxyAddresses gives the addresses (SMTP: is the primary, smtp: another, other types are ignored), the kind of object
- * and its target where the mailbox is.  Entries without any mail address (units, computers) are passed over. */
+ * and its target where the mailbox is.  Entries without any mail address (units, computers) are passed over.
+ *
+ * Members, owners and permitted senders are named by DN.  Entries with such names wait until all of the file has been
+ * read: then every DN has its address.  A DN is kept as a hash of 128 bits, so 600,000 of them are 20 MB. */
 #include "routing/import.h"
 
 #include "base/must.h"
@@ -10,14 +13,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENTRY_MAX = 4 << 20, VALUES_MAX = 8 << 20 };
+enum { ENTRY_MAX = 4 << 20, VALUES_MAX = 64 << 20, KEPT_MAX_GIB = 4, DN_MAX = 4096 };
+
+struct dn {
+	uint64_t hash[2];
+};
+
+struct dn_row { /* an entry of the file */
+	struct dn dn;
+	struct str primary; /* empty: it has no address */
+};
+
+enum ref_kind { REF_MEMBER, REF_OWNER, REF_ALLOW, REF_DENY, REF_REDIRECT };
+
+struct ref { /* one entry names another */
+	struct dn dn;
+	enum ref_kind kind;
+};
 
 struct entry {
 	struct rcpt_record rec;
 	struct str addrs[RECORD_ADDRS_MAX];
 	size_t line; /* its first */
-	bool any, too_many, has_primary, has_loc, is_group, is_contact, target_bad;
-	struct str mail;
+	bool any, too_many, has_primary, has_loc, is_group, is_contact, target_bad, range_open;
+	bool to_owner, to_sender, not_to_sender;
+	struct str mail, dn;
+	size_t ref_n; /* of its names, in ldif.refs from ref_at */
+	size_t ref_at;
+	struct buf members; /* those given by address */
+};
+
+struct waiting { /* a record with names, until all of them are known */
+	struct rcpt_record rec;
+	size_t line, ref_at, ref_n;
 };
 
 struct ldif {
@@ -28,6 +56,13 @@ struct ldif {
 	struct arena values; /* of the entry */
 	struct buf decoded;  /* base64 */
 	struct entry entry;
+	struct arena kept; /* what outlives its entry */
+	struct dn_row *dns;
+	size_t dn_n, dn_cap;
+	struct ref *refs;
+	size_t ref_n, ref_cap;
+	struct waiting *waiting;
+	size_t waiting_n, waiting_cap;
 };
 
 /* recipientTypeDetails: names as shown, numbers as stored.  MailUser (128) is not here: its target says where it is. */
@@ -56,6 +91,51 @@ static const struct {
 
 /* ---- attributes ---- */
 
+static void *grow(void *v, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return v;
+	*cap = *cap == 0 ? 1024 : *cap * 2;
+	v = realloc(v, *cap * size);
+	must(v != NULL);
+	return v;
+}
+
+/* "CN=Ann, OU=x" and "cn=ann,ou=x" are one name. */
+static bool hash_dn(struct str dn, struct dn *out)
+{
+	char room[DN_MAX];
+	size_t n = 0;
+
+	if (dn.n > sizeof room)
+		return false;
+	for (size_t i = 0; i < dn.n; i++) {
+		char c = dn.p[i];
+		bool joint = c == ',' || c == '=' || c == '+' || c == ';';
+		while (joint && n > 0 && room[n - 1] == ' ' && !(n > 1 && room[n - 2] == '\\'))
+			n--;
+		if (c == ' ' && (n == 0 || strchr(",=+;", room[n - 1]) != NULL))
+			continue;
+		room[n++] = chr_lower(c);
+	}
+	out->hash[0] = str_hash(str_n(room, n), 0);
+	out->hash[1] = str_hash(str_n(room, n), 1);
+	return true;
+}
+
+static void add_ref(struct ldif *l, enum ref_kind kind, struct str name)
+{
+	struct ref ref = { .kind = kind };
+
+	if (!hash_dn(name, &ref.dn)) {
+		import_problem(l->im, l->logical_line, "a name of more than %d bytes", DN_MAX);
+		return;
+	}
+	l->refs = grow(l->refs, l->ref_n, &l->ref_cap, sizeof *l->refs);
+	l->refs[l->ref_n++] = ref;
+	l->entry.ref_n++;
+}
+
 static void add_addr(struct entry *en, struct str address, bool primary)
 {
 	if (en->rec.addr_n >= RECORD_ADDRS_MAX) {
@@ -70,14 +150,18 @@ static void add_addr(struct entry *en, struct str address, bool primary)
 	}
 }
 
-static void take_proxy(struct entry *en, struct str v)
+static void take_proxy(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	if (str_istarts(v, S("smtp:")))
 		add_addr(en, str_skip(v, 5), str_starts(v, S("SMTP:")));
 }
 
-static void take_mail(struct entry *en, struct str v)
+static void take_mail(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	en->mail = v;
 }
 
@@ -90,13 +174,17 @@ static struct str target(struct entry *en, struct str v)
 	return v;
 }
 
-static void take_target(struct entry *en, struct str v)
+static void take_target(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	en->rec.routing = target(en, v);
 }
 
-static void take_forward(struct entry *en, struct str v)
+static void take_forward(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	en->rec.redirect = target(en, v);
 }
 
@@ -105,18 +193,24 @@ static bool is_true(struct str v)
 	return str_ieq(v, S("TRUE")) || str_eq(v, S("1"));
 }
 
-static void take_keep(struct entry *en, struct str v)
+static void take_keep(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	en->rec.keep_copy = is_true(v);
 }
 
-static void take_auth(struct entry *en, struct str v)
+static void take_auth(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	en->rec.require_auth = is_true(v);
 }
 
-static void take_type(struct entry *en, struct str v)
+static void take_type(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
 		if (str_ieq(v, types[i].name) || str_eq(v, types[i].number)) {
 			en->rec.loc = types[i].loc;
@@ -124,20 +218,71 @@ static void take_type(struct entry *en, struct str v)
 		}
 }
 
-static void take_class(struct entry *en, struct str v)
+static void take_class(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	en->is_group |= str_ieq(v, S("group")) || str_ieq(v, S("groupOfNames"));
 	en->is_contact |= str_ieq(v, S("contact"));
 }
 
-static void take_guid(struct entry *en, struct str v)
+static void take_guid(struct ldif *l, struct str v)
 {
+	struct entry *en = &l->entry;
+
 	en->rec.mailbox_id = v;
+}
+
+static void take_dn(struct ldif *l, struct str v)
+{
+	l->entry.dn = v;
+}
+
+/* By DN, or by address (rfc822MailMember, and tools that write one into `member`). */
+static void take_member(struct ldif *l, struct str v)
+{
+	if (str_chr(v, '=') >= 0 || str_chr(v, '@') < 0) {
+		add_ref(l, REF_MEMBER, v);
+		return;
+	}
+	buf_add(&l->entry.members, v);
+	buf_addc(&l->entry.members, '\n');
+}
+
+static void take_owner(struct ldif *l, struct str v)
+{
+	add_ref(l, REF_OWNER, v);
+}
+
+static void take_allowed(struct ldif *l, struct str v)
+{
+	add_ref(l, REF_ALLOW, v);
+}
+
+static void take_denied(struct ldif *l, struct str v)
+{
+	add_ref(l, REF_DENY, v);
+}
+
+static void take_alternate(struct ldif *l, struct str v)
+{
+	add_ref(l, REF_REDIRECT, v);
+}
+
+static void take_to_owner(struct ldif *l, struct str v)
+{
+	l->entry.to_owner = is_true(v);
+}
+
+static void take_to_sender(struct ldif *l, struct str v)
+{
+	l->entry.to_sender = is_true(v);
+	l->entry.not_to_sender = !is_true(v);
 }
 
 static const struct {
 	struct str name;
-	void (*take)(struct entry *en, struct str value);
+	void (*take)(struct ldif *l, struct str value);
 } attributes[] = {
 	{ STR_LIT("proxyAddresses"), take_proxy },
 	{ STR_LIT("mail"), take_mail },
@@ -154,6 +299,15 @@ static const struct {
 	{ STR_LIT("deliverAndRedirect"), take_keep },
 	{ STR_LIT("RequireSenderAuthenticationEnabled"), take_auth },
 	{ STR_LIT("msExchRequireAuthToSendTo"), take_auth },
+	{ STR_LIT("dn"), take_dn },
+	{ STR_LIT("member"), take_member },
+	{ STR_LIT("rfc822MailMember"), take_member },
+	{ STR_LIT("managedBy"), take_owner },
+	{ STR_LIT("authOrig"), take_allowed },
+	{ STR_LIT("unauthOrig"), take_denied },
+	{ STR_LIT("altRecipient"), take_alternate },
+	{ STR_LIT("reportToOwner"), take_to_owner },
+	{ STR_LIT("reportToOriginator"), take_to_sender },
 };
 
 /* ---- values ---- */
@@ -231,30 +385,164 @@ static enum rcpt_loc guess_loc(struct ldif *l, const struct entry *en)
 	return ours ? LOC_REMOTE : LOC_CONTACT;
 }
 
+/* The entry can be named by others, with an address or without. */
+static void keep_dn(struct ldif *l, const struct entry *en)
+{
+	struct dn_row row = { .primary = STR_NONE };
+
+	if (en->dn.n == 0 || !hash_dn(en->dn, &row.dn))
+		return;
+	if (en->rec.addr_n > 0)
+		must(arena_dup(&l->kept, en->rec.addrs[0], &row.primary));
+	l->dns = grow(l->dns, l->dn_n, &l->dn_cap, sizeof *l->dns);
+	l->dns[l->dn_n++] = row;
+}
+
+/* A copy that outlives the entry. */
+static void keep_waiting(struct ldif *l, const struct entry *en)
+{
+	struct waiting w = { .rec = en->rec, .line = en->line, .ref_at = en->ref_at, .ref_n = en->ref_n };
+	struct str *const texts[] = { &w.rec.routing, &w.rec.mailbox_id, &w.rec.redirect, &w.rec.members };
+	struct str *addrs = arena_alloc(&l->kept, en->rec.addr_n * sizeof *addrs);
+
+	must(addrs != NULL);
+	for (size_t i = 0; i < en->rec.addr_n; i++)
+		must(arena_dup(&l->kept, en->rec.addrs[i], &addrs[i]));
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		must(arena_dup(&l->kept, *texts[i], texts[i]));
+	w.rec.addrs = addrs;
+	w.rec.primary = addrs[0];
+	l->waiting = grow(l->waiting, l->waiting_n, &l->waiting_cap, sizeof *l->waiting);
+	l->waiting[l->waiting_n++] = w;
+}
+
+static const char *entry_problem(const struct entry *en)
+{
+	if (en->too_many)
+		return "more than 1000 addresses";
+	if (en->target_bad)
+		return "the target is not an SMTP address";
+	if (en->to_owner && en->to_sender)
+		return "reports go to the owner or to the sender, not to both";
+	if (en->range_open)
+		return "the list of members is cut: the directory gave the first of them only (range)";
+	if (en->members.full)
+		return "the list of members is too long";
+	return NULL;
+}
+
+static void add_entry(struct ldif *l, struct entry *en)
+{
+	const char *problem = entry_problem(en);
+
+	l->im->report.rows++;
+	if (en->rec.mailbox_id.n > 0)
+		normal_guid(l, &en->rec.mailbox_id);
+	if (!en->has_loc)
+		en->rec.loc = guess_loc(l, en);
+	if (en->to_owner || en->not_to_sender)
+		en->rec.report_to = en->to_owner ? REPORT_OWNER : REPORT_NONE;
+	en->rec.primary = en->rec.addrs[0];
+	en->rec.members = buf_str(&en->members);
+	if (problem != NULL)
+		import_problem(l->im, en->line, "%s", problem);
+	else if (en->ref_n > 0)
+		keep_waiting(l, en);
+	else
+		import_add(l->im, en->line, &en->rec);
+}
+
 static void end_entry(struct ldif *l)
 {
 	struct entry *en = &l->entry;
 
 	if (en->mail.n > 0)
 		add_addr(en, en->mail, !en->has_primary);
-	if (en->any && en->rec.addr_n > 0) {
-		l->im->report.rows++;
-		if (en->rec.mailbox_id.n > 0)
-			normal_guid(l, &en->rec.mailbox_id);
-		if (!en->has_loc)
-			en->rec.loc = guess_loc(l, en);
-		en->rec.primary = en->rec.addrs[0];
-		if (en->too_many)
-			import_problem(l->im, en->line, "more than 1000 addresses");
-		else if (en->target_bad)
-			import_problem(l->im, en->line, "the target is not an SMTP address");
-		else
-			import_add(l->im, en->line, &en->rec);
-	}
+	keep_dn(l, en);
+	if (en->any && en->rec.addr_n > 0)
+		add_entry(l, en);
 	arena_fini(&l->values);
+	buf_fini(&en->members);
 	memset(en, 0, offsetof(struct entry, addrs));
 	memset(&en->line, 0, sizeof *en - offsetof(struct entry, line));
 	en->rec.addrs = en->addrs;
+	en->ref_at = l->ref_n;
+	buf_init(&en->members, VALUES_MAX);
+}
+
+/* ---- names become addresses ---- */
+
+static int by_dn(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct dn));
+}
+
+static const struct dn_row *find_dn(const struct ldif *l, const struct dn *dn)
+{
+	return l->dn_n == 0 ? NULL : bsearch(dn, l->dns, l->dn_n, sizeof *l->dns, by_dn);
+}
+
+static void resolve_ref(struct rcpt_record *rec, struct buf lists[3], enum ref_kind kind, struct str address)
+{
+	switch (kind) {
+	case REF_MEMBER:
+	case REF_ALLOW:
+	case REF_DENY:
+		buf_add(&lists[kind == REF_MEMBER ? 0 : kind == REF_ALLOW ? 1 : 2], address);
+		buf_addc(&lists[kind == REF_MEMBER ? 0 : kind == REF_ALLOW ? 1 : 2], ';');
+		break;
+	case REF_OWNER:
+		if (rec->owner.n == 0) /* several owners: reports go to the first */
+			rec->owner = address;
+		break;
+	case REF_REDIRECT:
+		rec->redirect = address;
+		break;
+	}
+}
+
+/* Names of entries without an address are people without mail, and passed over; names that are not in the file at all
+ * are said: it may have been exported with a filter. */
+static void add_waiting(struct ldif *l, struct waiting *w)
+{
+	struct buf lists[3];
+	size_t missing = 0;
+	bool lost = false;
+
+	for (size_t i = 0; i < 3; i++)
+		buf_init(&lists[i], VALUES_MAX);
+	buf_add(&lists[0], w->rec.members);
+	for (size_t i = 0; i < w->ref_n; i++) {
+		const struct ref *ref = &l->refs[w->ref_at + i];
+		const struct dn_row *row = find_dn(l, &ref->dn);
+		missing += row == NULL;
+		lost |= ref->kind == REF_REDIRECT && (row == NULL || row->primary.n == 0);
+		if (row != NULL && row->primary.n > 0)
+			resolve_ref(&w->rec, lists, ref->kind, row->primary);
+	}
+	w->rec.members = buf_str(&lists[0]);
+	w->rec.allow = buf_str(&lists[1]);
+	w->rec.deny = buf_str(&lists[2]);
+	if (missing > 0)
+		import_warn(l->im, w->line, STR_FMT ": %zu of the entries it names are not in this file",
+			    STR_ARG(w->rec.primary), missing);
+	if (lost)
+		import_problem(l->im, w->line, STR_FMT ": forwards to an entry that has no address in this file",
+			       STR_ARG(w->rec.primary));
+	else if (lists[0].full || lists[1].full || lists[2].full)
+		import_problem(l->im, w->line, STR_FMT ": too many names", STR_ARG(w->rec.primary));
+	else
+		import_add(l->im, w->line, &w->rec);
+	for (size_t i = 0; i < 3; i++)
+		buf_fini(&lists[i]);
+}
+
+static void add_all_waiting(struct ldif *l)
+{
+	if (l->waiting_n > 0 && l->dn_n > 0)
+		qsort(l->dns, l->dn_n, sizeof *l->dns, by_dn);
+	for (size_t i = 0; i < l->waiting_n; i++)
+		add_waiting(l, &l->waiting[i]);
 }
 
 static bool take_value(struct ldif *l, struct str *value)
@@ -296,9 +584,11 @@ static void take_line(struct ldif *l)
 	l->entry.any |= str_ieq(name, S("dn"));
 	if (str_ieq(name, S("changetype")) && !str_ieq(str_trim(value), S("add")))
 		import_problem(l->im, l->logical_line, "changes are not read, only whole entries");
+	if (str_ieq(name, S("member")) && str_istarts(options, S("range=")))
+		l->entry.range_open = !str_ends(options, S("*"));
 	for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
 		if (str_ieq(name, attributes[i].name) && take_value(l, &value) && value.n > 0)
-			attributes[i].take(&l->entry, value);
+			attributes[i].take(l, value);
 }
 
 void import_ldif(struct import *im, struct import_lines *in)
@@ -309,6 +599,8 @@ void import_ldif(struct import *im, struct import_lines *in)
 	must(l != NULL);
 	*l = (struct ldif){ .im = im, .in = in };
 	l->entry.rec.addrs = l->entry.addrs;
+	buf_init(&l->entry.members, VALUES_MAX);
+	arena_init(&l->kept, (size_t)KEPT_MAX_GIB << 30);
 	buf_init(&l->logical, ENTRY_MAX);
 	buf_init(&l->decoded, ENTRY_MAX);
 	arena_init(&l->values, VALUES_MAX);
@@ -326,6 +618,12 @@ void import_ldif(struct import *im, struct import_lines *in)
 	}
 	take_line(l);
 	end_entry(l);
+	add_all_waiting(l);
+	buf_fini(&l->entry.members);
+	arena_fini(&l->kept);
+	free(l->dns);
+	free(l->refs);
+	free(l->waiting);
 	buf_fini(&l->logical);
 	buf_fini(&l->decoded);
 	arena_fini(&l->values);

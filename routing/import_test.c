@@ -368,6 +368,175 @@ static void test_bad_ldif(void **state)
 	fixture_close(&f);
 }
 
+/* ---- groups ---- */
+
+static void check_members(struct fixture *f, const char *group, const char *list)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 24);
+	check(routing_members(f->r, str_c(group), &b, &f->e) == 0, group);
+	check_str(buf_str(&b), str_c(list), group);
+	buf_fini(&b);
+}
+
+static void test_groups_csv(void **state)
+{
+	struct fixture f;
+	struct run r = { 0 };
+	struct rcpt_record rec;
+
+	(void)state;
+	fixture_config(&f);
+	fixture_open(&f);
+	import(&f, IMPORT_CSV,
+	       S("address,loc,expand_at,report_to,owner,allow,deny,external_ok,members\n"
+		 "g@contoso.com,group,here,owner,Boss@Contoso.com,Ann@Contoso.com; @Partner.Example,x@y.example,yes,"
+		 "B@contoso.com;a@contoso.com;;b@CONTOSO.com\n"
+		 "h@contoso.com,group,,,,,,,\n"),
+	       "csv", false, 0, &r);
+	expect(&r, 2, 0, 0, 0, "groups");
+	check(has(&f, "g@contoso.com", &rec) && rec.expand_at == EXPAND_HERE && rec.report_to == REPORT_OWNER, "words");
+	check(rec.external_ok && rec.member_n == 2, "members are counted once");
+	check_str(rec.owner, S("boss@contoso.com"), "owner");
+	check_str(rec.allow, S("ann@contoso.com;@partner.example"), "allow");
+	check_str(rec.deny, S("x@y.example"), "deny");
+	check_members(&f, "g@contoso.com", "a@contoso.com\nb@contoso.com\n");
+	check(has(&f, "h@contoso.com", &rec) && rec.member_n == 0 && rec.expand_at == EXPAND_HOME, "defaults");
+	/* only the members change */
+	import(&f, IMPORT_CSV, S("address,loc,members\nh@contoso.com,group,z@far.example\n"), "csv", false, 0, &r);
+	expect(&r, 0, 1, 0, 0, "a member more");
+	check_members(&f, "h@contoso.com", "z@far.example\n");
+	import(&f, IMPORT_CSV, S("address,loc,members\nh@contoso.com,group,Z@far.example\n"), "csv", false, 0, &r);
+	expect(&r, 0, 0, 0, 1, "the same member");
+	/* a group that becomes a mailbox has none; a removed one leaves nothing behind */
+	import(&f, IMPORT_CSV, S("address,loc\nh@contoso.com,local\n"), "csv", false, 0, &r);
+	check(has(&f, "h@contoso.com", &rec) && rec.member_n == 0, "no group any more");
+	check(routing_record_remove(f.r, S("g@contoso.com"), &f.e) == 0 && recipient_check(f.r, &f.e) == 0, "removed");
+	buf_fini(&r.problems);
+	fixture_close(&f);
+}
+
+static void test_bad_groups(void **state)
+{
+	static const struct {
+		struct str row;
+		const char *problem;
+	} rows[] = {
+		{ STR_LIT("g@contoso.com,group,there,,,,,\n"), "expand_at is not one of home, onprem, cloud, here" },
+		{ STR_LIT("g@contoso.com,group,,all,,,,\n"), "report_to is not one of sender, owner, none" },
+		{ STR_LIT("g@contoso.com,group,,owner,,,,\n"), "report_to is owner, but there is no owner" },
+		{ STR_LIT("g@contoso.com,group,,,boss,,,\n"), "the owner is not an address" },
+		{ STR_LIT("g@contoso.com,group,,,,x,,\n"), "a sender is neither an address nor @domain" },
+		{ STR_LIT("g@contoso.com,group,cloud,,,,,\n"), "expanded on the other side, but no routing address" },
+		{ STR_LIT("g@contoso.com,group,,,,,,a@contoso.com;b\n"), "not an address of a member: b" },
+		{ STR_LIT("g@contoso.com,group,,,,,,a@x.example;b@x.example;c@x.example\n"), "more than 2 members" },
+		{ STR_LIT("g@contoso.com,local,,,,,,a@contoso.com\n"), "only a group has members" },
+	};
+	struct fixture f;
+	struct run r = { 0 };
+	struct buf text;
+
+	(void)state;
+	fixture_config(&f);
+	f.config.recipients.group_members = 2;
+	fixture_open(&f);
+	buf_init(&text, 4096);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		buf_reset(&text);
+		buf_add(&text, S("address,loc,expand_at,report_to,owner,allow,deny,members\n"));
+		buf_add(&text, rows[i].row);
+		import(&f, IMPORT_CSV, buf_str(&text), "csv", false, 0, &r);
+		check(!r.rep.applied && r.rep.errors == 1, rows[i].problem);
+		if (str_find(buf_str(&r.problems), str_c(rows[i].problem)) < 0)
+			check_str(buf_str(&r.problems), str_c(rows[i].problem), "problem");
+	}
+	buf_fini(&text);
+	buf_fini(&r.problems);
+	fixture_close(&f);
+}
+
+/* 100,000 members: in, out, in again, and one of them exchanged. */
+static void test_large_group(void **state)
+{
+	enum { N = 100000 };
+	struct fixture f;
+	struct run r = { 0 };
+	struct rcpt_record rec;
+	struct buf text, csv;
+
+	(void)state;
+	fixture_config(&f);
+	fixture_open(&f);
+	buf_init(&text, 8 << 20);
+	buf_init(&csv, 8 << 20);
+	buf_add(&text, S("address,loc,expand_at,members\nall@contoso.com,group,here,"));
+	for (int i = 0; i < N; i++)
+		buf_addf(&text, "member%d@contoso.com;", i);
+	import(&f, IMPORT_CSV, buf_str(&text), "csv", false, 0, &r);
+	expect(&r, 1, 0, 0, 0, "large group");
+	check(has(&f, "all@contoso.com", &rec) && rec.member_n == N, "counted");
+	check(routing_export(f.r, &csv, -1, &f.e) == 0, "out");
+	import(&f, IMPORT_CSV, buf_str(&csv), "csv", false, 0, &r);
+	expect(&r, 0, 0, 0, 1, "and in again");
+	text.p[text.n - 2] = 'M' - 8; /* the last one is of contoso.coE now */
+	import(&f, IMPORT_CSV, buf_str(&text), "csv", false, 0, &r);
+	expect(&r, 0, 1, 0, 0, "one of them is another");
+	buf_fini(&text);
+	buf_fini(&csv);
+	buf_fini(&r.problems);
+	fixture_close(&f);
+}
+
+static void test_groups_ldif(void **state)
+{
+	struct fixture f;
+	struct run r = { 0 };
+	struct rcpt_record rec;
+
+	(void)state;
+	fixture_config(&f);
+	fixture_open(&f);
+	import(&f, IMPORT_LDIF,
+	       S("dn: CN=All,DC=contoso,DC=com\nobjectClass: group\nmail: all@contoso.com\n"
+		 "member: cn=team,  dc=Contoso ,DC=com\nmember: CN=Dan,DC=contoso,DC=com\n"
+		 "member: CN=Printer,DC=contoso,DC=com\nmember: CN=Gone,DC=contoso,DC=com\n"
+		 "rfc822MailMember: Ext@Far.example\nmanagedBy: CN=Ann,DC=contoso,DC=com\nreportToOwner: TRUE\n"
+		 "reportToOriginator: FALSE\nauthOrig: CN=Ann,DC=contoso,DC=com\nunauthOrig: CN=Dan,DC=contoso,DC=com\n"
+		 "\ndn: CN=Team,DC=contoso,DC=com\nobjectClass: group\nmail: team@contoso.com\n"
+		 "reportToOriginator: FALSE\nmember: CN=Ann,DC=contoso,DC=com\n"
+		 "\ndn: CN=Ann,DC=contoso,DC=com\nmail: ann@contoso.com\naltRecipient: CN=Dan,DC=contoso,DC=com\n"
+		 "deliverAndRedirect: TRUE\n"
+		 "\ndn: CN=Dan,DC=contoso,DC=com\nmail: dan@contoso.com\n"
+		 "\ndn: CN=Printer,DC=contoso,DC=com\nobjectClass: device\n"),
+	       "ad", false, 0, &r);
+	check(r.rep.applied && r.rep.added == 4 && r.rep.errors == 0, "applied");
+	check(str_find(buf_str(&r.problems), S(":1: warning: all@contoso.com: 1 of the entries")) >= 0,
+	      "one is missing");
+	check_members(&f, "all@contoso.com", "dan@contoso.com\next@far.example\nteam@contoso.com\n");
+	check_members(&f, "team@contoso.com", "ann@contoso.com\n");
+	check(has(&f, "all@contoso.com", &rec) && rec.report_to == REPORT_OWNER, "reports");
+	check_str(rec.owner, S("ann@contoso.com"), "owner");
+	check_str(rec.allow, S("ann@contoso.com"), "allow");
+	check_str(rec.deny, S("dan@contoso.com"), "deny");
+	check(has(&f, "team@contoso.com", &rec) && rec.report_to == REPORT_NONE, "no reports");
+	check(has(&f, "ann@contoso.com", &rec) && rec.keep_copy, "forwards");
+	check_str(rec.redirect, S("dan@contoso.com"), "to");
+	import(&f, IMPORT_LDIF,
+	       S("dn: CN=A\nobjectClass: group\nmail: a@contoso.com\nmember;range=0-1499: CN=B\n\ndn: CN=B\nmail: "
+		 "b@contoso.com\n"),
+	       "ad", false, 0, &r);
+	check(r.rep.errors == 1 && str_find(buf_str(&r.problems), S("the list of members is cut")) >= 0, "range");
+	import(&f, IMPORT_LDIF,
+	       S("dn: CN=A\nobjectClass: group\nmail: a@contoso.com\nreportToOwner: TRUE\nreportToOriginator: TRUE\n"),
+	       "ad", false, 0, &r);
+	check(r.rep.errors == 1 && str_find(buf_str(&r.problems), S("not to both")) >= 0, "both");
+	import(&f, IMPORT_LDIF, S("dn: CN=C\nmail: c@contoso.com\naltRecipient: CN=X\n"), "ad", false, 0, &r);
+	check(r.rep.errors == 1 && str_find(buf_str(&r.problems), S("forwards to an entry")) >= 0, "lost");
+	buf_fini(&r.problems);
+	fixture_close(&f);
+}
+
 /* ---- out again ---- */
 
 static void test_export_imports_again(void **state)
@@ -417,6 +586,10 @@ int main(void)
 		cmocka_unit_test(test_dry_run),
 		cmocka_unit_test(test_ldif),
 		cmocka_unit_test(test_bad_ldif),
+		cmocka_unit_test(test_groups_csv),
+		cmocka_unit_test(test_bad_groups),
+		cmocka_unit_test(test_large_group),
+		cmocka_unit_test(test_groups_ldif),
 		cmocka_unit_test(test_export_imports_again),
 	};
 

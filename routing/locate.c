@@ -9,9 +9,13 @@
 
 #include <string.h>
 
-static enum rcpt_kind kind_of_hit(enum rcpt_loc loc, enum domain_role role)
+static enum rcpt_kind kind_of_hit(const struct rcpt_record *rec, enum domain_role role)
 {
-	switch (loc) {
+	bool mailbox = rec->loc == LOC_LOCAL || rec->loc == LOC_REMOTE || rec->loc == LOC_BOTH;
+
+	if (mailbox && rec->redirect.n > 0 && !rec->keep_copy)
+		return KIND_CONTACT; /* forward only: nothing of it reaches the mailbox */
+	switch (rec->loc) {
 	case LOC_LOCAL:
 	case LOC_BOTH:
 		return role == DOMAIN_OWN_ROUTING ? KIND_ROUTING_SELF : KIND_LOCAL;
@@ -101,7 +105,7 @@ static bool look_up(struct routing_view *v, const struct domain_entry *d, const 
 			return false;
 		out->found = true;
 		out->plus = plus;
-		out->kind = kind_of_hit(out->record.loc, d->role);
+		out->kind = kind_of_hit(&out->record, d->role);
 	}
 	if (store_failed(v->txn)) {
 		err_set(e, ERR_IO, "recipient.find", "the recipient table cannot be read");
@@ -146,6 +150,10 @@ bool routing_locate(struct routing_view *v, const struct addr *a, struct arena *
 		d = domain_find(v->domains, buf_str(&key));
 	if (d != NULL)
 		out->domain = d->conf;
+	if (d != NULL && d->role == DOMAIN_BOUNCE && str_ieq(a->local, S("postmaster"))) {
+		buf_fini(&key);
+		return locate_postmaster(v, arena, out, e);
+	}
 	if (d != NULL && d->role == DOMAIN_PEER_ROUTING)
 		out->kind = KIND_ROUTING_PEER;
 	else if (d != NULL && d->conf->type == DOMAIN_EXTERNAL_RELAY)

@@ -3,6 +3,8 @@
 
 #include "base/must.h"
 #include "base/time.h"
+#include "routing/member.h"
+#include "routing/sender.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +19,9 @@ static int open_tables(struct routing *r, struct err *e)
 	const struct {
 		const char *name;
 		store_db *db;
-	} tables[] = { { "addr", &r->addr }, { "rcpt", &r->rcpt },   { "ext", &r->ext },          { "hist", &r->hist },
-		       { "meta", &r->meta }, { "strag", &r->strag }, { "incident", &r->incident } };
+	} tables[] = { { "addr", &r->addr },   { "rcpt", &r->rcpt },        { "ext", &r->ext },
+		       { "hist", &r->hist },   { "member", &r->member },    { "meta", &r->meta },
+		       { "strag", &r->strag }, { "incident", &r->incident } };
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		if (store_table(r->store, tables[i].name, tables[i].db, e) != 0)
@@ -47,7 +50,7 @@ static int first_state(struct routing *r, const struct config *c, struct err *e)
 
 struct routing *routing_open(const struct config *c, struct err *e)
 {
-	struct store_options o = { .map_bytes = c->recipients.map_bytes, .dbs = 7 };
+	struct store_options o = { .map_bytes = c->recipients.map_bytes, .dbs = 8 };
 	struct routing *r = calloc(1, sizeof *r);
 
 	must(r != NULL);
@@ -330,7 +333,56 @@ void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char 
 	drop_old(r, t, rid, buf_str(&copy), STR_NONE);
 	put_tombstone(r, t, rid, buf_str(&copy));
 	buf_fini(&copy);
+	member_put(r, t, rid, STR_NONE, 0);
 	store_del(t, r->rcpt, str_n(rid, RID_SIZE));
+}
+
+static const char *normal_owner(const struct domain_set *s, struct str *owner, struct buf *room, struct arena *arena)
+{
+	if (owner->n == 0)
+		return NULL;
+	buf_reset(room);
+	return domain_normalize(s, *owner, room) && arena_dup(arena, buf_str(room), owner)
+		       ? NULL
+		       : "the owner is not an address";
+}
+
+static const char *normal_senders(const struct domain_set *s, struct str *list, struct buf *room, struct arena *arena)
+{
+	if (list->n == 0)
+		return NULL;
+	buf_reset(room);
+	const char *problem = sender_normalize(s, *list, room);
+	if (problem == NULL && !arena_dup(arena, buf_str(room), list))
+		problem = "the list of senders is too long";
+	return problem;
+}
+
+const char *recipient_normal(const struct domain_set *s, struct rcpt_record *rec, struct arena *arena)
+{
+	const char *problem;
+	struct buf room;
+
+	buf_init(&room, RECORD_MAX);
+	problem = normal_owner(s, &rec->owner, &room, arena);
+	if (problem == NULL)
+		problem = normal_senders(s, &rec->allow, &room, arena);
+	if (problem == NULL)
+		problem = normal_senders(s, &rec->deny, &room, arena);
+	buf_fini(&room);
+	return problem;
+}
+
+/* A group whose home is the other side needs an address there, as a mailbox does. */
+static const char *group_problem(const struct domain_set *s, const struct rcpt_record *rec)
+{
+	enum rcpt_expand there = s->site == SITE_ONPREM ? EXPAND_CLOUD : EXPAND_ONPREM;
+
+	if (rec->expand_at == there && rec->routing.n == 0 && s->site == SITE_ONPREM)
+		return "expanded on the other side, but no routing address";
+	if (rec->report_to == REPORT_OWNER && rec->owner.n == 0)
+		return "report_to is owner, but there is no owner";
+	return NULL;
 }
 
 const char *recipient_problem(const struct domain_set *s, const struct rcpt_record *rec)
@@ -349,8 +401,10 @@ const char *recipient_problem(const struct domain_set *s, const struct rcpt_reco
 		return rec->loc == LOC_CONTACT ? "contact, but no target in redirect or routing"
 					       : "redirect, but no target in redirect";
 	if (follows && rec->keep_copy)
-		return "keep_copy needs loc local: the gateway leads one address to one address";
-	return NULL;
+		return "keep_copy needs a mailbox: loc local, remote or both";
+	if (rec->loc != LOC_GROUP && rec->members.n > 0)
+		return "only a group has members";
+	return rec->loc == LOC_GROUP ? group_problem(s, rec) : NULL;
 }
 
 /* ---- one record ---- */
@@ -375,10 +429,35 @@ int routing_record_get(struct routing *r, struct str address, struct arena *aren
 
 	buf_init(&key, 1024);
 	if (normalize(r, address, &key, e) == 0 && (t = store_read(r->store, e)) != NULL) {
+		struct member_head members = { 0 };
 		if (recipient_find(r, t, buf_str(&key), rid, &bytes))
 			rc = record_decode(rid, bytes, arena, out, e);
 		else
 			err_set(e, ERR_NOT_FOUND, "recipient.get", "no recipient has " STR_FMT, STR_ARG(address));
+		if (rc == 0 && member_head(r, t, rid, &members))
+			out->member_n = members.n;
+		store_abort(&t);
+	}
+	buf_fini(&key);
+	return rc;
+}
+
+int routing_members(struct routing *r, struct str address, struct buf *out, struct err *e)
+{
+	unsigned char rid[RID_SIZE];
+	struct str lines;
+	struct buf key;
+	struct store_txn *t;
+	int rc = -1;
+
+	buf_init(&key, 1024);
+	if (normalize(r, address, &key, e) == 0 && (t = store_read(r->store, e)) != NULL) {
+		if (recipient_rid(r, t, buf_str(&key), rid))
+			rc = 0;
+		else
+			err_set(e, ERR_NOT_FOUND, "recipient.members", "no recipient has " STR_FMT, STR_ARG(address));
+		for (uint32_t at = 0; rc == 0 && member_chunk(r, t, rid, at, &lines) && buf_add(out, lines); at++)
+			;
 		store_abort(&t);
 	}
 	buf_fini(&key);
@@ -411,6 +490,24 @@ static int normal_record(struct routing *r, const struct rcpt_record *rec, struc
 	return rc;
 }
 
+static int normal_lists(struct routing *r, struct rcpt_record *rec, struct buf *members, struct arena *arena,
+			struct err *e)
+{
+	struct domain_set *s = routing_domains(r);
+	const char *problem = recipient_problem(s, rec);
+	struct str bad;
+
+	if (problem == NULL)
+		problem = recipient_normal(s, rec, arena);
+	if (problem == NULL &&
+	    member_normalize(s, rec->members, (uint64_t)s->recipients.group_members, members, &bad) != 0)
+		problem = bad.n > 0 ? "a member is not an address" : "more members than recipients.group_members";
+	domain_set_unref(&s);
+	return problem == NULL
+		       ? 0
+		       : err_set(e, ERR_SYNTAX, "recipient.set", STR_FMT ": %s", STR_ARG(rec->primary), problem);
+}
+
 static int check_unique(struct routing *r, struct store_txn *t, const struct rcpt_record *rec, struct err *e)
 {
 	unsigned char rid[RID_SIZE];
@@ -425,7 +522,8 @@ static int check_unique(struct routing *r, struct store_txn *t, const struct rcp
 	return 0;
 }
 
-static int put_record(struct routing *r, struct store_txn *t, struct rcpt_record *rec, struct buf *bytes, struct err *e)
+static int put_record(struct routing *r, struct store_txn *t, struct rcpt_record *rec, struct str members,
+		      struct buf *bytes, struct err *e)
 {
 	struct table_state s;
 	struct str old = STR_NONE;
@@ -448,30 +546,29 @@ static int put_record(struct routing *r, struct store_txn *t, struct rcpt_record
 	recipient_put(r, t, rec->rid, buf_str(bytes), old);
 	for (size_t i = 0; i < rec->addr_n; i++)
 		recipient_put_addr(r, t, rec->addrs[i], rec->rid);
+	if (rec->set_members || rec->loc != LOC_GROUP)
+		member_put(r, t, rec->rid, members, s.serial);
 	state_write(r, t, &s);
 	return 0;
 }
 
 int routing_record_set(struct routing *r, const struct rcpt_record *rec, struct err *e)
 {
-	struct domain_set *domains = routing_domains(r);
-	const char *problem = recipient_problem(domains, rec);
 	struct rcpt_record normal;
 	struct store_txn *t = NULL;
 	struct arena arena;
-	struct buf bytes;
+	struct buf bytes, members;
 	int rc = -1;
 
-	domain_set_unref(&domains);
-	if (problem != NULL)
-		return err_set(e, ERR_SYNTAX, "recipient.set", STR_FMT ": %s", STR_ARG(rec->primary), problem);
 	arena_init(&arena, 4 * RECORD_MAX);
 	buf_init(&bytes, RECORD_MAX);
-	if (normal_record(r, rec, &arena, &normal, e) == 0 && (t = store_write(r->store, e)) != NULL &&
-	    put_record(r, t, &normal, &bytes, e) == 0)
+	buf_init(&members, rec->members.n * 8 + 4096);
+	if (normal_record(r, rec, &arena, &normal, e) == 0 && normal_lists(r, &normal, &members, &arena, e) == 0 &&
+	    (t = store_write(r->store, e)) != NULL && put_record(r, t, &normal, buf_str(&members), &bytes, e) == 0)
 		rc = store_commit(&t, e);
 	store_abort(&t);
 	buf_fini(&bytes);
+	buf_fini(&members);
 	arena_fini(&arena);
 	return rc;
 }
@@ -533,6 +630,27 @@ static bool record_is_whole(struct routing *r, struct store_txn *t, struct str r
 	return mailbox.n == 0 || (recipient_by_mailbox(r, t, mailbox, owner) && str_eq(rid, str_n(owner, RID_SIZE)));
 }
 
+/* Every list belongs to a group and has as many lines as its head says. */
+static bool members_are_whole(struct routing *r, struct store_txn *t)
+{
+	struct store_cursor *c;
+	struct str key, value, bytes;
+	uint64_t lines = 0, counted = 0;
+	bool whole = true;
+
+	for (c = store_seek(t, r->member, STR_NONE); whole && store_at(c, &key, &value); store_next(c)) {
+		struct member_head h = { 0 };
+		if (key.n == RID_SIZE)
+			whole = recipient_bytes(r, t, (const unsigned char *)key.p, &bytes) &&
+				bytes.p[1] == LOC_GROUP && member_head(r, t, (const unsigned char *)key.p, &h);
+		lines += h.n;
+		for (size_t i = 0; key.n != RID_SIZE && i < value.n; i++)
+			counted += value.p[i] == '\n';
+	}
+	store_cursor_close(&c);
+	return whole && lines == counted;
+}
+
 int recipient_check(struct routing *r, struct err *e)
 {
 	struct store_txn *t = store_read(r->store, e);
@@ -546,7 +664,7 @@ int recipient_check(struct routing *r, struct err *e)
 	for (c = store_seek(t, r->rcpt, STR_NONE); whole && store_at(c, &rid, &bytes); store_next(c))
 		whole = record_is_whole(r, t, rid, bytes, &addrs);
 	store_cursor_close(&c);
-	whole = whole && addrs == store_count(t, r->addr);
+	whole = whole && addrs == store_count(t, r->addr) && members_are_whole(r, t);
 	store_abort(&t);
 	return whole ? 0 : err_set(e, ERR_CORRUPT, "recipient.check", "records and addresses disagree");
 }

@@ -5,6 +5,7 @@
  * then; a head without addresses: removed then meta   "state" -> mode and serial, one record, so that a decision reads
  * both in one get; "switch" -> the switch of the mode under way; "mode" ‖ epoch -> a mode and who made it (epoch.c)
  *   strag  slot -> a straggler's source (straggler.c)        incident   slot -> a disagreement (disagree.c)
+ *   member the members of groups (routing/member.h)
  *
  * Every address of every record has its row in addr and no address two (recipient_check asserts it).  Writers run one
  * at a time under the store's write transaction; readers never wait. */
@@ -20,7 +21,7 @@
 
 struct routing {
 	struct store *store;
-	store_db addr, rcpt, ext, hist, meta, strag, incident;
+	store_db addr, rcpt, ext, hist, member, meta, strag, incident;
 	pthread_mutex_t lock; /* guards the pointer `domains` */
 	struct domain_set *domains;
 	struct disagree disagree;
@@ -79,6 +80,11 @@ bool recipient_find_past(struct routing_view *v, struct str address, unsigned ch
 bool mode_at(struct routing *r, struct store_txn *t, int64_t at_ms, struct mode *out);
 
 void rid_make(unsigned char rid[RID_SIZE], uint64_t serial, uint64_t n); /* unique: serials rise */
+
+bool route_expands_here(const struct located *l); /* its members are ours to send to */
+
+/* Owner and lists of senders in the form they are stored in, into the arena.  NULL, or what is wrong with them. */
+const char *recipient_normal(const struct domain_set *s, struct rcpt_record *rec, struct arena *arena);
 
 /* What is wrong with a record by itself, as a phrase ("remote, but no routing address"); NULL when nothing is. */
 const char *recipient_problem(const struct domain_set *s, const struct rcpt_record *rec);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { FORMAT = 1, FLAG_KEEP_COPY = 1, FLAG_REQUIRE_AUTH = 2, LOC_N = LOC_DISABLED + 1 };
+enum { FORMAT = 1, FLAG_KEEP_COPY = 1, FLAG_REQUIRE_AUTH = 2, FLAG_EXTERNAL_OK = 4, LOC_N = LOC_DISABLED + 1 };
 enum { AT_LOC = 1, AT_FLAGS = 2, AT_VERSION = 3, AT_CHANGED = 11 };
 
 static void put_field(struct buf *out, enum record_tag tag, struct str value)
@@ -23,6 +23,13 @@ static void put_field(struct buf *out, enum record_tag tag, struct str value)
 	buf_add(out, value);
 }
 
+static void put_word(struct buf *out, enum record_tag tag, unsigned word)
+{
+	char c = (char)word;
+
+	put_field(out, tag, str_n(&c, word != 0));
+}
+
 void record_stamp(char *bytes, uint64_t version, int64_t changed_ms)
 {
 	store_key64((unsigned char *)bytes + AT_VERSION, version);
@@ -34,7 +41,8 @@ void record_encode(const struct rcpt_record *r, struct buf *out)
 	char head[RECORD_HEAD] = { FORMAT, (char)r->loc };
 
 	must(r->addr_n > 0);
-	head[AT_FLAGS] = (char)((r->keep_copy ? FLAG_KEEP_COPY : 0) | (r->require_auth ? FLAG_REQUIRE_AUTH : 0));
+	head[AT_FLAGS] = (char)((r->keep_copy ? FLAG_KEEP_COPY : 0) | (r->require_auth ? FLAG_REQUIRE_AUTH : 0) |
+				(r->external_ok ? FLAG_EXTERNAL_OK : 0));
 	record_stamp(head, r->version, r->changed_ms);
 	buf_add(out, str_n(head, sizeof head));
 	for (size_t i = 0; i < r->addr_n; i++)
@@ -45,6 +53,11 @@ void record_encode(const struct rcpt_record *r, struct buf *out)
 	put_field(out, TAG_SOURCE, r->source);
 	put_field(out, TAG_BATCH, r->batch);
 	put_field(out, TAG_REDIRECT, r->redirect);
+	put_word(out, TAG_EXPAND, r->expand_at);
+	put_word(out, TAG_REPORT, r->report_to);
+	put_field(out, TAG_OWNER, r->owner);
+	put_field(out, TAG_ALLOW, r->allow);
+	put_field(out, TAG_DENY, r->deny);
 }
 
 bool record_same(struct str a, struct str b)
@@ -101,8 +114,17 @@ struct str record_field(struct str bytes, enum record_tag tag)
 	return STR_NONE;
 }
 
+/* A stored enum: one byte, below `n`. */
+static bool get_word(struct str value, unsigned n, unsigned *out)
+{
+	*out = value.n == 1 ? (unsigned char)value.p[0] : n;
+	return *out < n;
+}
+
 static bool set_field(struct rcpt_record *r, unsigned tag, struct str value)
 {
+	unsigned word;
+
 	switch (tag) {
 	case TAG_ADDR:
 		r->addrs[r->addr_n++] = value;
@@ -124,6 +146,25 @@ static bool set_field(struct rcpt_record *r, unsigned tag, struct str value)
 		return true;
 	case TAG_REDIRECT:
 		r->redirect = value;
+		return true;
+	case TAG_EXPAND:
+		if (!get_word(value, EXPAND_HERE + 1, &word))
+			return false;
+		r->expand_at = (enum rcpt_expand)word;
+		return true;
+	case TAG_REPORT:
+		if (!get_word(value, REPORT_NONE + 1, &word))
+			return false;
+		r->report_to = (enum rcpt_report)word;
+		return true;
+	case TAG_OWNER:
+		r->owner = value;
+		return true;
+	case TAG_ALLOW:
+		r->allow = value;
+		return true;
+	case TAG_DENY:
+		r->deny = value;
 		return true;
 	default:
 		return false;
@@ -157,6 +198,7 @@ int record_decode(const unsigned char rid[16], struct str bytes, struct arena *a
 	r.loc = (enum rcpt_loc)bytes.p[AT_LOC];
 	r.keep_copy = (bytes.p[AT_FLAGS] & FLAG_KEEP_COPY) != 0;
 	r.require_auth = (bytes.p[AT_FLAGS] & FLAG_REQUIRE_AUTH) != 0;
+	r.external_ok = (bytes.p[AT_FLAGS] & FLAG_EXTERNAL_OK) != 0;
 	r.version = store_num64(str_skip(bytes, AT_VERSION));
 	r.changed_ms = (int64_t)store_num64(str_skip(bytes, AT_CHANGED));
 	while (next_field(bytes, &at, &tag, &value))

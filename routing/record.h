@@ -17,6 +17,11 @@ enum record_tag { /* stored: append only */
 		  TAG_SOURCE,
 		  TAG_BATCH,
 		  TAG_REDIRECT,
+		  TAG_EXPAND, /* one byte, as the next */
+		  TAG_REPORT,
+		  TAG_OWNER,
+		  TAG_ALLOW,
+		  TAG_DENY,
 };
 
 enum { RECORD_HEAD = 19, RECORD_MAX = 64 * 1024, RECORD_ADDRS_MAX = 1000 };

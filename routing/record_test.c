@@ -24,6 +24,12 @@ static struct rcpt_record sample(struct str addrs[3])
 				     .redirect = S("x@y.example"),
 				     .keep_copy = true,
 				     .require_auth = true,
+				     .external_ok = true,
+				     .expand_at = EXPAND_HERE,
+				     .report_to = REPORT_NONE,
+				     .owner = S("o@contoso.com"),
+				     .allow = S("@a.example"),
+				     .deny = S("d@b.example"),
 				     .version = 0x0102030405060708,
 				     .changed_ms = 1795000000000 };
 }
@@ -53,6 +59,10 @@ static void test_round_trip(void **state)
 	check_str(out.source, in.source, "source");
 	check_str(out.batch, in.batch, "batch");
 	check_str(out.redirect, in.redirect, "redirect");
+	check(out.external_ok && out.expand_at == EXPAND_HERE && out.report_to == REPORT_NONE, "words");
+	check_str(out.owner, in.owner, "owner");
+	check_str(out.allow, in.allow, "allow");
+	check_str(out.deny, in.deny, "deny");
 	check_str(record_primary(buf_str(&b)), in.primary, "primary of bytes");
 	check_str(record_field(buf_str(&b), TAG_BATCH), in.batch, "field of bytes");
 	check(record_field(buf_str(&b), (enum record_tag)99).n == 0, "no such field");

@@ -4,6 +4,7 @@
 #include "routing/recipient.h"
 
 #include "base/must.h"
+#include "routing/sender.h"
 
 #include <stdio.h>
 
@@ -12,7 +13,10 @@ struct work {
 	const struct route_query *q;
 	struct arena *arena;
 	struct err *e;
-	struct addr at; /* the address reached so far */
+	struct addr at;    /* the address reached so far */
+	struct str sender; /* in normal form; empty for reports */
+	unsigned followed; /* redirections, by this call */
+	bool reversed;     /* an SRS address of ours: the mail is ours to pass on */
 };
 
 static bool no_memory(struct work *w)
@@ -25,6 +29,11 @@ static bool no_memory(struct work *w)
 static struct str target_of(const struct located *l)
 {
 	return l->record.redirect.n > 0 ? l->record.redirect : l->record.routing;
+}
+
+static struct str domain_of(struct str address)
+{
+	return str_skip(address, (size_t)(str_rchr(address, '@') + 1));
 }
 
 static struct token_rcpt token_rcpt_at(const struct located *l, struct str address)
@@ -44,50 +53,159 @@ struct token_rcpt route_token_rcpt(const struct route *rt)
 	return token_rcpt_at(&rt->located, rt->rcpt);
 }
 
+/* ---- restrictions (spec 2.6) ---- */
+
+static bool is_authenticated(const struct route_query *q)
+{
+	return q->origin == ENV_LOCAL || q->origin == ENV_APP || q->origin == ENV_SELF ||
+	       (q->origin == ENV_PEER && q->class == ENV_CLASS_INT);
+}
+
+/* An address of ours in MAIL FROM proves nothing when a stranger says it. */
+static bool is_allowed(const struct work *w, struct str list)
+{
+	return sender_is_in(list, w->sender) &&
+	       (is_authenticated(w->q) || !routing_is_our_domain(w->v, domain_of(w->sender)));
+}
+
+static bool is_denied(const struct work *w, const struct rcpt_record *rec)
+{
+	bool of_system = w->sender.n == 0 || str_istarts(w->sender, S("postmaster@"));
+
+	if (of_system && is_authenticated(w->q))
+		return false;
+	return sender_is_in(rec->deny, w->sender) || (rec->allow.n > 0 && !is_allowed(w, rec->allow));
+}
+
+/* Whoever is reached by our own expansion was judged as the group was: by the first gateway, at RCPT. */
+static void judge_sender(struct work *w, const struct located *l, struct route_facts *f)
+{
+	if (!l->found || w->q->generation > 0)
+		return;
+	f->unproved = !is_authenticated(w->q);
+	f->auth_required |= l->record.require_auth && !l->record.external_ok;
+	f->is_contact |= l->record.loc == LOC_CONTACT;
+	f->sender_denied |= is_denied(w, &l->record);
+}
+
+/* ---- following ---- */
+
+bool route_expands_here(const struct located *l)
+{
+	return l->kind == KIND_GROUP && l->record.expand_at == EXPAND_HERE;
+}
+
+static bool may_follow(const struct work *w, const struct route *out)
+{
+	return out->redirects < (unsigned)w->v->domains->loop.max_redirects;
+}
+
+/* An SRS address of ours stands for the sender of what we forwarded (spec 2.6): the report goes on to it.  One that is
+ * not ours, or too old, is nobody's. */
+static bool reverse_srs(struct work *w, const struct domain_entry *d, bool *changed)
+{
+	static const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
+	int64_t now_ms = w->q->arrived_ms > 0 ? w->q->arrived_ms : w->v->now_ms;
+	struct str original = STR_NONE;
+	struct buf b;
+	bool kept = true;
+
+	buf_init(&b, 2048);
+	*changed = w->q->srs != NULL && srs_reverse(w->q->srs, &w->at, d->name, now_ms, &b) == SRS_OK;
+	if (*changed)
+		kept = arena_dup(w->arena, buf_str(&b), &original) && addr_parse(original, &rules, &w->at) == ADDR_OK;
+	w->reversed |= *changed;
+	buf_fini(&b);
+	return kept || no_memory(w);
+}
+
+static const struct domain_entry *bounce_domain(const struct work *w)
+{
+	const struct domain_entry *d = NULL;
+	struct buf name;
+
+	if (w->reversed || !srs_is(&w->at))
+		return NULL;
+	buf_init(&name, 512);
+	if (addr_normalize_domain(w->at.domain, &name))
+		d = domain_find(w->v->domains, buf_str(&name));
+	buf_fini(&name);
+	return d != NULL && d->bounce ? d : NULL;
+}
+
 /* Locates the recipient and follows contacts and redirections, one address to one address. */
 static bool resolve(struct work *w, struct route *out)
 {
 	static const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
-	int64_t most = w->v->domains->loop.max_redirects;
 	struct addr next;
 
 	w->at = *w->q->rcpt;
+	out->redirects = w->q->generation;
+	out->facts.redirect_loop = out->redirects > (unsigned)w->v->domains->loop.max_redirects;
 	for (;;) {
 		struct located *l = &out->located;
+		const struct domain_entry *bounce = bounce_domain(w);
+		bool changed = false;
+		if (bounce != NULL && !reverse_srs(w, bounce, &changed))
+			return false;
 		if (!routing_locate(w->v, &w->at, w->arena, l, w->e))
 			return false;
-		if (out->redirects == 0 && w->q->token != NULL)
-			out->facts.token_seen |= is_named(w, l);
-		out->facts.auth_required |= l->found && l->record.require_auth;
+		if (w->followed == 0 && w->q->token != NULL && is_named(w, l)) {
+			out->facts.token_seen = true;
+			out->facts.our_expansion = w->q->token->generation > 0;
+		}
+		judge_sender(w, l, &out->facts);
 		out->facts.is_group |= l->kind == KIND_GROUP;
+		out->facts.redirect_loop |= route_expands_here(l) && !may_follow(w, out);
 		if (l->kind != KIND_CONTACT || addr_parse(target_of(l), &rules, &next) != ADDR_OK)
 			return true;
-		if (out->redirects >= (unsigned)most) {
+		if (!may_follow(w, out)) {
 			out->facts.redirect_loop = true;
 			return true;
 		}
 		out->redirects++;
+		w->followed++;
 		w->at = next;
 	}
 }
 
-/* A group is relayed to its home; what this side's table redirects, this side sends (else R50 would refuse strangers'
- * mail to a contact, R45 a cloud group's member on-prem).  Only what the cloud redirects outside stays the peer's: R56
- * wants to know. */
-static void settle(struct route *out)
+static enum rcpt_kind kind_of_group(const struct route_facts *f, const struct rcpt_record *rec)
+{
+	switch (rec->expand_at) {
+	case EXPAND_HERE:
+		return KIND_GROUP;
+	case EXPAND_ONPREM:
+		return f->site == SITE_ONPREM ? KIND_LOCAL : KIND_REMOTE;
+	case EXPAND_CLOUD:
+		return f->site == SITE_CLOUD ? KIND_LOCAL : KIND_REMOTE;
+	case EXPAND_HOME:
+		break;
+	}
+	return rec->routing.n > 0 ? KIND_REMOTE : KIND_LOCAL;
+}
+
+/* A group is relayed to its home; what this side's table redirects or expands, this side sends (else R50 would refuse
+ * strangers' mail to a contact, R45 a cloud group's member on-prem).  Only what the cloud redirects outside stays the
+ * peer's: R56 wants to know.  A recipient under a token of our expansion came back and is the peer's too (R41). */
+static void settle(const struct work *w, struct route *out)
 {
 	struct route_facts *f = &out->facts;
 	struct located *l = &out->located;
 
 	f->kind = l->kind;
 	if (l->kind == KIND_GROUP)
-		f->kind = l->record.routing.n > 0 ? KIND_REMOTE : KIND_LOCAL;
+		f->kind = kind_of_group(f, &l->record);
+	f->expand_here = route_expands_here(l);
 	f->disabled = l->found && l->record.loc == LOC_DISABLED;
-	if (out->redirects == 0)
+	if (w->followed > 0)
+		f->token_seen = false; /* the token names the recipient as received */
+	f->our_expansion |= f->token_seen && w->q->generation > 0;
+	if (w->reversed)
+		f->origin = ENV_SELF;
+	if (out->redirects == 0 || f->our_expansion)
 		return;
 	f->redirected = true;
-	f->token_seen = false; /* the token names the recipient as received */
-	f->org = ENV_ORG_OK;   /* the redirection is ours, whoever wrote the mail (R52) */
+	f->org = ENV_ORG_OK; /* the redirection is ours, whoever wrote the mail (R52) */
 	if (f->origin == ENV_INTERNET || f->origin == ENV_PARTNER ||
 	    (f->origin == ENV_PEER && !(f->site == SITE_CLOUD && f->kind == KIND_EXTERNAL)))
 		f->origin = ENV_SELF;
@@ -187,11 +305,6 @@ static bool loop_is_fresh(struct work *w, const struct route *rt)
 	       loop->action == LOOP_DEFER_THEN_REJECT;
 }
 
-static struct str domain_of(struct str address)
-{
-	return str_skip(address, (size_t)(str_rchr(address, '@') + 1));
-}
-
 /* The address for RCPT TO at the next hop. */
 static struct str form_address(const struct work *w, const struct route *rt)
 {
@@ -259,8 +372,10 @@ static bool address_hop(struct work *w, struct route *rt)
 		rt->verdict.form = FORM_PRIMARY;
 	if (!arena_dup(w->arena, form_address(w, rt), &rt->rcpt) || !arena_dup(w->arena, hop_host(rt), &rt->hop_host))
 		return no_memory(w);
-	if (rt->verdict.next == NEXT_INTERNAL && rt->located.found && rec->loc == LOC_BOTH && w->q->origin != ENV_PEER)
+	if (rt->verdict.next == NEXT_INTERNAL && rt->located.found && rec->loc == LOC_BOTH &&
+	    (w->q->origin != ENV_PEER || w->q->generation > 0))
 		rt->copy_to = rec->routing;
+	rt->forwards = rt->located.found && rec->keep_copy && rec->redirect.n > 0 && !w->q->followed;
 	return dup_domain(w, hop_domain(w, rt), &rt->hop_domain);
 }
 
@@ -269,12 +384,18 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 {
 	struct work w = { .v = v, .q = q, .arena = arena, .e = e };
 	struct route_facts *f = &out->facts;
+	struct buf sender;
 
 	*out = (struct route){ 0 };
 	gather(&w, f);
-	if (!resolve(&w, out))
+	buf_init(&sender, 1024);
+	w.sender = domain_normalize(v->domains, q->sender, &sender) ? buf_str(&sender) : q->sender;
+	bool found = resolve(&w, out);
+	w.sender = STR_NONE;
+	buf_fini(&sender);
+	if (!found)
 		return false;
-	settle(out);
+	settle(&w, out);
 	f->routing_public = out->located.domain != NULL && out->located.domain->routing_public;
 	f->moved_recently = moved_recently(&w, &out->located);
 	route_decide(f, &out->verdict, trace);
@@ -288,4 +409,25 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 		route_decide(f, &out->verdict, trace);
 	}
 	return address_hop(&w, out);
+}
+
+bool routing_sender_for(struct routing_view *v, const struct token_keys *keys, struct str srs_domain, struct str from,
+			struct arena *arena, struct str *out, enum srs_result *why)
+{
+	static const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
+	struct addr a;
+	struct buf b;
+	bool kept = true;
+
+	*out = from;
+	*why = SRS_NONE;
+	if (srs_domain.n == 0 || keys->n == 0 || from.n == 0 || addr_parse(from, &rules, &a) != ADDR_OK || a.literal ||
+	    a.domain.n == 0 || routing_is_our_domain(v, a.domain))
+		return true;
+	buf_init(&b, 2048);
+	*why = srs_forward(keys, &a, srs_domain, v->now_ms, &b);
+	if (*why == SRS_OK)
+		kept = arena_dup(arena, buf_str(&b), out);
+	buf_fini(&b);
+	return kept;
 }

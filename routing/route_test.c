@@ -40,6 +40,17 @@ static void open_full(struct fixture *f)
 	add_full(f, "twice@contoso.com",
 		 (struct rcpt_record){ .loc = LOC_REDIRECT, .redirect = S("to-ann@contoso.com") });
 	add_full(f, "ring@contoso.com", (struct rcpt_record){ .loc = LOC_REDIRECT, .redirect = S("ring@contoso.com") });
+	add_full(f, "fwd@contoso.com", (struct rcpt_record){ .redirect = S("ann@contoso.com") });
+	add_full(f, "keep@contoso.com", (struct rcpt_record){ .redirect = S("ann@contoso.com"), .keep_copy = true });
+	add_full(f, "list@contoso.com", (struct rcpt_record){ .loc = LOC_GROUP, .expand_at = EXPAND_HERE });
+	add_full(f, "to-list@contoso.com",
+		 (struct rcpt_record){ .loc = LOC_REDIRECT, .redirect = S("list@contoso.com") });
+	add_full(f, "cg@contoso.com",
+		 (struct rcpt_record){
+			 .loc = LOC_GROUP, .expand_at = EXPAND_CLOUD, .routing = S("cg@contoso.mail.cloud.example") });
+	add_full(f, "og@contoso.com",
+		 (struct rcpt_record){
+			 .loc = LOC_GROUP, .expand_at = EXPAND_ONPREM, .routing = S("og@contoso.mail.cloud.example") });
 	add_full(f, "gone@contoso.com", (struct rcpt_record){ .loc = LOC_DISABLED });
 }
 
@@ -97,6 +108,15 @@ static const struct {
 	{ "twice@contoso.com", ENV_INTERNET, 0, "R30", "ann@contoso.com", "contoso.com", "mbx2:2525", "" },
 	{ "ring@contoso.com", ENV_INTERNET, 0, "R02", "", "", "", "" },
 	{ "postmaster", ENV_INTERNET, 0, "R30", "postmaster", "contoso.com", "", "" },
+	/* a mailbox that only forwards is a redirection; one that keeps a copy is a mailbox */
+	{ "fwd@contoso.com", ENV_INTERNET, 0, "R30", "ann@contoso.com", "contoso.com", "mbx2:2525", "" },
+	{ "keep@contoso.com", ENV_INTERNET, 0, "R30", "keep@contoso.com", "contoso.com", "", "" },
+	/* groups: here, at a named home */
+	{ "list@contoso.com", ENV_INTERNET, 0, "R31", "", "", "", "" },
+	{ "to-list@contoso.com", ENV_INTERNET, 0, "R31", "", "", "", "" },
+	{ "cg@contoso.com", ENV_INTERNET, 0, "R40", "cg@contoso.mail.cloud.example", "contoso.mail.cloud.example", "",
+	  "" },
+	{ "og@contoso.com", ENV_INTERNET, 0, "R30", "og@contoso.com", "contoso.com", "", "" },
 };
 
 static void test_hops(void **state)
@@ -143,6 +163,182 @@ static void test_redirect_at_the_cloud(void **state)
 	route_at(&f, "out@contoso.com", what_if, 0, &rt, NULL);
 	check_str(str_c(rt.verdict.rule), S("R56"),
 		  "a stranger's mail that the peer passed on: the redirection is ours");
+	what_if.org = ENV_ORG_OK;
+	what_if.class = ENV_CLASS_INT;
+	/* the same for the member of a group that was expanded there (P11) */
+	what_if.generation = 1;
+	route_at(&f, "member@else.example", what_if, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R56"), "a member outside");
+	fixture_close(&f);
+}
+
+/* Restrictions of records (spec 2.6), with both sets of codes. */
+static void test_restrictions(void **state)
+{
+	static const struct {
+		const char *to, *from;
+		enum env_origin origin;
+		enum env_class class;
+		unsigned detail; /* of 550 5.7.x; 0 = taken */
+		const char *row;
+	} all[] = {
+		{ "auth@contoso.com", "x@y.example", ENV_INTERNET, 0, 133, "group, from a stranger" },
+		{ "auth@contoso.com", "x@y.example", ENV_PEER, ENV_CLASS_EXT, 133, "Internet mail in transit" },
+		{ "auth@contoso.com", "x@y.example", ENV_PEER, ENV_CLASS_INT, 0, "internal mail of the peer" },
+		{ "auth@contoso.com", "x@y.example", ENV_APP, 0, 0, "a client of ours" },
+		{ "open@contoso.com", "x@y.example", ENV_INTERNET, 0, 0, "external_ok overrides" },
+		{ "mbx@contoso.com", "x@y.example", ENV_INTERNET, 0, 134, "mailbox" },
+		{ "mu@contoso.com", "x@y.example", ENV_INTERNET, 0, 136, "mail user" },
+		{ "to-auth@contoso.com", "x@y.example", ENV_INTERNET, 0, 133, "behind a redirection" },
+		{ "vip@contoso.com", "boss@contoso.com", ENV_LOCAL, 0, 0, "in the list" },
+		{ "vip@contoso.com", "Boss@Contoso.com", ENV_LOCAL, 0, 0, "in the list, spelled otherwise" },
+		{ "vip@contoso.com", "ann@contoso.com", ENV_LOCAL, 0, 124, "not in the list" },
+		{ "vip@contoso.com", "boss@contoso.com", ENV_INTERNET, 0, 124, "a stranger who says to be the boss" },
+		{ "vip@contoso.com", "x@partner.example", ENV_INTERNET, 0, 0, "domain in the list" },
+		{ "vip@contoso.com", "bad@partner.example", ENV_INTERNET, 0, 124, "denied by name wins" },
+		{ "vip@contoso.com", "", ENV_LOCAL, 0, 0, "a report of our own servers" },
+		{ "vip@contoso.com", "postmaster@contoso.com", ENV_LOCAL, 0, 0, "our postmaster" },
+		{ "vip@contoso.com", "", ENV_INTERNET, 0, 124, "a report from anywhere" },
+		{ "vip@contoso.com", "postmaster@contoso.com", ENV_INTERNET, 0, 124, "anybody's postmaster" },
+	};
+	struct fixture f;
+	struct route rt;
+
+	(void)state;
+	fixture_config(&f);
+	f.config.status_codes = CODES_EXCHANGE;
+	fixture_open(&f);
+	add_full(&f, "auth@contoso.com", (struct rcpt_record){ .loc = LOC_GROUP, .require_auth = true });
+	add_full(&f, "open@contoso.com",
+		 (struct rcpt_record){ .loc = LOC_GROUP, .require_auth = true, .external_ok = true });
+	add_full(&f, "mbx@contoso.com", (struct rcpt_record){ .require_auth = true });
+	add_full(&f, "mu@contoso.com",
+		 (struct rcpt_record){ .loc = LOC_CONTACT, .redirect = S("o@else.example"), .require_auth = true });
+	add_full(&f, "to-auth@contoso.com",
+		 (struct rcpt_record){ .loc = LOC_REDIRECT, .redirect = S("auth@contoso.com") });
+	add_full(&f, "vip@contoso.com",
+		 (struct rcpt_record){ .allow = S("Boss@contoso.com;@Partner.example"),
+				       .deny = S("bad@partner.example") });
+	for (size_t i = 0; i < COUNT(all); i++) {
+		struct route_query q = {
+			.origin = all[i].origin, .class = all[i].class, .org = ENV_ORG_OK, .sender = str_c(all[i].from)
+		};
+		route_at(&f, all[i].to, q, 0, &rt, NULL);
+		if (all[i].detail == 0)
+			check(rt.verdict.action == ROUTE_DELIVER, all[i].row);
+		else
+			check(rt.verdict.reply.code == 550 && rt.verdict.reply.subject == 7 &&
+				      rt.verdict.reply.detail == all[i].detail,
+			      all[i].row);
+		/* whoever our own expansion led to was judged before */
+		q.generation = 1;
+		route_at(&f, all[i].to, q, 0, &rt, NULL);
+		check(rt.verdict.action != ROUTE_REJECT, all[i].row);
+	}
+	fixture_close(&f);
+}
+
+/* Generations count over copies: what a copy has behind it and what is followed now (R02). */
+static void test_generations(void **state)
+{
+	struct route_query q = { .origin = ENV_INTERNET, .generation = 3 };
+	struct fixture f;
+	struct route rt;
+
+	(void)state;
+	open_full(&f);
+	route_at(&f, "ann@contoso.com", q, 0, &rt, NULL);
+	check(rt.verdict.action == ROUTE_DELIVER && rt.redirects == 3, "the third");
+	route_at(&f, "to-ann@contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R02"), "followed once more");
+	route_at(&f, "list@contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R02"), "expanded once more");
+	q.generation = 2;
+	route_at(&f, "list@contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R31"), "the last time");
+	route_at(&f, "o@else.example", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R55"), "a member outside is our own mail");
+	route_at(&f, "keep@contoso.com", q, 0, &rt, NULL);
+	check(rt.forwards, "forwards");
+	q.followed = true;
+	route_at(&f, "keep@contoso.com", q, 0, &rt, NULL);
+	check(!rt.forwards && rt.verdict.action == ROUTE_DELIVER, "has been followed");
+	q.generation = 4;
+	route_at(&f, "ann@contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R02"), "one too many");
+	/* what came back under a token of our expansion has arrived before (R41) */
+	q = (struct route_query){ .origin = ENV_PEER, .class = ENV_CLASS_EXT, .generation = 1, .token_seen = true };
+	route_at(&f, "bob@contoso.com", q, 0, &rt, NULL);
+	check(rt.verdict.action == ROUTE_DROP, "dropped");
+	check_str(str_c(rt.verdict.reason), S("DUPLICATEREDIRECT"), "reason");
+	q.generation = 0;
+	route_at(&f, "bob@contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.reason), S("LOOP-TOKEN"), "a loop without expansion");
+	fixture_close(&f);
+}
+
+/* An SRS address of ours is the sender it stands for, and nobody's else (spec 2.6). */
+static void test_srs(void **state)
+{
+	enum { DAY = 86400000 };
+	struct route_query q = { .origin = ENV_INTERNET };
+	struct conf_send sends[] = { { .name = S("out"), .srs_domain = S("srs.contoso.com") },
+				     { .name = S("in"), .srs_domain = S("contoso.com") } };
+	struct token_keys keys;
+	struct routing_view v;
+	struct fixture f;
+	struct route rt;
+	enum srs_result why;
+	struct str there, home, kept;
+
+	(void)state;
+	must(token_keys_parse(S("k1 000102030405060708090a0b0c0d0e0f"), &keys, NULL) == 0);
+	fixture_config(&f);
+	f.config.sends = sends;
+	f.config.send_n = COUNT(sends);
+	fixture_open(&f);
+	check(routing_begin(f.r, &v, &f.e) == 0, "view");
+	check(routing_sender_for(&v, &keys, S("srs.contoso.com"), S("x@far.example"), &f.arena, &there, &why) &&
+		      why == SRS_OK,
+	      "made");
+	check(routing_sender_for(&v, &keys, S("contoso.com"), S("x@far.example"), &f.arena, &home, &why) &&
+		      why == SRS_OK,
+	      "made in a domain with mailboxes");
+	/* ours stays, and so does what was made; nothing comes of nothing */
+	static const struct str same[] = { STR_LIT("ann@contoso.com"), STR_LIT("x@new.shared.example"), STR_LIT(""),
+					   STR_LIT("SRS0=a=b=c=d@srs.contoso.com"), STR_LIT("x@[192.0.2.1]") };
+	for (size_t i = 0; i < COUNT(same); i++) {
+		check(routing_sender_for(&v, &keys, S("srs.contoso.com"), same[i], &f.arena, &kept, &why), same[i].p);
+		check(str_eq(kept, same[i]) && why == SRS_NONE, same[i].p);
+	}
+	routing_end(&v);
+	for (int i = 0; i < 2; i++) {
+		char text[200];
+		const char *address = text;
+		snprintf(text, sizeof text, STR_FMT, STR_ARG(i == 0 ? there : home));
+		q.srs = &keys;
+		route_at(&f, address, q, 0, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R55"), address);
+		check_str(rt.rcpt, S("x@far.example"), address);
+		check_str(rt.hop_domain, S("far.example"), address);
+		route_at(&f, address, q, 30 * (int64_t)DAY, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R10"), "too old");
+		q.arrived_ms = v.now_ms; /* but it was not when it was taken */
+		route_at(&f, address, q, 30 * (int64_t)DAY, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R55"), "in the queue since then");
+		q.arrived_ms = 0;
+		text[6] = text[6] == 'Q' ? 'Z' : 'Q';
+		route_at(&f, address, q, 0, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R10"), "forged");
+		q.srs = NULL;
+		route_at(&f, i == 0 ? "SRS0=A=B=far.example=x@srs.contoso.com" : "SRS0=A=B=far.example=x@contoso.com",
+			 q, 0, &rt, NULL);
+		check_str(str_c(rt.verdict.rule), S("R10"), "no keys");
+	}
+	route_at(&f, "postmaster@srs.contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R30"), "RFC 5321 4.5.1");
+	route_at(&f, "x@srs.contoso.com", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R10"), "nobody is there");
 	fixture_close(&f);
 }
 
@@ -248,9 +444,15 @@ static void test_stale(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hops),         cmocka_unit_test(test_redirect_at_the_cloud),
-		cmocka_unit_test(test_disagreement), cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_stale),        cmocka_unit_test(test_own_routing_leaves),
+		cmocka_unit_test(test_hops),
+		cmocka_unit_test(test_restrictions),
+		cmocka_unit_test(test_generations),
+		cmocka_unit_test(test_srs),
+		cmocka_unit_test(test_redirect_at_the_cloud),
+		cmocka_unit_test(test_disagreement),
+		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_own_routing_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "base/op.h"
 #include "config/config.h"
 #include "routing/disagree.h"
+#include "routing/srs.h"
 #include "routing/straggler.h"
 #include "routing/switch.h"
 #include "routing/token.h"
@@ -45,6 +46,14 @@ bool kind_parse(struct str s, enum rcpt_kind *k);
 enum rcpt_loc { LOC_LOCAL, LOC_REMOTE, LOC_BOTH, LOC_GROUP, LOC_CONTACT, LOC_REDIRECT, LOC_DISABLED };
 const char *loc_name(enum rcpt_loc l); /* "remote" */
 bool loc_parse(struct str s, enum rcpt_loc *l);
+
+enum rcpt_expand { EXPAND_HOME, EXPAND_ONPREM, EXPAND_CLOUD, EXPAND_HERE }; /* of a group; HOME: where its mailbox is */
+const char *expand_name(enum rcpt_expand x);                                /* "home" */
+bool expand_parse(struct str s, enum rcpt_expand *x);
+
+enum rcpt_report { REPORT_SENDER, REPORT_OWNER, REPORT_NONE }; /* who hears of failures behind a group */
+const char *report_name(enum rcpt_report r);                   /* "sender" */
+bool report_parse(struct str s, enum rcpt_report *r);
 
 struct mode { /* one record in the recipient store */
 	enum conf_side mx;
@@ -81,13 +90,25 @@ struct route_facts {
 	bool routing_public;    /* R16 off */
 	bool host_is_source;    /* R48: the domain's host is where it came from */
 	bool bypass;            /* the other side is down, and cmt.on_peer_down lets this mail pass by it (R20, R58) */
+	bool is_contact;        /* a contact or mail user (R12) */
+	bool expand_here;       /* a group whose members we send to ourselves (R31) */
+	bool our_expansion;     /* token_seen, and the token says that our own expansion led to this recipient (R41) */
+	bool sender_denied;     /* the record does not take mail from this sender (R12, spec 2.6) */
+	bool unproved;          /* its sender is not authenticated, whatever origin says by now (R12) */
 	enum conf_stragglers stragglers;
 	enum conf_forwarded forwarded;
 	struct conf_egress_policy egress;
 	enum conf_codes codes;
 };
 
-enum route_action { ROUTE_DELIVER, ROUTE_RELAY, ROUTE_REJECT, ROUTE_DEFER };
+enum route_action {
+	ROUTE_DELIVER,
+	ROUTE_RELAY,
+	ROUTE_REJECT,
+	ROUTE_DEFER,
+	ROUTE_EXPAND, /* a group of ours: its members are the recipients */
+	ROUTE_DROP,   /* nothing is sent and nobody is told; an event says so */
+};
 enum route_next { NEXT_NONE, NEXT_INTERNAL, NEXT_PEER, NEXT_DIRECT, NEXT_SMARTHOST, NEXT_DOMAIN_HOST };
 enum route_form { FORM_NONE, FORM_PRIMARY, FORM_ROUTING, FORM_AS_RECEIVED };
 const char *route_action_name(enum route_action a); /* "DELIVER" */
@@ -114,7 +135,7 @@ struct route_step {
 	bool hit;
 };
 struct route_trace {
-	struct route_step steps[40];
+	struct route_step steps[48];
 	size_t n;
 };
 
@@ -143,6 +164,16 @@ struct rcpt_record {
 	struct str mailbox_id, source, batch;
 	struct str redirect;
 	bool keep_copy, require_auth;
+	bool external_ok; /* require_auth does not hold after all (spec 2.6: groups that the cloud alone shows) */
+	enum rcpt_expand expand_at;
+	enum rcpt_report report_to;
+	struct str owner;
+	struct str allow, deny; /* senders: "a@x.example;@y.example"; empty allow: all */
+	/* Members do not travel with the record.  Reading: how many there are (routing_members lists them).  Writing:
+	 * with set_members the list becomes `members`, separated by ";" or line ends. */
+	uint64_t member_n;
+	struct str members;
+	bool set_members;
 	uint64_t version;
 	int64_t changed_ms;
 };
@@ -184,6 +215,9 @@ struct route_query { /* one recipient of one message */
 	enum env_origin origin;
 	enum env_class class;
 	enum env_org org;
+	struct str sender;   /* MAIL FROM as received, empty for reports; for restrictions (R12) */
+	unsigned generation; /* redirections and expansions of ours before (env_rcpt) */
+	bool followed;       /* its own redirection has been followed already */
 	bool token_seen, redirected, return_internal, peer_relay;
 	const struct token *token;     /* our valid route token of this message; NULL = none */
 	bool host_is_source;           /* the caller is the host this domain is relayed to (R48) */
@@ -191,15 +225,18 @@ struct route_query { /* one recipient of one message */
 	const struct mode *mode;       /* to ask "what if"; NULL = the mode in force */
 	bool dry;                      /* explain: a disagreement of the sides is not remembered (R44) */
 	bool null_sender;
-	bool no_bypass;     /* the quota of mail that bypasses the other side is used up */
-	struct str message; /* its trace id, for the incident (R41, R44) */
+	bool no_bypass;               /* the quota of mail that bypasses the other side is used up */
+	struct str message;           /* its trace id, for the incident (R41, R44) */
+	const struct token_keys *srs; /* keys of SRS addresses; NULL or n = 0: none is ours */
+	int64_t arrived_ms;           /* of a message in the queue: what was good then is good (SRS); 0 = now */
 };
 
 struct route {
 	struct verdict verdict;
 	struct route_facts facts;
 	struct located located;
-	unsigned redirects;    /* how many contacts and redirections of ours were followed to get here */
+	unsigned redirects;    /* query.generation, and how many contacts and redirections were followed here */
+	bool forwards;         /* keep_copy: others get a copy of what the mailbox gets (routing_walk) */
 	struct str rcpt;       /* address for RCPT TO at the next hop (arena) */
 	struct str hop_domain; /* what connector selection goes by: the routing or recipient domain */
 	struct str hop_host;   /* a fixed host (record.local_host, relay_to host:...); empty = connector decides */
@@ -214,6 +251,11 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 
 /* What a route token calls this recipient: the same now and when it comes back. */
 struct token_rcpt route_token_rcpt(const struct route *rt);
+
+/* The sender for the way to a stranger: rewritten for `srs_domain` when it is not ours already (spec 2.6), into the
+ * arena; else, and when it cannot be (*why says so, SRS_NONE: need not be), as it is.  False: the arena is full. */
+bool routing_sender_for(struct routing_view *v, const struct token_keys *keys, struct str srs_domain, struct str from,
+			struct arena *arena, struct str *out, enum srs_result *why);
 
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
 
@@ -315,6 +357,8 @@ int routing_record_get(struct routing *r, struct str address, struct arena *aren
 		       struct err *e);
 int routing_record_set(struct routing *r, const struct rcpt_record *rec, struct err *e);
 int routing_record_remove(struct routing *r, struct str address, struct err *e);
+/* The members of a group, one a line, in order; as many as fit `out`. */
+int routing_members(struct routing *r, struct str address, struct buf *out, struct err *e);
 
 struct record_version {
 	struct rcpt_record record; /* changed_ms: since when; dies with the callback */

@@ -46,9 +46,13 @@ static inline void fixture_config(struct fixture *f)
 	f->config.loop =
 		(struct conf_loop){ .max_redirects = 3, .move_grace_ms = 7200000, .disagreement_defer_ms = 14400000 };
 	f->config.mode = (struct conf_mode){ .grace_ms = 3600000 };
-	f->config.recipients = (struct conf_recipients){
-		.path = str_c(f->path), .map_bytes = 64 << 20, .delete_threshold = 2, .delete_percent = 10
-	};
+	f->config.recipients = (struct conf_recipients){ .path = str_c(f->path),
+							 .map_bytes = 64 << 20,
+							 .delete_threshold = 2,
+							 .delete_percent = 10,
+							 .group_members = 100000,
+							 .expansion_limit = 1000,
+							 .expansion_total = 200000 };
 	arena_init(&f->arena, 1 << 20);
 }
 

@@ -19,11 +19,16 @@ static const char *const locs[] = {
 	[LOC_LOCAL] = "local",     [LOC_REMOTE] = "remote",     [LOC_BOTH] = "both",         [LOC_GROUP] = "group",
 	[LOC_CONTACT] = "contact", [LOC_REDIRECT] = "redirect", [LOC_DISABLED] = "disabled",
 };
+static const char *const expands[] = {
+	[EXPAND_HOME] = "home",
+	[EXPAND_ONPREM] = "onprem",
+	[EXPAND_CLOUD] = "cloud",
+	[EXPAND_HERE] = "here",
+};
+static const char *const reports[] = { [REPORT_SENDER] = "sender", [REPORT_OWNER] = "owner", [REPORT_NONE] = "none" };
 static const char *const actions[] = {
-	[ROUTE_DELIVER] = "DELIVER",
-	[ROUTE_RELAY] = "RELAY",
-	[ROUTE_REJECT] = "REJECT",
-	[ROUTE_DEFER] = "DEFER",
+	[ROUTE_DELIVER] = "DELIVER", [ROUTE_RELAY] = "RELAY",   [ROUTE_REJECT] = "REJECT",
+	[ROUTE_DEFER] = "DEFER",     [ROUTE_EXPAND] = "EXPAND", [ROUTE_DROP] = "DROP",
 };
 static const char *const nexts[] = {
 	[NEXT_NONE] = "-",        [NEXT_INTERNAL] = "internal",   [NEXT_PEER] = "peer",
@@ -83,6 +88,36 @@ bool loc_parse(struct str s, enum rcpt_loc *l)
 	for (size_t i = 0; i < COUNT(locs); i++)
 		if (str_ieq(s, str_c(locs[i]))) {
 			*l = (enum rcpt_loc)i;
+			return true;
+		}
+	return false;
+}
+
+const char *expand_name(enum rcpt_expand x)
+{
+	NAME_OF(expands, x);
+}
+
+const char *report_name(enum rcpt_report r)
+{
+	NAME_OF(reports, r);
+}
+
+bool expand_parse(struct str s, enum rcpt_expand *x)
+{
+	for (size_t i = 0; i < COUNT(expands); i++)
+		if (str_ieq(s, str_c(expands[i]))) {
+			*x = (enum rcpt_expand)i;
+			return true;
+		}
+	return false;
+}
+
+bool report_parse(struct str s, enum rcpt_report *r)
+{
+	for (size_t i = 0; i < COUNT(reports); i++)
+		if (str_ieq(s, str_c(reports[i]))) {
+			*r = (enum rcpt_report)i;
 			return true;
 		}
 	return false;

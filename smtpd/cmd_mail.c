@@ -20,10 +20,18 @@ static struct cmd_offer offer_of(const struct session *s)
 	};
 }
 
+/* A rewritten sender is longer than the one it stands for: ours that reports come back to, and those of others. */
+static bool is_srs(struct str args, struct str word)
+{
+	args = str_istarts(args, word) ? str_skip(args, word.n) : STR_NONE;
+	return str_istarts(args, S("SRS")) || str_istarts(args, S("\"SRS"));
+}
+
 static bool parse_mail(const struct session *s, struct str args, struct cmd_mail *m, struct reply *r)
 {
 	struct cmd_offer offer = offer_of(s);
 
+	offer.relaxed_addresses |= is_srs(args, S("FROM:<"));
 	return cmd_parse_mail(args, &offer, m, r);
 }
 
@@ -104,6 +112,7 @@ static bool parse_rcpt(const struct session *s, struct str args, struct cmd_rcpt
 {
 	struct cmd_offer offer = offer_of(s);
 
+	offer.relaxed_addresses |= is_srs(args, S("TO:<"));
 	return cmd_parse_rcpt(args, &offer, s->tx.env.smtputf8, c, r);
 }
 
@@ -150,6 +159,8 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		.origin = t->env.origin,
 		.class = t->env.class,
 		.org = org,
+		.sender = t->env.from,
+		.srs = outbound_srs_keys(s->setup->outbound),
 		.return_internal = s->who.inbound != NULL && s->who.inbound->return_internal,
 		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
 		.client = &s->client,

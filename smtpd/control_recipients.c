@@ -10,7 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { RECORD_MEMORY = 256 * 1024, PROBLEMS_MAX = 64 * 1024 };
+enum {
+	RECORD_MEMORY = 256 * 1024,
+	PROBLEMS_MAX = 64 * 1024,
+	MEMBERS_SHOWN = 1000, /* the export has all of them */
+	MEMBERS_MAX = 64 << 20
+};
 
 /* ---- files ---- */
 
@@ -100,6 +105,31 @@ void run_recipients_export(struct call *c)
 
 /* ---- records ---- */
 
+static void group_row(struct call *c, json_t *row, const struct rcpt_record *r)
+{
+	json_t *members = json_array();
+	struct str list, one;
+	struct buf all;
+	struct err e;
+
+	row_c(row, "expand_at", expand_name(r->expand_at));
+	row_c(row, "report_to", report_name(r->report_to));
+	row_str(row, "owner", r->owner);
+	row_uint(row, "member_n", r->member_n);
+	buf_init(&all, MEMBERS_MAX);
+	if (r->set_members) /* a dry run: as they were given */
+		buf_add(&all, r->members);
+	else
+		routing_members(c->hooks->routing, r->primary, &all, &e); /* a record that is not there has none */
+	list = buf_str(&all);
+	for (size_t n = 0; n < MEMBERS_SHOWN && list.n > 0; n++) {
+		str_cut(list, '\n', &one, &list);
+		must(json_array_append_new(members, json_of_str(one)) == 0);
+	}
+	buf_fini(&all);
+	must(json_object_set_new(row, "members", members) == 0);
+}
+
 static void record_row(struct call *c, const struct rcpt_record *r)
 {
 	json_t *row = json_object(), *aliases = json_array();
@@ -115,6 +145,11 @@ static void record_row(struct call *c, const struct rcpt_record *r)
 	row_str(row, "redirect", r->redirect);
 	row_bool(row, "keep_copy", r->keep_copy);
 	row_bool(row, "require_auth", r->require_auth);
+	row_bool(row, "external_ok", r->external_ok);
+	row_str(row, "allow", r->allow);
+	row_str(row, "deny", r->deny);
+	if (r->loc == LOC_GROUP)
+		group_row(c, row, r);
 	row_str(row, "mailbox_id", r->mailbox_id);
 	row_str(row, "source", r->source);
 	row_str(row, "batch", r->batch);
@@ -129,7 +164,7 @@ void run_recipients_get(struct call *c)
 	struct arena arena;
 	struct err e = { 0 };
 
-	arena_init(&arena, RECORD_MEMORY);
+	arena_init(&arena, RECORD_MEMORY + MEMBERS_MAX);
 	if (routing_record_get(c->hooks->routing, args_text(c, "ADDRESS"), &arena, &r, &e) == 0) {
 		record_row(c, &r);
 		call_end(c, CALL_OK, NULL);
@@ -181,7 +216,49 @@ static bool set_aliases(struct rcpt_record *r, struct str value, struct arena *a
 	return true;
 }
 
-static bool apply_setting(struct rcpt_record *r, struct str key, struct str value, struct arena *arena)
+/* members=a@x,b@y replaces the list; members+=a@x and members-=a@x change the one that is stored. */
+static bool set_members(struct call *c, struct rcpt_record *r, char how, struct str value, struct arena *arena)
+{
+	struct buf list, old;
+	struct str lines, one;
+	struct err e;
+	bool ok = true;
+
+	buf_init(&list, MEMBERS_MAX);
+	buf_init(&old, MEMBERS_MAX);
+	if (how != '=' && !r->set_members)
+		ok = routing_members(c->hooks->routing, r->primary, &old, &e) == 0 || e.code == ERR_NOT_FOUND;
+	else if (how != '=')
+		buf_add(&old, r->members);
+	for (lines = buf_str(&old); lines.n > 0;) {
+		struct str gone = value, name;
+		bool keep = true;
+		str_cut(lines, '\n', &one, &lines);
+		while (how == '-' && keep && gone.n > 0) {
+			str_cut(gone, ',', &name, &gone);
+			keep = !str_ieq(str_trim(name), one);
+		}
+		if (keep && one.n > 0) {
+			buf_add(&list, one);
+			buf_addc(&list, '\n');
+		}
+	}
+	while (how != '-' && value.n > 0) {
+		str_cut(value, ',', &one, &value);
+		buf_add(&list, str_trim(one));
+		buf_addc(&list, '\n');
+	}
+	ok = ok && !old.full && !list.full && arena_dup(arena, buf_str(&list), &r->members);
+	r->set_members = true;
+	r->member_n = 0;
+	for (size_t i = 0; i < list.n; i++)
+		r->member_n += list.p[i] == '\n';
+	buf_fini(&list);
+	buf_fini(&old);
+	return ok;
+}
+
+static bool apply_setting(struct call *c, struct rcpt_record *r, struct str key, struct str value, struct arena *arena)
 {
 	const struct {
 		struct str key;
@@ -190,6 +267,8 @@ static bool apply_setting(struct rcpt_record *r, struct str key, struct str valu
 		{ S("routing"), &r->routing },   { S("local_host"), &r->local_host },
 		{ S("redirect"), &r->redirect }, { S("mailbox_id"), &r->mailbox_id },
 		{ S("source"), &r->source },     { S("batch"), &r->batch },
+		{ S("owner"), &r->owner },       { S("allow"), &r->allow },
+		{ S("deny"), &r->deny },
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
@@ -203,6 +282,16 @@ static bool apply_setting(struct rcpt_record *r, struct str key, struct str valu
 		return set_flag(&r->keep_copy, value);
 	if (str_ieq(key, S("require_auth")))
 		return set_flag(&r->require_auth, value);
+	if (str_ieq(key, S("external_ok")))
+		return set_flag(&r->external_ok, value);
+	if (str_ieq(key, S("expand_at")))
+		return expand_parse(value, &r->expand_at);
+	if (str_ieq(key, S("report_to")))
+		return report_parse(value, &r->report_to);
+	if (str_ieq(key, S("members")))
+		return set_members(c, r, '=', value, arena);
+	if (str_ieq(key, S("members+")) || str_ieq(key, S("members-")))
+		return set_members(c, r, key.p[key.n - 1], value, arena);
 	/* the primary address names the record: another one is another record */
 	return str_ieq(key, S("alias")) && set_aliases(r, value, arena);
 }
@@ -229,7 +318,7 @@ static bool apply_settings(struct call *c, struct rcpt_record *r, struct arena *
 
 	for (size_t i = 0; i < n; i++) {
 		struct str word = args_list_at(c, "SETTING", i), key, value;
-		if (str_cut(word, '=', &key, &value) && apply_setting(r, key, value, arena))
+		if (str_cut(word, '=', &key, &value) && apply_setting(c, r, key, value, arena))
 			continue;
 		call_end(c, CALL_USAGE,
 			 "\"" STR_FMT "\": KEY=VALUE is expected, like loc=remote, routing=u@x.example, keep_copy=yes; "
@@ -249,7 +338,7 @@ void run_recipients_set(struct call *c)
 	struct err e = { 0 };
 	bool is_new, dry_run = args_flag(c, "dry-run");
 
-	arena_init(&arena, RECORD_MEMORY);
+	arena_init(&arena, RECORD_MEMORY + MEMBERS_MAX);
 	if (old_or_new(c, &arena, &r, &is_new, &e) != 0) {
 		call_end_err(c, CALL_PARTLY, &e);
 	} else if (apply_settings(c, &r, &arena)) {
@@ -276,7 +365,7 @@ void run_recipients_remove(struct call *c)
 	struct err e = { 0 };
 	bool dry_run = args_flag(c, "dry-run");
 
-	arena_init(&arena, RECORD_MEMORY);
+	arena_init(&arena, RECORD_MEMORY + MEMBERS_MAX);
 	if (routing_record_get(c->hooks->routing, args_text(c, "ADDRESS"), &arena, &r, &e) != 0) {
 		call_end_err(c, e.code == ERR_NOT_FOUND ? CALL_NOTHING : CALL_PARTLY, &e);
 	} else {

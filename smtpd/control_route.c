@@ -135,7 +135,8 @@ static int read_time(struct str s, int64_t *at_ms, struct err *e)
 }
 
 /* `names` has room for ARG_LIST_MAX. */
-static int read_question(const struct call *c, struct explain_query *q, struct str *names, struct err *e)
+static int read_question(const struct call *c, struct explain_query *q, struct str *names, const struct token_keys *srs,
+			 struct err *e)
 {
 	struct str mode = args_text(c, "mode");
 
@@ -152,6 +153,7 @@ static int read_question(const struct call *c, struct explain_query *q, struct s
 		.has_mode = mode.n > 0,
 		.size = args_number(c, "size", 0),
 		.why_not = args_text(c, "why-not"),
+		.srs = srs,
 	};
 	for (size_t i = 0; i < q->cert_name_n; i++)
 		names[i] = args_list_at(c, "cert-name", i);
@@ -169,18 +171,23 @@ void run_route_explain(struct call *c)
 	struct explain_query q;
 	struct explain_result result;
 	struct tls_peer peer;
+	struct token_keys srs = { .n = 0 };
 	struct arena arena;
 	struct err e = { 0 };
+	struct err ignored; /* without the keys no SRS address is ours, and the explanation says so */
 
 	must(names != NULL);
 	arena_init(&arena, EXPLAIN_MEMORY);
-	if (read_question(c, &q, names, &e) == 0 && read_certificate(c, &q, &arena, &peer, &e) == 0 &&
+	if (c->config->srs.key.n > 0)
+		token_keys_load(c->config->srs.key.p, &srs, &ignored);
+	if (read_question(c, &q, names, &srs, &e) == 0 && read_certificate(c, &q, &arena, &peer, &e) == 0 &&
 	    explain(c->config, c->hooks->routing, &q, &arena, explain_row, c, &result, &e) == 0) {
 		result_row(c, &result);
 		call_end(c, CALL_OK, NULL);
 	} else {
 		call_end_err(c, e.code == ERR_SYNTAX ? CALL_USAGE : CALL_PARTLY, &e);
 	}
+	token_keys_fini(&srs);
 	arena_fini(&arena);
 	free(names);
 }

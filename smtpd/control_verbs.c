@@ -101,7 +101,8 @@ static const struct verb_arg address_args[] = {
 static const struct verb_arg record_set_args[] = {
 	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient; unknown: a new record" },
 	{ "SETTING", ARG_LIST, ARG_REST, "KEY=VALUE",
-	  "loc, routing, alias, local_host, redirect, keep_copy, require_auth, mailbox_id, source, batch" },
+	  "loc, routing, alias, local_host, redirect, keep_copy, require_auth, external_ok, allow, deny, expand_at, report_to, "
+	  "owner, members (also members+= and members-=), mailbox_id, source, batch" },
 	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "show the record as it would be, change nothing" },
 	{ 0 },
 };

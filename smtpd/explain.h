@@ -18,11 +18,12 @@ struct explain_query {
 	bool secured;
 	const struct str *cert_names; /* of a valid certificate; any: the connection is secured */
 	size_t cert_name_n;
-	const struct tls_peer *peer; /* instead of names: a certificate as it would be seen; NULL = none */
-	bool chain_assumed;          /* ... whose chain nobody has looked at */
-	struct str why_not;          /* a send or inbound connector: why it was not taken; empty = not asked */
-	struct str claim;            /* organisation */
-	enum env_class class;        /* ENV_CLASS_NONE: as attribution says */
+	const struct tls_peer *peer;  /* instead of names: a certificate as it would be seen; NULL = none */
+	bool chain_assumed;           /* ... whose chain nobody has looked at */
+	struct str why_not;           /* a send or inbound connector: why it was not taken; empty = not asked */
+	struct str claim;             /* organisation */
+	enum env_class class;         /* ENV_CLASS_NONE: as attribution says */
+	const struct token_keys *srs; /* keys of SRS addresses; NULL = none */
 	bool token_seen, redirected;
 	bool has_mode; /* mx, cmt: instead of the mode in force */
 	enum conf_side mx;

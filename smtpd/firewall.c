@@ -49,6 +49,12 @@ static size_t mark_loops(struct session *s, struct transaction *t, const struct 
 		    !session_ask_table(s, &rcpt, token, t->env.org, &v) || !str_eq(str_c(v.rule), S("R41")))
 			continue;
 		t->rcpts[i].token_seen = true;
+		if (v.action ==
+		    ROUTE_DROP) { /* it has the message: nobody is refused for that, the delivery drops it */
+			unsigned g = token->generation;
+			t->rcpts[i].generation = g < ENV_GENERATION_MAX ? g : ENV_GENERATION_MAX;
+			continue;
+		}
 		*last = v;
 		marked++;
 		log_warn(&s->log, "token.loop", kv_str("to", t->rcpts[i].addr), kv_c("rule", v.rule),

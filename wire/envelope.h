@@ -23,11 +23,16 @@ enum env_origin { ENV_INTERNET, ENV_PEER, ENV_LOCAL, ENV_APP, ENV_PARTNER, ENV_S
 enum env_class { ENV_CLASS_NONE, ENV_CLASS_INT, ENV_CLASS_EXT }; /* of a PEER message */
 enum env_org { ENV_ORG_NONE, ENV_ORG_OK, ENV_ORG_OTHER };        /* organisation claim (spec 4.3) */
 
+enum { ENV_GENERATION_MAX = 63 };
+
 struct env_rcpt {
-	struct str addr;  /* as received: local@domain, no brackets, no source route */
-	struct str orcpt; /* "rfc822;..." in xtext as received, empty when not given */
-	unsigned notify;  /* ENV_NOTIFY_* */
-	bool token_seen;  /* our route token says that we had handed it to the other side (R41) */
+	struct str addr;     /* as received: local@domain, no brackets, no source route */
+	struct str orcpt;    /* "rfc822;..." in xtext as received, empty when not given */
+	unsigned notify;     /* ENV_NOTIFY_* */
+	bool token_seen;     /* our route token says that we had handed it to the other side (R41) */
+	bool followed;       /* its redirection was followed when this copy was made: deliver, redirect no more */
+	unsigned generation; /* how many redirections and expansions of ours led here (R02); at most ENV_GENERATION_MAX
+			      */
 };
 
 struct envelope {
