@@ -138,6 +138,53 @@ report_at() { # HOST USER RECIPIENT
 	find "$W/$1/mail/$2" -type f -path '*/new/*' -exec grep -alE 'multipart/report' {} + 2>/dev/null | xargs -r grep -laE "^Final-Recipient: *rfc822; *$3" | xargs -r grep -qaE '^Status: 5\.'
 }
 
+# Every kind of report, taken apart by another program; Postfix sends what is reported, and reports itself.
+cases_reports() {
+	notify $P_HUB anna@contoso.com ghost@contoso.com FAILURE HDRS
+	check "failed, refused by Postfix" reported anna failed 5.1.1 ghost@contoso.com 'smtp; 550 5.1.1' 'User unknown' env+1 'Subject: notify' '!the body'
+	notify $P_HUB anna@contoso.com ghost2@contoso.com FAILURE FULL
+	check "failed, the whole message comes back" reported anna failed 5. ghost2@contoso.com 'the body'
+	notify $P_POSTFIX anna@contoso.com grace@far.example SUCCESS,FAILURE HDRS
+	check "relayed: smtp-sink does not report" reported anna relayed 2. grace@far.example env+1
+	notify $P_HUB anna@contoso.com late@clear.example DELAY HDRS
+	check "delayed" reported anna delayed 4. late@clear.example 'does not offer STARTTLS' 'Delivery will be tried until'
+	notify $P_HUB anna@contoso.com bernd@contoso.com SUCCESS HDRS
+	check "delivered: Postfix says so itself, and its report passes through" wait_until 15 postfix_says_delivered
+	notify $P_HUB jürgen@contoso.com кто@contoso.com FAILURE HDRS
+	check "failed, an address that is not ASCII" reported jürgen failed 5. кто@contoso.com
+	notify $P_HUB anna@contoso.com ghost3@contoso.com NEVER HDRS
+	sleep 1
+	check "NEVER is never" not report_file anna ghost3@
+}
+# notify PORT FROM TO NOTIFY RET: a message that asks for reports
+notify() {
+	python3 - "$@" <<-'PY' >"$W/talk" 2>&1
+		import smtplib, sys
+		port, sender, to, notify, ret = sys.argv[1:]
+		s = smtplib.SMTP("127.0.0.1", int(port), "client.contoso.com")
+		s.set_debuglevel(1)
+		s.command_encoding = "utf-8"
+		s.ehlo()
+		utf8 = [] if (sender + to).isascii() else ["SMTPUTF8"]
+		s.mail(sender, ["RET=" + ret, "ENVID=env+2B1"] + utf8)
+		s.rcpt(to, ["NOTIFY=" + notify] + ([] if utf8 else ["ORCPT=rfc822;" + to]))
+		print(s.data(f"From: <{sender}>\r\nTo: <{to}>\r\nSubject: notify\r\n\r\nthe body\r\n".encode()))
+		s.quit()
+	PY
+}
+report_file() { # USER RECIPIENT
+	find "$W/postfix/mail/$1" -type f -path '*/new/*' -exec grep -alE "^Final-Recipient: *(rfc822|utf-8); *$2" {} + 2>/dev/null | head -n 1 | grep .
+}
+reported() { # USER ACTION STATUS RECIPIENT WORD...
+	wait_until 15 report_file "$1" "$4" >/dev/null || { echo "no report"; tail -n 5 "$W/talk"; return 1; }
+	file=$(report_file "$1" "$4")
+	shift
+	python3 "$HERE/report_check.py" "$file" "$@" || { cat "$file"; return 1; }
+}
+postfix_says_delivered() { # it answers the sender, through the gateway or at home
+	file=$(report_file anna bernd@contoso.com) && grep -aq '^Action: delivered' "$file"
+}
+
 cases_volume() {
 	check "smtp-source sends 1000" smtp-source -s 20 -m 1000 -l 8000 -N -f source@contoso.com -t sink@far.example 127.0.0.1:$P_HUB
 	check "smtp-sink gets 1000 different ones" wait_until 30 sink_has 1000

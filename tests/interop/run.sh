@@ -10,7 +10,7 @@
 set -u
 B=${1:?usage: run.sh BUILD [GROUP...]}
 shift
-[ $# -gt 0 ] || set -- greeting secured content addresses balanced both_ways moved_people refusals volume held certificates openssl outage testssl
+[ $# -gt 0 ] || set -- greeting secured content addresses balanced both_ways moved_people refusals reports volume held certificates openssl outage testssl
 HERE=$(cd "$(dirname "$0")" && pwd)
 sh "$HERE/../deps.sh" interop || exit 1
 [ "$(id -u)" = 0 ] || { echo "interop: needs root to start Postfix and Exim" >&2; exit 1; }
@@ -56,7 +56,7 @@ cat >"$W/gateway.conf" <<-CONF
 	}
 	send "wrong" { space = "wrong.example"; smarthosts = "[127.0.0.1]:$P_WRONG"; tls = domain; tls_domain = mail.contoso.mail.cloud.example }
 	send "expired" { space = "expired.example"; smarthosts = "[127.0.0.1]:$P_EXPIRED"; tls = validate }
-	send "clear" { space = "clear.example"; smarthosts = "[127.0.0.1]:$P_CLEAR"; tls = encrypt }
+	send "clear" { space = "clear.example"; smarthosts = "[127.0.0.1]:$P_CLEAR"; tls = encrypt; delay_report = 1s; retry_glitch = 2s }
 	domain "certified.example" { type = external-relay }
 	domain "bare.example" { type = external-relay }
 	send "certified" { space = { "certified.example", "bare.example" }; smarthosts = "[127.0.0.1]:$P_EXIM"; tls = encrypt; certificate = $CERTS/server.pem }
@@ -72,6 +72,9 @@ cat >"$W/people.csv" <<-CSV
 	bernd@contoso.com,local,
 	everyone@contoso.com,local,
 	ghost@contoso.com,local,
+	ghost2@contoso.com,local,
+	ghost3@contoso.com,local,
+	кто@contoso.com,local,
 	jürgen@contoso.com,local,
 	clara@contoso.com,remote,clara@contoso.mail.cloud.example
 	dora@contoso.com,remote,dora@contoso.mail.cloud.example
@@ -83,7 +86,7 @@ gateway_up gateway || exit 1
 postfix_up $P_POSTFIX $P_HUB $P_POSTFIX_CERT $P_NET || { cat "$W/postfix/start" >&2; exit 1; }
 exim_up $P_EXIM $P_WRONG $P_EXPIRED $P_CLEAR $P_NET $P_EXIM_CERT || { cat "$W/exim/start" "$W"/exim/log/* >&2; exit 1; }
 mkdir "$W/sink" && chown nobody "$W/sink"
-smtp-sink -u nobody -D "$W/sink/mail" 127.0.0.1:$P_SINK 500 >"$W/sink.out" 2>&1 &
+smtp-sink -N -u nobody -D "$W/sink/mail" 127.0.0.1:$P_SINK 500 >"$W/sink.out" 2>&1 &
 keep $!
 wait_port $P_SINK || exit 1
 
