@@ -30,7 +30,7 @@ LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -
 # one short line a file; make VERBOSE=1 shows the commands
 Q    := $(if $(VERBOSE),,@)
 
-.PHONY: all test lint check-asan check-tsan fuzz crash perf interop vectors run install doc clean deps
+.PHONY: all test lint check-asan check-tsan fuzz crash perf perf-delivery interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
 
 deps: build/.deps
@@ -87,6 +87,10 @@ crash:
 perf:
 	@$(MAKE) -j2 --no-print-directory all $(TOOLS)
 	@sh perf/run.sh $(B)
+perf-delivery:
+	@$(MAKE) -j2 --no-print-directory all $(TOOLS)
+	@sh perf/drain.sh $(B)
+	@sh perf/neighbours.sh $(B)
 interop:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/interop/run.sh $(B)

@@ -16,7 +16,8 @@
 
 static const char usage[] = "usage: swarm -p PORT [-c CONNECTIONS] [-s BYTES] [-m MESSAGES_PER_CONNECTION] [-R RUN]\n"
 			    "             [-t SECONDS] [-n MESSAGES] [-r MESSAGES_PER_SECOND] [-T] [-P] [-I | -K]\n"
-			    "             [-f FIRST_NUMBER] [-a FILE]\n"
+			    "             [-f FIRST_NUMBER] [-a FILE] [-d DOMAIN] [-D DOMAINS]\n"
+			    "-d recipients are of this domain, -D of d0.DOMAIN, d1.DOMAIN ... in turn\n"
 			    "-T STARTTLS, -P no pipelining, -I open and stay idle, -K handshakes only (implies -T)\n"
 			    "-a marks what was accepted, for `sink missing`\n";
 
@@ -28,13 +29,15 @@ struct client {
 	uint64_t began_ns, sent; /* of this message; on this connection */
 	uint64_t seq;            /* of this message */
 	char head[HEAD_MAX];
+	char rcpt[80];
+	struct str recipient; /* in rcpt */
 };
 
 static struct swarm {
 	struct loop *loop;
 	struct caller_options to;
-	struct str run, body;
-	uint64_t connections, messages_each, messages_max, rate, first;
+	struct str run, body, domain;
+	uint64_t connections, messages_each, messages_max, rate, first, domains;
 	struct sink_stats *acknowledged;
 	bool idle, handshakes_only;
 	uint64_t start_ns, end_ns, last_ns, next_slot_ns;
@@ -44,8 +47,6 @@ static struct swarm {
 	struct loop_timer alarm;
 	char why[240]; /* the first connection that failed */
 } swarm;
-
-static const struct str recipient = STR_LIT("swarm@sink.example");
 
 static bool may_begin(void)
 {
@@ -85,9 +86,14 @@ static void begin_message(struct client *c)
 			 "Message-ID: <%s.%ju@client.example>\r\nX-Swarm: %s %ju %ju\r\n\r\n",
 			 seq, swarm.run.p, seq, swarm.run.p, seq, c->began_ns);
 	must(n > 0 && (size_t)n < sizeof c->head);
+	int rcpt_n = swarm.domains > 0 ? snprintf(c->rcpt, sizeof c->rcpt, "swarm@d%ju." STR_FMT, seq % swarm.domains,
+						  STR_ARG(swarm.domain))
+				       : snprintf(c->rcpt, sizeof c->rcpt, "swarm@" STR_FMT, STR_ARG(swarm.domain));
+	must(rcpt_n > 0 && (size_t)rcpt_n < sizeof c->rcpt);
+	c->recipient = (struct str){ c->rcpt, (size_t)rcpt_n };
 	struct caller_message m = {
 		.from = S("swarm@client.example"),
-		.rcpts = &recipient,
+		.rcpts = &c->recipient,
 		.rcpt_n = 1,
 		.head = { c->head, (size_t)n },
 		.body = str_skip(swarm.body, (size_t)n),
@@ -259,7 +265,7 @@ static void read_options(int argc, char **argv, uint64_t *seconds, uint64_t *siz
 	uint64_t port = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "p:c:s:m:t:n:r:R:f:a:TPIK")) != -1)
+	while ((option = getopt(argc, argv, "p:c:s:m:t:n:r:R:f:a:d:D:TPIK")) != -1)
 		switch (option) {
 		case 'p':
 			port = number(optarg, usage);
@@ -291,6 +297,12 @@ static void read_options(int argc, char **argv, uint64_t *seconds, uint64_t *siz
 			break;
 		case 'R':
 			swarm.run = str_c(optarg);
+			break;
+		case 'd':
+			swarm.domain = str_c(optarg);
+			break;
+		case 'D':
+			swarm.domains = number(optarg, usage);
 			break;
 		case 'T':
 			*tls = true;
@@ -326,6 +338,7 @@ int main(int argc, char **argv)
 	swarm.connections = 1;
 	swarm.messages_each = 1;
 	swarm.run = S("1");
+	swarm.domain = S("sink.example");
 	swarm.to.ehlo = S("client.example");
 	swarm.to.pipeline = true;
 	swarm.to.idle_ms = 20000;
