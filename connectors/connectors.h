@@ -150,6 +150,7 @@ void deliver_lease(struct deliver *d, struct lease *l);          /* the callback
 struct hop_stats {
 	char hop[200]; /* "to-cloud/mx1.example:25" */
 	uint64_t waiting, open, idle, sent, deferred, failed;
+	uint64_t window; /* connections it may have now */
 	char last_error[200];
 };
 /* Copies at most `max` rows, busiest first; returns how many there are. */

@@ -521,9 +521,15 @@ static void on_wake(struct loop_task *task)
 {
 	struct hop *h = container_of(task, struct hop, task);
 
+	struct pool *p = h->pool;
+
 	h->woken = false;
-	if (h->pool != NULL)
-		hop_work(h);
+	if (p == NULL)
+		return;
+	hop_work(h);
+	/* it did not need the connection that was free, or there are more of them: the next one looks */
+	if (p->open_n < share(p, outbound_config(h->outbound)->limits.outbound_connections))
+		wake_starving(p);
 }
 
 static void on_again(struct loop_timer *t)
@@ -850,6 +856,7 @@ void pool_free(struct pool **pp)
 	while (!TAILQ_EMPTY(&p->hops))
 		hop_free(TAILQ_FIRST(&p->hops));
 	loop_timer_stop(&p->sweep);
+	TAILQ_INIT(&p->surplus); /* its task may still be queued */
 	ways_free(&p->ways);
 	tallies_free(&p->tallies);
 	times_free(&p->times);
@@ -865,6 +872,7 @@ static void put_row(const struct hop *h, struct hop_stats *row)
 	*row = (struct hop_stats){ .waiting = h->waiting_n,
 				   .open = h->open_n,
 				   .idle = h->idle_n,
+				   .window = h->feedback.window,
 				   .sent = h->sent,
 				   .deferred = h->deferred,
 				   .failed = h->failed };

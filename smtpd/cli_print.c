@@ -484,11 +484,11 @@ static const struct column connector_columns[] = {
 	{ "what", "WHAT", COL_WRAP, 0 },  { NULL, NULL, COL_TEXT, 0 },
 };
 static const struct column hop_columns[] = {
-	{ "hop", "HOP", COL_TEXT, 44 },     { "waiting", "WAITING", COL_NUM, 0 },
-	{ "open", "OPEN", COL_NUM, 0 },     { "idle", "IDLE", COL_NUM, 0 },
-	{ "sent", "SENT", COL_NUM, 0 },     { "deferred", "DEFERRED", COL_NUM, 0 },
-	{ "failed", "FAILED", COL_NUM, 0 }, { "last_error", "", COL_NOTE, 0 },
-	{ NULL, NULL, COL_TEXT, 0 },
+	{ "hop", "HOP", COL_TEXT, 44 },         { "waiting", "WAITING", COL_NUM, 0 },
+	{ "open", "OPEN", COL_NUM, 0 },         { "idle", "IDLE", COL_NUM, 0 },
+	{ "window", "MAY", COL_NUM, 0 },        { "sent", "SENT", COL_NUM, 0 },
+	{ "deferred", "DEFERRED", COL_NUM, 0 }, { "failed", "FAILED", COL_NUM, 0 },
+	{ "last_error", "", COL_NOTE, 0 },      { NULL, NULL, COL_TEXT, 0 },
 };
 
 static const struct column tls_columns[] = {

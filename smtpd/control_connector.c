@@ -203,6 +203,7 @@ void run_connector_hops(struct call *c)
 		row_uint(row, "waiting", rows[i].waiting);
 		row_uint(row, "open", rows[i].open);
 		row_uint(row, "idle", rows[i].idle);
+		row_uint(row, "window", rows[i].window);
 		row_uint(row, "sent", rows[i].sent);
 		row_uint(row, "deferred", rows[i].deferred);
 		row_uint(row, "failed", rows[i].failed);

@@ -48,6 +48,7 @@ static void add_hop(void *to, const void *from)
 	sum->waiting += row->waiting;
 	sum->open += row->open;
 	sum->idle += row->idle;
+	sum->window += row->window;
 	sum->sent += row->sent;
 	sum->deferred += row->deferred;
 	sum->failed += row->failed;
