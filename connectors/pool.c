@@ -51,6 +51,7 @@ struct hop {
 	size_t waiting_n, open_n, idle_n;
 	TAILQ_ENTRY(hop) in_starving; /* the limit over all hops keeps it from opening */
 	bool starving, ours, no_chunking, woken;
+	bool turn; /* it has waited longest for a connection that is free now */
 	struct feedback feedback;
 	uint64_t done_n, paced_n; /* transactions over; of those before paced_ms */
 	size_t pace;              /* transactions over in the last whole PACE_MS */
@@ -261,6 +262,7 @@ static void wake_starving(struct pool *p)
 	if (h == NULL)
 		return;
 	set_starving(h, false);
+	h->turn = true;
 	hop_wake(h);
 }
 
@@ -294,10 +296,14 @@ static void on_client_ready(struct smtp_client *c)
 	TAILQ_INSERT_HEAD(&h->idle, c, link);
 	h->idle_n++;
 	c->is_idle = true;
-	if (has_had_its_turn(h, c))
+	if (has_had_its_turn(h, c)) {
+		set_starving(h, false); /* whatever more it wants, it stands behind the others now */
+		h->turn = false;
 		close_client(c);
-	hop_wake(h); /* before those of other hops: its own work comes first */
-	wake_starving(h->pool);
+	}
+	hop_wake(h);
+	if (TAILQ_EMPTY(&h->waiting)) /* its own work comes first */
+		wake_starving(h->pool);
 }
 
 static void on_client(struct smtp_client *c, enum client_event e)
@@ -485,7 +491,9 @@ static void open_one(struct hop *h)
 		defer_all(h, &h->places.reply, h->places.text, h->places.final);
 		return;
 	}
-	if (p->open_n >= share(p, outbound_config(h->outbound)->limits.outbound_connections) && !make_room(p)) {
+	bool is_early = !TAILQ_EMPTY(&p->starving) && !h->turn; /* also for who just gave one up */
+	if (is_early ||
+	    (p->open_n >= share(p, outbound_config(h->outbound)->limits.outbound_connections) && !make_room(p))) {
 		set_starving(h, true);
 		return;
 	}
@@ -527,8 +535,10 @@ static void on_wake(struct loop_task *task)
 	if (p == NULL)
 		return;
 	hop_work(h);
+	h->turn = false;
 	/* it did not need the connection that was free, or there are more of them: the next one looks */
-	if (p->open_n < share(p, outbound_config(h->outbound)->limits.outbound_connections))
+	if (p->open_n < share(p, outbound_config(h->outbound)->limits.outbound_connections) ||
+	    (TAILQ_EMPTY(&h->waiting) && h->idle_n > 0))
 		wake_starving(p);
 }
 

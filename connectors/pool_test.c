@@ -4,6 +4,7 @@
  * after the other: the next when the last is over. */
 #include "connectors/places.h"
 #include "connectors/test_script.h"
+#include "tests/kit/host.h"
 #include "tests/unit.h"
 
 #include <stdlib.h>
@@ -318,11 +319,121 @@ static void test_hosts(void **state)
 	}
 }
 
+/* ---- more hops than connections ---- */
+
+enum { LONG = 60, SHORT = 3, CROWD = LONG + 2 * SHORT };
+
+static struct {
+	struct loop *loop;
+	size_t over_n, last_of_short; /* how many were over when the last of the short lines was */
+	size_t open, most;
+	struct loop_timer guard;
+	struct smtp_txn txns[CROWD];
+	struct smtp_rcpt rcpts[CROWD];
+} crowd;
+
+static void on_crowd_over(struct smtp_txn *t)
+{
+	crowd.over_n++;
+	if (t >= &crowd.txns[LONG])
+		crowd.last_of_short = crowd.over_n;
+	if (crowd.over_n == CROWD)
+		loop_stop(crowd.loop);
+}
+
+static void on_crowd_guard(struct loop_timer *t)
+{
+	(void)t;
+	loop_stop(crowd.loop);
+}
+
+static void on_crowd_opened(struct visit *v)
+{
+	(void)v;
+	crowd.open++;
+	crowd.most = crowd.open > crowd.most ? crowd.open : crowd.most;
+}
+
+static void on_crowd_closed(struct visit *v)
+{
+	(void)v;
+	crowd.open--;
+}
+
+/* One connection for three hops: the one with sixty messages gives it up after ten, or the others would wait for all.
+ */
+static void test_turns(void **state)
+{
+	const struct host_events events = { .opened = on_crowd_opened, .closed = on_crowd_closed };
+	struct host_options options = { .name = S("host.example"), .caps = EHLO_PIPELINING };
+	struct hop *hops[3];
+	struct arena arena;
+	struct buf text, errors;
+
+	(void)state;
+	memset(&crowd, 0, sizeof crowd);
+	crowd.loop = loop_new(NULL);
+	arena_init(&arena, 256 * 1024);
+	assert_true(net_parse_ip(S("127.0.0.1"), 0, &options.listen));
+	struct host *host = host_open(crowd.loop, &options, &events, NULL);
+	assert_non_null(host);
+	buf_init(&text, 4096);
+	buf_init(&errors, 4096);
+	buf_addf(&text,
+		 "hostname = gw.example\nlimits { outbound_connections = 1 }\n"
+		 "receive in { listen = \"127.0.0.1:1\" }\n"
+		 "send out { space = \"*\" tls = none smarthosts = \"127.0.0.1:%u\" }\n",
+		 host_port(host));
+	struct config *config = config_parse(buf_str(&text), "test", &errors);
+	if (config == NULL)
+		fail_msg("%s", buf_cstr(&errors));
+	struct outbound *outbound = outbound_new(config, NULL);
+	struct pool *pool = pool_new(&(struct pool_options){ .loop = crowd.loop, .shares = 1 });
+	/* the same server under three targets */
+	char plain[32], bracketed[32];
+	snprintf(plain, sizeof plain, "127.0.0.1:%u", host_port(host));
+	snprintf(bracketed, sizeof bracketed, "[127.0.0.1]:%u", host_port(host));
+	hops[0] = pool_hop(pool, outbound, &config->sends[0], HOP_SMARTHOSTS, STR_NONE, NULL);
+	hops[1] = pool_hop(pool, outbound, &config->sends[0], HOP_HOST, str_c(plain), NULL);
+	hops[2] = pool_hop(pool, outbound, &config->sends[0], HOP_HOST, str_c(bracketed), NULL);
+	for (size_t i = 0; i < CROWD; i++) {
+		struct smtp_txn *t = &crowd.txns[i];
+		*t = (struct smtp_txn){ .env = { .from = S("a@b.example") },
+					.rcpt_n = 1,
+					.size = 3,
+					.content = S("x\r\n"),
+					.arena = &arena,
+					.over = on_crowd_over };
+		crowd.rcpts[i] = (struct smtp_rcpt){ .addr = S("u@c.example") };
+		STAILQ_INIT(&t->rcpts);
+		STAILQ_INSERT_TAIL(&t->rcpts, &crowd.rcpts[i], next);
+		pool_add(hops[i < LONG ? 0 : 1 + (i - LONG) / SHORT], t);
+	}
+	loop_timer_init(crowd.loop, &crowd.guard, on_crowd_guard);
+	loop_timer_set(&crowd.guard, 5000);
+	loop_run(crowd.loop);
+	assert_int_equal(crowd.over_n, CROWD);
+	for (size_t i = 0; i < CROWD; i++)
+		assert_int_equal(crowd.rcpts[i].result, RCPT_SENT);
+	assert_true(crowd.last_of_short < LONG / 2);
+	assert_true(crowd.most <= 2); /* the host sees an end a moment after the next beginning */
+	loop_timer_stop(&crowd.guard);
+	pool_free(&pool);
+	host_close(&host);
+	loop_free(&crowd.loop);
+	outbound_unref(&outbound);
+	config_unref(&config);
+	buf_fini(&text);
+	buf_fini(&errors);
+	arena_fini(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_turns),
 	};
 	log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
 	return cmocka_run_group_tests(tests, NULL, NULL);

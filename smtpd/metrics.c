@@ -280,6 +280,19 @@ static void put_connectors(struct buf *b, const struct control_hooks *h)
 				       (struct label[]){ { "connector", str_c(rows[i].name) },
 							 { "stage", str_c(smtp_stage_name(at)) } },
 				       2, rows[i].failed_at[at]);
+	family(b, "connector_unknown", "counter", "Messages sent whose answer was lost: possible duplicates.");
+	for (size_t i = 0; i < n; i++)
+		sample(b, "connector_unknown_total", (struct label[]){ { "connector", str_c(rows[i].name) } }, 1,
+		       rows[i].unknown);
+	family(b, "connector_breaker_open", "gauge",
+	       "1 while all of its mail waits, because the other side refuses us.");
+	for (size_t i = 0; i < n; i++)
+		sample(b, "connector_breaker_open", (struct label[]){ { "connector", str_c(rows[i].name) } }, 1,
+		       rows[i].breaker_why[0] != '\0');
+	family(b, "connector_breaker_opened", "counter", "How often that happened.");
+	for (size_t i = 0; i < n; i++)
+		sample(b, "connector_breaker_opened_total", (struct label[]){ { "connector", str_c(rows[i].name) } }, 1,
+		       rows[i].breaker_opened);
 	family(b, "connector_last_success_timestamp_seconds", "gauge", "When it last worked; 0: never.");
 	for (size_t i = 0; i < n; i++)
 		sample(b, "connector_last_success_timestamp_seconds",

@@ -111,6 +111,7 @@ check "by session" value_is smtpd_messages_total 201
 check "by connector" value_is 'connector_recipients_total{connector="all",result="sent"}' 200
 check "deferrals too" value_is 'connector_recipients_total{connector="closed",result="deferred"}' 1
 check "failures by stage" value_is 'connector_failures_total{connector="closed",stage="connect"}' 1
+check "no breaker is open" value_is 'connector_breaker_open{connector="closed"}' 0
 check "times by next hop" value_is "delivery_seconds_count{hop=\"all/[127.0.0.1]:$SINK\"}" 200
 check "hops beyond metrics.hops are one" value_is 'deferral_age_seconds_count{hop="other"}' 1
 check "the mode" value_is 'mode{tombolo_mode="M1"}' 1
