@@ -28,6 +28,7 @@ enum {
 	OWN_MAX = 256,
 	PACE_MS = 5 * 1000, /* what a hop sent off in so long it may also keep waiting */
 	LOOK_MS = 200,      /* while another loop's trial is under way */
+	FEW = 8,            /* messages a hop may always keep */
 	TURN = 10,          /* messages a connection may still send when others wait for one */
 	AGE_ALARM_MS = 60 * 60 * 1000,
 	SURPLUS_MS = 60 * 1000,
@@ -672,15 +673,18 @@ static size_t pace_of(struct hop *h)
 	return so_far > h->pace ? so_far : h->pace;
 }
 
-/* The last quarter of the room is not for destinations that are slow or dead: there a hop gets no more than as much as
- * stays free.  So k of them together leave room for the others, whatever k is.  One that sends off what comes within
- * seconds needs no limit. */
+/* Destinations that are slow or dead together never keep more than half of the room (the queue hands out fresh messages
+ * up to three quarters): from three eighths on a hop gets no more than what is left of that half, so k of them leave
+ * something to each other, whatever k is.  One that sends off what comes within seconds, and a short line, need no
+ * limit.
+ */
 static bool has_room(struct hop *h)
 {
-	size_t most = (size_t)outbound_config(h->outbound)->queue.active_max;
-	size_t free_n = most > h->pool->waiting_n ? most - h->pool->waiting_n : 0;
+	size_t most = (size_t)outbound_config(h->outbound)->queue.active_max, kept = h->pool->waiting_n;
 
-	return free_n > most / 4 || h->waiting_n < free_n || h->waiting_n <= pace_of(h);
+	if (kept < most * 3 / 8 || h->waiting_n < FEW || h->waiting_n <= pace_of(h))
+		return true;
+	return kept < most / 2 && h->waiting_n < most / 2 - kept;
 }
 
 static void put_surplus_aside(struct hop *h, struct smtp_txn *t)

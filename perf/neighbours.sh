@@ -98,7 +98,7 @@ beside() {
 beside quiet >/dev/null # once for the connections
 : >"$OUT"
 for rep in $(seq "$REPS"); do
-	for what in quiet busy dead silent slow; do
+	for what in ${TOMBOLO_PERF_BESIDE:-quiet busy dead silent slow}; do
 		beside $what
 	done
 done
