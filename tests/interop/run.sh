@@ -56,7 +56,7 @@ cat >"$W/gateway.conf" <<-CONF
 	}
 	send "wrong" { space = "wrong.example"; smarthosts = "[127.0.0.1]:$P_WRONG"; tls = domain; tls_domain = mail.contoso.mail.cloud.example }
 	send "expired" { space = "expired.example"; smarthosts = "[127.0.0.1]:$P_EXPIRED"; tls = validate }
-	send "clear" { space = "clear.example"; smarthosts = "[127.0.0.1]:$P_CLEAR"; tls = encrypt }
+	send "clear" { space = "clear.example"; smarthosts = "[127.0.0.1]:$P_CLEAR"; tls = encrypt; delay_report = 1s; retry_glitch = 2s }
 	domain "certified.example" { type = external-relay }
 	domain "bare.example" { type = external-relay }
 	send "certified" { space = { "certified.example", "bare.example" }; smarthosts = "[127.0.0.1]:$P_EXIM"; tls = encrypt; certificate = $CERTS/server.pem }
