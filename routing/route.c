@@ -195,12 +195,24 @@ static bool dup_domain(struct work *w, struct str domain, struct str *out)
 	return good || no_memory(w);
 }
 
+/* An address in our own coexistence domain is one of the other side's routing domain: sent back as it came, it would be
+ * taken for a loop at once (R15).  The other side knows the primary one (spec 4.4.5). */
+static bool leaves_own_routing(const struct route *rt)
+{
+	const struct conf_domain *d = rt->located.domain;
+
+	return rt->verdict.next == NEXT_PEER && rt->verdict.form == FORM_AS_RECEIVED && rt->located.found &&
+	       d != NULL && d->own_routing;
+}
+
 static bool address_hop(struct work *w, struct route *rt)
 {
 	const struct rcpt_record *rec = &rt->located.record;
 
 	if (rt->verdict.next == NEXT_NONE)
 		return true;
+	if (leaves_own_routing(rt))
+		rt->verdict.form = FORM_PRIMARY;
 	if (!arena_dup(w->arena, form_address(w, rt), &rt->rcpt) || !arena_dup(w->arena, hop_host(rt), &rt->hop_host))
 		return no_memory(w);
 	if (rt->verdict.next == NEXT_INTERNAL && rt->located.found && rec->loc == LOC_BOTH && w->q->origin != ENV_PEER)

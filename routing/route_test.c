@@ -141,6 +141,28 @@ static void test_redirect_at_the_cloud(void **state)
 	fixture_close(&f);
 }
 
+/* What came by our own coexistence domain would be in the routing domain of the side it is sent to. */
+static void test_own_routing_leaves(void **state)
+{
+	const struct mode m3 = { .mx = SIDE_CLOUD, .cmt = true };
+	const struct route_query q = { .origin = ENV_INTERNET, .mode = &m3 };
+	struct fixture f;
+	struct route rt;
+
+	(void)state;
+	fixture_config(&f);
+	f.config.site = SITE_CLOUD;
+	fixture_open(&f);
+	add_full(&f, "ann@contoso.com", (struct rcpt_record){ .loc = LOC_LOCAL });
+	route_at(&f, "ann@island.example", q, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R20"), "to on-prem first");
+	check_str(rt.rcpt, S("ann@contoso.com"), "under the address that on-prem knows");
+	check(rt.verdict.form == FORM_PRIMARY, "and it says so");
+	route_at(&f, "Ann+x@contoso.com", q, 0, &rt, NULL);
+	check_str(rt.rcpt, S("Ann+x@contoso.com"), "any other address as it came");
+	fixture_close(&f);
+}
+
 static void test_disagreement(void **state)
 {
 	enum { HOUR = 3600000 };
@@ -223,7 +245,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hops),         cmocka_unit_test(test_redirect_at_the_cloud),
 		cmocka_unit_test(test_disagreement), cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_stale),
+		cmocka_unit_test(test_stale),        cmocka_unit_test(test_own_routing_leaves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
