@@ -240,6 +240,10 @@ enum step run_rcpt(struct session *s, struct str args)
 		return STEP_NEXT;
 	}
 	t->provisional += provisional;
+	if (v.straggler)
+		log_info(&s->log, "rcpt.straggler", kv_str("from", t->env.from), kv_str("to", c.to.whole),
+			 kv_c("rule", v.rule), kv_c("client", s->client_text), kv_str("helo", s->helo),
+			 kv_str("trace", t->env.trace_id));
 	COUNT(s->server, rcpts);
 	s->phase = IN_RCPT;
 	return session_hold(s, &REPLY(250, 2, 1, 5, "ok"),
