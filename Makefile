@@ -13,8 +13,8 @@ LIB   := $(B)/libtombolo.a
 UNIT  := $(patsubst %.c,$(B)/%,$(wildcard $(ROOMS:%=%/*_test.c)))
 FUZZ  := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*_fuzz.c))
 TOOLS := $(patsubst %.c,$(B)/%,$(filter-out tests/tools/vectors_%.c,$(wildcard tests/tools/*.c perf/*.c)))
-# what the tools share: a small SMTP server and client, the scenario player's parts, the kinds of vectors
-KIT   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/kit/*.c tests/play/*.c tests/tools/vectors_*.c))
+# what the tools share: a small SMTP server and client, the parts of the scenario player and the test bed, the vectors
+KIT   := $(patsubst %.c,$(B)/%.o,$(wildcard tests/kit/*.c tests/play/*.c tests/bed/*.c tests/tools/vectors_*.c))
 
 CC     := gcc
 CFLAGS := -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
@@ -62,6 +62,7 @@ $(B)/libkit.a: $(KIT)
 $(TOOLS): %: %.o $(B)/libkit.a $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tests/tools/bed: LIBS += -lopendkim
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)

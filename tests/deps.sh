@@ -3,7 +3,7 @@
 # Exim and Postfix exclude each other as packages, so Exim is only unpacked, into build/peers.
 set -eu
 build="gcc make pkg-config libc6-dev libev-dev libssl-dev liblmdb-dev libunbound-dev dns-root-data libconfuse-dev libjansson-dev
-       libidn2-dev libunistring-dev libxxhash-dev libseccomp-dev libcap-ng-dev uthash-dev libbsd-dev libcmocka-dev openssl procps iproute2"
+       libidn2-dev libunistring-dev libxxhash-dev libseccomp-dev libcap-ng-dev uthash-dev libbsd-dev libcmocka-dev libopendkim-dev openssl procps iproute2"
 lint="clang-format"
 interop="testssl.sh bsdextrautils postfix swaks libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client"
 unpacked=exim4-daemon-light # for interop

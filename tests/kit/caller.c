@@ -45,15 +45,20 @@ static struct cmd_offer offer_of(const struct caller *c)
 
 	return (struct cmd_offer){ .size = caps & EHLO_SIZE,
 				   .eightbitmime = caps & EHLO_8BITMIME,
+				   .binarymime = caps & EHLO_BINARYMIME,
+				   .smtputf8 = caps & EHLO_SMTPUTF8,
+				   .dsn = caps & EHLO_DSN,
 				   .xoorg = caps & EHLO_XOORG };
 }
 
 static void put_next_rcpt(struct caller *c)
 {
 	struct cmd_offer offer = offer_of(c);
-	struct env_rcpt rcpt = { .addr = c->message.rcpts[c->rcpt_sent] };
+	struct env_rcpt rcpt = { 0 };
 
-	cmd_put_rcpt(stream_out(&c->stream), rcpt.addr, &rcpt, &offer);
+	if (c->message.params != NULL)
+		rcpt = c->message.params[c->rcpt_sent];
+	cmd_put_rcpt(stream_out(&c->stream), c->message.rcpts[c->rcpt_sent], &rcpt, &offer);
 	c->rcpt_sent++;
 }
 
@@ -95,7 +100,12 @@ static void put_data(struct caller *c)
 void caller_send(struct caller *c, const struct caller_message *m)
 {
 	struct cmd_offer offer = offer_of(c);
-	struct envelope env = { .from = m->from, .xorg = m->xorg, .body = m->kind };
+	struct envelope env = { .from = m->from,
+				.xorg = m->xorg,
+				.body = m->kind,
+				.smtputf8 = m->smtputf8,
+				.ret = m->ret,
+				.envid = m->envid };
 
 	must(c->step == CALLER_READY && m->rcpt_n > 0);
 	c->message = *m;

@@ -25,6 +25,11 @@ struct caller_message {
 		body; /* content in two parts (either may be empty); CR LF lines, for DATA dots already stuffed */
 	size_t chunk; /* of a BDAT; 0 = DATA */
 	enum env_body kind;
+	/* said where the server offers them */
+	bool smtputf8;
+	enum env_ret ret;
+	struct str envid;
+	const struct env_rcpt *params; /* NOTIFY and ORCPT of each recipient; may be NULL */
 };
 
 struct caller_options {

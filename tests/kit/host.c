@@ -66,6 +66,10 @@ static void end_message(struct visit *v)
 	const struct host_events *e = &v->host->events;
 	struct reply r = e->message != NULL ? e->message(v) : REPLY(250, 2, 0, 0, "taken");
 
+	v->in_data = v->in_bdat = false;
+	v->thinking = r.code == 0;
+	if (v->thinking)
+		return;
 	forget_transaction(v);
 	say(v, r);
 }
@@ -260,6 +264,8 @@ static void pump(struct visit *v)
 	for (;;) {
 		struct str in = stream_in(&v->stream), line;
 		must(visit_check(v));
+		if (v->thinking)
+			return;
 		if (v->in_bdat && (in.n > 0 || v->bdat_left == 0)) {
 			take_chunk(v, in);
 			continue;
@@ -282,6 +288,15 @@ static void pump(struct visit *v)
 			return;
 		stream_consume(&v->stream, (size_t)n);
 	}
+}
+
+void host_answer(struct visit *v, struct reply r)
+{
+	must(v->thinking && r.code != 0);
+	v->thinking = false;
+	forget_transaction(v);
+	say(v, r);
+	pump(v);
 }
 
 static void on_event(struct stream *s, enum stream_event event)

@@ -20,7 +20,7 @@ struct visit { /* one connection */
 	struct buf from, rcpts;     /* of the transaction; recipients end in '\n' each */
 	struct body_in data;
 	uint64_t bdat_left;
-	bool in_data, in_bdat, bdat_last, has_from, content_begun, start_tls, greeted;
+	bool in_data, in_bdat, bdat_last, has_from, content_begun, start_tls, greeted, thinking;
 	unsigned rcpt_n;
 	void *owner; /* for the owner; zero at first */
 };
@@ -32,7 +32,7 @@ struct host_events { /* every member may be NULL: then the answer is yes */
 	struct reply (*mail)(struct visit *v, const struct cmd_mail *mail);
 	struct reply (*rcpt)(struct visit *v, const struct cmd_rcpt *rcpt);
 	void (*content)(struct visit *v, struct str run);
-	struct reply (*message)(struct visit *v); /* all content has come: what is said to it */
+	struct reply (*message)(struct visit *v); /* all content has come: what is said to it; code 0: host_answer */
 	void (*secured)(struct visit *v);
 	void (*closed)(struct visit *v);
 };
@@ -47,6 +47,8 @@ struct host_options {
 /* `o` and `e` are copied; what they point to must live until host_close. */
 struct host *host_open(struct loop *l, const struct host_options *o, const struct host_events *e, struct err *err);
 void host_close(struct host **h); /* ends all visits too; run the loop once more for their memory */
+/* What a `message` that answered with code 0 is told in the end; until then the visit reads nothing. */
+void host_answer(struct visit *v, struct reply r);
 uint16_t host_port(const struct host *h);
 size_t host_visits(const struct host *h);
 void *host_arg(const struct host *h);

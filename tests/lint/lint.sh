@@ -24,7 +24,8 @@ echo "$sources" | xargs awk '
 		only["openssl"] = "^(tls|tests/kit)/openssl_[a-z_]*[.][ch]$"
 		only["unbound.h"] = "^routing/dns[a-z_]*[.]c$"
 		only["confuse.h"] = "^config/parse[.]c$"
-		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$"
+		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$|^tests/bed/trail[.]c$"
+		only["opendkim"] = "^tests/bed/dkim[.]c$"
 		only["xxhash.h"] = "^base/[a-z]*[.]c$|^queue/[a-z]*[.]c$"
 		only["cmocka.h"] = "^tests/unit[.]h$|_test[.]c$"
 	}
