@@ -148,14 +148,39 @@ static void store(struct transaction *t, struct str run)
 		store_or_hold(t, run);
 }
 
-/* Received, folded so that no line is long; "for" is left out: it would tell hidden recipients to the others. */
+/* A line of words, begun with a tab and broken where it would be longer than 78 (RFC 5322 2.1.1). */
+static void put_words(struct buf *b, struct str begin, struct str words)
+{
+	enum { LINE_LENGTH = 78 };
+	size_t line = 0;
+
+	buf_add(b, begin);
+	for (struct str word; (word = str_word(&words)).n > 0;) {
+		bool fits = line + 1 + word.n <= LINE_LENGTH;
+		if (line > 0)
+			buf_add(b, fits ? S(" ") : S("\r\n\t"));
+		buf_add(b, word);
+		line = (line > 0 && fits ? line + 1 : 1) + word.n;
+	}
+}
+
+/* "for" is left out: it would tell hidden recipients to the others. */
 static void put_received(struct buf *b, const struct received *r, uint64_t id, int64_t now_ms)
 {
-	buf_addf(b, "Received: from " STR_FMT " ([%s" STR_FMT "])\r\n\tby " STR_FMT " (tombolo) with " STR_FMT,
-		 STR_ARG(r->helo), str_chr(r->client, ':') >= 0 ? "IPv6:" : "", STR_ARG(r->client), STR_ARG(r->by),
-		 STR_ARG(r->protocol));
-	if (r->tls.n > 0)
-		buf_addf(b, "\r\n\t(" STR_FMT ")", STR_ARG(r->tls));
+	char room[1024];
+	struct buf words = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
+
+	buf_addf(&words, "Received: from " STR_FMT " ([%s" STR_FMT "])", STR_ARG(r->helo),
+		 str_chr(r->client, ':') >= 0 ? "IPv6:" : "", STR_ARG(r->client));
+	put_words(b, STR_NONE, buf_str(&words));
+	buf_reset(&words);
+	buf_addf(&words, "by " STR_FMT " (tombolo) with " STR_FMT, STR_ARG(r->by), STR_ARG(r->protocol));
+	put_words(b, S("\r\n\t"), buf_str(&words));
+	buf_reset(&words);
+	if (r->tls.n > 0) {
+		buf_addf(&words, "(" STR_FMT ")", STR_ARG(r->tls));
+		put_words(b, S("\r\n\t"), buf_str(&words));
+	}
 	buf_add(b, S("\r\n\tid "));
 	queue_put_id(b, id);
 	buf_add(b, S(";\r\n\t"));
@@ -174,7 +199,7 @@ static void on_field(void *arg, const struct header_field *f)
 int transaction_content_begin(struct transaction *t, struct queue_port *port, const struct received *r,
 			      const struct config *c, uint64_t size_max)
 {
-	char room[1024];
+	char room[2048];
 	struct buf trace = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
 	struct err e = { 0 };
 
