@@ -220,6 +220,7 @@ static void put_word(const struct bed *b, enum bed_gate g, struct str word, stru
 	} ports[] = {
 		{ S("ONPREM_INET"), b->inet[GATE_ONPREM] },
 		{ S("ONPREM_HUB"), b->hub[GATE_ONPREM] },
+		{ S("ONPREM_APP"), b->app },
 		{ S("CLOUD_INET"), b->inet[GATE_CLOUD] },
 		{ S("CLOUD_HUB"), b->hub[GATE_CLOUD] },
 		{ S("HOST_ONPREM"), host_port(b->hosts[HOST_ONPREM]) },
@@ -419,6 +420,7 @@ void bed_open(struct bed *b)
 		b->inet[g] = free_port();
 		b->hub[g] = free_port();
 	}
+	b->app = free_port();
 	for (int g = 0; g < GATES; g++)
 		start_gate(b, g);
 	for (int g = 0; g < GATES; g++)

@@ -37,6 +37,7 @@ enum bed_door { /* who sends, and into which gateway */
 		DOOR_CLOUD,   /* one of the cloud side */
 		DOOR_PEER,    /* the shared cloud's certificate into on-prem: our tenant or another, as it claims */
 		DOOR_PARTNER, /* a partner's certificate into on-prem */
+		DOOR_APP,     /* a device of the office that may send */
 		DOORS
 };
 
@@ -71,7 +72,7 @@ struct bed {
 	char dir[200];
 	struct bed_variant variant;
 	uint64_t epoch;
-	uint16_t inet[GATES], hub[GATES];
+	uint16_t inet[GATES], hub[GATES], app;
 	pid_t pids[GATES];
 	struct host *hosts[PLACES];
 	unsigned net_lacks; /* capabilities the Internet's host does not offer (set before it is connected to) */

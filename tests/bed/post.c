@@ -28,6 +28,7 @@ struct caller_options bed_door_options(const struct bed *b, enum bed_door d)
 		[DOOR_ONPREM] = { GATE_ONPREM, true, STR_LIT("ex1.corp.contoso.com") },
 		[DOOR_CLOUD] = { GATE_CLOUD, true, STR_LIT("mbx.contoso.mail.cloud.example") },
 		[DOOR_PEER] = { GATE_ONPREM, false, STR_LIT("mail.contoso.mail.cloud.example") },
+		[DOOR_APP] = { GATE_ONPREM, false, STR_LIT("printer.contoso.com") },
 		[DOOR_PARTNER] = { GATE_ONPREM, false, STR_LIT("mail.wrong.example") },
 	};
 	struct caller_options o = { .ehlo = doors[d].ehlo,
@@ -39,7 +40,8 @@ struct caller_options bed_door_options(const struct bed *b, enum bed_door d)
 				    .pipeline = true,
 				    .idle_ms = POST_MS };
 
-	must(net_parse_ip(S("127.0.0.1"), doors[d].hub ? b->hub[doors[d].gate] : b->inet[doors[d].gate], &o.to));
+	uint16_t port = d == DOOR_APP ? b->app : doors[d].hub ? b->hub[doors[d].gate] : b->inet[doors[d].gate];
+	must(net_parse_ip(S("127.0.0.1"), port, &o.to));
 	return o;
 }
 
