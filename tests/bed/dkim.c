@@ -1,7 +1,6 @@
 /* tests/bed/dkim.c: the one place of libopendkim in the tests.
  *
- * Keys are looked up by a function of ours, so nothing asks a name server. The library's Ed25519 signing leaks some
- * hundred bytes a message (tests/bed/lsan.supp). */
+ * Keys are looked up by a function of ours, so nothing asks a name server. */
 #include "tests/bed/dkim.h"
 
 #include "base/must.h"
@@ -13,6 +12,10 @@
 #include <string.h>
 
 enum { KEY_MAX = 8192 };
+
+/* The library's Ed25519 signing leaks some hundred bytes a message; the sanitizer, where there is one, looks away. */
+void __lsan_disable(void) __attribute__((weak));
+void __lsan_enable(void) __attribute__((weak));
 
 static struct {
 	DKIM_LIB *lib;
@@ -105,10 +108,14 @@ bool dkim_make(struct str message, const struct dkim_way *way, struct buf *out, 
 
 	if (d == NULL)
 		return told(NULL, st, why);
+	if (__lsan_disable != NULL)
+		__lsan_disable();
 	dkim_set_margin(d, 0); /* folding the field itself, the library signs another text than it hands out */
 	st = feed(d, message);
 	if (st == DKIM_STAT_OK)
 		st = dkim_getsighdr_d(d, sizeof "DKIM-Signature: " - 1, &header, &n);
+	if (__lsan_enable != NULL)
+		__lsan_enable();
 	bool ok = told(d, st, why);
 	if (ok) {
 		buf_add(out, S("DKIM-Signature: "));

@@ -13,7 +13,6 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 CERTS=$(cd "$B" && pwd)/certs
 [ -f "$CERTS/ca.pem" ] || sh "$HERE/../certs.sh" "$CERTS" >/dev/null || exit 1
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:exitcode=99} TSAN_OPTIONS=${TSAN_OPTIONS:-exitcode=99}
-export LSAN_OPTIONS="suppressions=$HERE/lsan.supp:print_suppressions=0"
 W=$(mktemp -d "${TMPDIR:-/tmp}/tombolo-bed.XXXXXX")
 trap '[ -n "${KEEP:-}" ] && echo "kept: $W" || rm -rf "$W"' EXIT
 trap 'kill $pid 2>/dev/null' INT TERM

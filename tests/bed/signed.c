@@ -127,7 +127,7 @@ static bool compose(struct signing *g, uint64_t *r)
 
 static void post_signed(struct signing *g, const struct path *path, const char *mode)
 {
-	uint64_t r = g->part->seed + g->number * 0x9e3779b97f4a7c15U;
+	uint64_t r = g->part->seed + g->number * 0x2545f4914f6cdd1dU;
 	bool open = compose(g, &r);
 	const struct dkim_way way = { .ed25519 = letter_draw(&r, 2),
 				      .relaxed_header = letter_draw(&r, 2),

@@ -186,14 +186,32 @@ static bool is_about(const struct trails *t, enum bed_gate g, const struct trail
 	}
 }
 
+/* "R45" out of "... (LOC-DISAGREE R45, id ...)" */
+static struct str rule_in(struct str text)
+{
+	for (size_t i = 1; i + 2 < text.n; i++)
+		if (text.p[i] == 'R' && text.p[i - 1] == ' ' && chr_is_digit(text.p[i + 1]) &&
+		    chr_is_digit(text.p[i + 2]))
+			return str_head(str_skip(text, i), 3);
+	return str_find(text, S("op count")) >= 0 ? S("R01") : S("R?");
+}
+
 /* The rule of a refused message: the loop it was found in, or what the refusal says. */
 static struct str rule_of(const struct trails *t, const struct trail_event *e)
 {
 	const struct trail_event *loop = by_trace(t, e->hop.gate, LOOPS, e->hop.trace);
 
-	if (loop != NULL)
-		return loop->hop.rule;
-	return str_find(e->hop.reply, S("op count")) >= 0 ? S("R01") : S("R?");
+	return loop != NULL ? loop->hop.rule : rule_in(e->hop.reply);
+}
+
+static bool is_straggler(const struct trails *t, const struct hop *h)
+{
+	for (size_t i = t->since[h->gate]; i < t->n[h->gate]; i++) {
+		const struct trail_event *e = &t->events[h->gate][i];
+		if (e->kind == STRAGGLES && str_eq(e->hop.trace, h->trace) && str_ieq(e->hop.to, h->to))
+			return true;
+	}
+	return false;
 }
 
 static void fill(const struct trails *t, const struct trail_event *e, const char *heard, struct hop *h)
@@ -202,12 +220,14 @@ static void fill(const struct trails *t, const struct trail_event *e, const char
 
 	*h = e->hop;
 	h->sent = e->sent;
-	h->straggler = by_trace(t, e->hop.gate, STRAGGLES, e->hop.trace) != NULL;
+	h->straggler = is_straggler(t, &e->hop);
 	if (e->kind == DELIVERY) {
 		h->next = e->hop.connector.n == 0 ? (e->deferred ? TRAIL_HELD : TRAIL_REFUSED) : next_of(h->connector);
 		h->inbound = q->hop.inbound;
 		h->how = q->hop.how;
 		h->epoch = q->hop.epoch;
+		if (h->next == TRAIL_REFUSED) /* told by a report, not by an answer: the code stands only there */
+			snprintf(h->code, sizeof h->code, "report");
 		return;
 	}
 	h->next = TRAIL_REFUSED;

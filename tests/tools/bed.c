@@ -34,8 +34,8 @@ static const struct {
 	const char *name;
 	void (*run)(struct part *p);
 } parts[] = {
-	{ "rows", part_rows }, { "cases", part_cases }, { "headers", part_headers },
-	{ "dkim", part_dkim }, { "stay", stay },
+	{ "rows", part_rows }, { "cases", part_cases },   { "headers", part_headers },
+	{ "dkim", part_dkim }, { "random", part_random }, { "stay", stay },
 };
 
 static bool run_part(struct part *p, const char *name)
