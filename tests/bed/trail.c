@@ -38,8 +38,11 @@ void trails_init(struct trails *t, const struct bed *b)
 
 void trails_fini(struct trails *t)
 {
-	for (int g = 0; g < GATES; g++)
+	for (int g = 0; g < GATES; g++) {
 		free(t->events[g]);
+		free(t->traces[g]);
+		free(t->senders[g]);
+	}
 	arena_fini(&t->memory);
 }
 
@@ -154,33 +157,110 @@ void trails_mark(struct trails *t)
 		t->since[g] = t->n[g];
 }
 
-/* ---- following ---- */
+/* ---- the index ---- */
+
+static const struct trail_event *sorted; /* by the comparisons; one thread */
+
+static int compare_places(struct str x, struct str y, size_t a, size_t b)
+{
+	int order = str_cmp(x, y);
+
+	return order != 0 ? order : (a > b) - (a < b);
+}
+
+static int by_trace_order(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return compare_places(sorted[x].hop.trace, sorted[y].hop.trace, x, y);
+}
+
+static int by_sender_order(const void *a, const void *b)
+{
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+
+	return compare_places(sorted[x].from, sorted[y].from, x, y);
+}
+
+static struct str trace_of(const struct trail_event *e)
+{
+	return e->hop.trace;
+}
+
+static struct str sender_of(const struct trail_event *e)
+{
+	return e->from;
+}
+
+/* The run of places whose key is `key`. */
+static size_t find_run(const struct trail_event *events, const size_t *places, size_t n, struct str key,
+		       struct str (*key_of)(const struct trail_event *), size_t *first)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (str_cmp(key_of(&events[places[middle]]), key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*first = low;
+	while (low < n && str_eq(key_of(&events[places[low]]), key))
+		low++;
+	return low - *first;
+}
 
 static const struct trail_event *by_trace(const struct trails *t, enum bed_gate g, enum kind kind, struct str trace)
 {
-	for (size_t i = t->since[g]; i < t->n[g]; i++)
-		if (t->events[g][i].kind == kind && str_eq(t->events[g][i].hop.trace, trace))
-			return &t->events[g][i];
+	const struct trail_event *events = t->events[g];
+	size_t first,
+		n = find_run(events, t->traces[g], t->indexed_n[g] - t->indexed_since[g], trace, trace_of, &first);
+
+	for (size_t i = first; i < first + n; i++)
+		if (events[t->traces[g][i]].kind == kind)
+			return &events[t->traces[g][i]];
 	return NULL;
 }
 
+static void index_gate(struct trails *t, enum bed_gate g)
+{
+	size_t n = t->n[g] - t->since[g];
+
+	if (t->indexed_n[g] == t->n[g] && t->indexed_since[g] == t->since[g] && t->traces[g] != NULL)
+		return;
+	t->traces[g] = realloc(t->traces[g], (n + 1) * sizeof(size_t));
+	t->senders[g] = realloc(t->senders[g], (n + 1) * sizeof(size_t));
+	must(t->traces[g] != NULL && t->senders[g] != NULL);
+	for (size_t i = 0; i < n; i++)
+		t->traces[g][i] = t->senders[g][i] = t->since[g] + i;
+	t->indexed_since[g] = t->since[g];
+	t->indexed_n[g] = t->n[g];
+	sorted = t->events[g];
+	qsort(t->traces[g], n, sizeof(size_t), by_trace_order);
+	for (size_t i = 0; i < n; i++) { /* a delivery does not say whose message it is */
+		struct trail_event *e = &t->events[g][t->since[g] + i];
+		const struct trail_event *q = e->kind == DELIVERY ? by_trace(t, g, QUEUED, e->hop.trace) : NULL;
+		if (q != NULL)
+			e->from = q->from;
+	}
+	qsort(t->senders[g], n, sizeof(size_t), by_sender_order);
+}
+
+/* ---- following ---- */
+
 /* A gateway may write down that it refused a message before the one that sent it wrote down that it had: what the
  * sender heard says which kind of event is looked for. */
-static bool is_about(const struct trails *t, enum bed_gate g, const struct trail_event *e, struct str from,
-		     struct str rcpt, bool refused)
+static bool is_about(const struct trail_event *e, struct str rcpt, bool refused)
 {
-	const struct trail_event *q;
-
 	switch (e->kind) {
 	case DELIVERY:
-		if (refused || (e->deferred && e->hop.connector.n > 0))
-			return false; /* deferred by another host: it is tried again */
-		q = by_trace(t, g, QUEUED, e->hop.trace);
-		return str_ieq(e->hop.to, rcpt) && q != NULL && str_eq(q->from, from);
+		/* deferred by another host: it is tried again */
+		return !refused && !(e->deferred && e->hop.connector.n > 0) && str_ieq(e->hop.to, rcpt);
 	case REFUSED_RCPT:
-		return refused && str_eq(e->from, from) && str_ieq(e->hop.to, rcpt);
+		return refused && str_ieq(e->hop.to, rcpt);
 	case REFUSED_MESSAGE:
-		return refused && str_eq(e->from, from);
+		return refused;
 	default:
 		return false;
 	}
@@ -206,9 +286,13 @@ static struct str rule_of(const struct trails *t, const struct trail_event *e)
 
 static bool is_straggler(const struct trails *t, const struct hop *h)
 {
-	for (size_t i = t->since[h->gate]; i < t->n[h->gate]; i++) {
-		const struct trail_event *e = &t->events[h->gate][i];
-		if (e->kind == STRAGGLES && str_eq(e->hop.trace, h->trace) && str_ieq(e->hop.to, h->to))
+	const struct trail_event *events = t->events[h->gate];
+	size_t first, n = find_run(events, t->traces[h->gate], t->indexed_n[h->gate] - t->indexed_since[h->gate],
+				   h->trace, trace_of, &first);
+
+	for (size_t i = first; i < first + n; i++) {
+		const struct trail_event *e = &events[t->traces[h->gate][i]];
+		if (e->kind == STRAGGLES && str_ieq(e->hop.to, h->to))
 			return true;
 	}
 	return false;
@@ -236,35 +320,42 @@ static void fill(const struct trails *t, const struct trail_event *e, const char
 	find_code(str_c(heard), h->code);
 }
 
-/* The first event of that kind that is no hop of this trail yet. */
+/* The first of the sender's events of that kind that is no hop of this trail yet. */
 static const struct trail_event *next_event(const struct trails *t, enum bed_gate g, struct str from, struct str rcpt,
-					    bool refused, const bool *used)
+					    bool refused, const struct trail_event *const *used, size_t used_n)
 {
-	for (size_t i = t->since[g]; i < t->n[g]; i++)
-		if (!used[i - t->since[g]] && is_about(t, g, &t->events[g][i], from, rcpt, refused))
-			return &t->events[g][i];
+	const struct trail_event *events = t->events[g];
+	size_t first,
+		n = find_run(events, t->senders[g], t->indexed_n[g] - t->indexed_since[g], from, sender_of, &first);
+
+	for (size_t i = first; i < first + n; i++) {
+		const struct trail_event *e = &events[t->senders[g][i]];
+		size_t k = 0;
+		while (k < used_n && used[k] != e)
+			k++;
+		if (k == used_n && is_about(e, rcpt, refused))
+			return e;
+	}
 	return NULL;
 }
 
 void trail_follow(struct trails *t, enum bed_gate begin, struct str from, struct str rcpt, const char *first_answer,
 		  struct trail *out)
 {
-	bool *used[GATES];
+	const struct trail_event *used[TRAIL_MAX];
 	enum bed_gate g = begin;
 	char heard[4096], code[24];
 
-	for (int i = 0; i < GATES; i++) {
-		used[i] = calloc(t->n[i] - t->since[i] + 1, sizeof *used[i]);
-		must(used[i] != NULL);
-	}
+	for (unsigned i = 0; i < GATES; i++)
+		index_gate(t, i);
 	snprintf(heard, sizeof heard, "%s", first_answer);
-	*out = (struct trail){ 0 };
+	out->n = 0;
 	while (out->n < TRAIL_MAX) {
 		find_code(str_c(heard), code);
-		const struct trail_event *e = next_event(t, g, from, rcpt, code[0] != '\0', used[g]);
+		const struct trail_event *e = next_event(t, g, from, rcpt, code[0] != '\0', used, out->n);
 		if (e == NULL)
 			break;
-		used[g][(size_t)(e - t->events[g]) - t->since[g]] = true;
+		used[out->n] = e;
 		struct hop *h = &out->hops[out->n++];
 		fill(t, e, heard, h);
 		if (h->next != TRAIL_PEER)
@@ -273,8 +364,6 @@ void trail_follow(struct trails *t, enum bed_gate begin, struct str from, struct
 		rcpt = h->as;
 		g = g == GATE_CLOUD ? GATE_ONPREM : GATE_CLOUD;
 	}
-	for (int i = 0; i < GATES; i++)
-		free(used[i]);
 }
 
 bool trail_has_ended(const struct trail *t)

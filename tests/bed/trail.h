@@ -34,6 +34,8 @@ struct trails {
 	struct arena memory;
 	struct trail_event *events[GATES];
 	size_t n[GATES], cap[GATES], since[GATES]; /* events before `since` are not looked at */
+	/* places of the events since then, in the order of trace and of sender; made anew when more were read */
+	size_t *traces[GATES], *senders[GATES], indexed_since[GATES], indexed_n[GATES];
 	off_t read[GATES];
 };
 
