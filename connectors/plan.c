@@ -32,29 +32,49 @@ static const struct conf_inbound *inbound_of(const struct config *c, struct str 
 	return NULL;
 }
 
+static bool is_served(const struct verdict *v)
+{
+	return v->action == ROUTE_RELAY || v->action == ROUTE_DELIVER;
+}
+
+/* What was accepted under another mode keeps its epoch (spec 1.6): when the mode in force would not take it any more (a
+ * straggler after the grace, the cloud's Internet mail after central transport ended), it is served as it was promised.
+ */
+static bool ask_as_accepted(const struct planner *p, struct routing_view *v, struct route_query q, struct route *out,
+			    struct err *e)
+{
+	struct mode then = v->mode;
+	struct route promised;
+
+	if (str_eq(str_c(out->verdict.reason), S("STRAGGLER")))
+		then.since_ms = v->now_ms; /* its grace has not passed */
+	else if (p->env->epoch != v->mode.epoch)
+		then.cmt = !then.cmt;
+	else
+		return true;
+	q.mode = &then;
+	if (!routing_route(v, &q, p->arena, &promised, NULL, e))
+		return false;
+	if (is_served(&promised.verdict))
+		*out = promised;
+	return true;
+}
+
 static bool ask_routing(const struct planner *p, struct routing_view *v, const struct addr *a, bool token_seen,
 			struct route *out, struct err *e)
 {
 	const struct conf_inbound *in = inbound_of(outbound_config(p->outbound), p->env->inbound);
-	struct route_query q = { .rcpt = a,
-				 .origin = p->env->origin,
-				 .class = p->env->class,
-				 .org = p->env->org,
-				 .token_seen = token_seen,
-				 .return_internal = in != NULL && in->return_internal,
-				 .peer_relay = in != NULL && in->peer_relay };
-	struct mode at_acceptance;
+	const struct route_query q = { .rcpt = a,
+				       .origin = p->env->origin,
+				       .class = p->env->class,
+				       .org = p->env->org,
+				       .token_seen = token_seen,
+				       .return_internal = in != NULL && in->return_internal,
+				       .peer_relay = in != NULL && in->peer_relay };
 
 	if (!routing_route(v, &q, p->arena, out, NULL, e))
 		return false;
-	if (out->verdict.action != ROUTE_RELAY && out->verdict.action != ROUTE_DELIVER &&
-	    str_eq(str_c(out->verdict.reason), S("STRAGGLER"))) {
-		at_acceptance = v->mode;
-		at_acceptance.since_ms = v->now_ms; /* its grace has not passed */
-		q.mode = &at_acceptance;
-		return routing_route(v, &q, p->arena, out, NULL, e);
-	}
-	return true;
+	return is_served(&out->verdict) || ask_as_accepted(p, v, q, out, e);
 }
 
 static void settle_by_verdict(const struct planner *p, struct plan *plan, const struct verdict *v)
@@ -166,7 +186,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->copy_to = rt.copy_to;
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
-	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
+	if (is_served(&rt.verdict))
 		choose_hop(p, plan, &rt, &a);
 	else
 		settle_by_verdict(p, plan, &rt.verdict);
