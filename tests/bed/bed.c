@@ -302,14 +302,18 @@ void bed_configure(struct bed *b, const struct bed_variant *v)
 			must_run(b, g, "config reload");
 }
 
-void bed_mode(struct bed *b, const char *mode)
+void bed_mode_at(struct bed *b, enum bed_gate g, const char *mode)
 {
 	char words[40];
 
 	snprintf(words, sizeof words, "mode set %s", mode);
-	for (int g = 0; g < GATES; g++)
-		must_run(b, g, words);
-	b->epoch++;
+	must_run(b, g, words);
+}
+
+void bed_mode(struct bed *b, const char *mode)
+{
+	for (unsigned g = 0; g < GATES; g++)
+		bed_mode_at(b, g, mode);
 }
 
 void bed_recipients(struct bed *b, enum bed_gate g, struct str csv)

@@ -54,7 +54,6 @@ struct bed_variant {         /* how the gateways are configured; zero = as in pr
 
 struct arrival {
 	enum bed_place where;
-	uint64_t epoch;     /* see bed.epoch: when it arrived */
 	struct str from;    /* empty = <> */
 	struct str rcpts;   /* addresses, each ended by '\n' */
 	struct str mail;    /* parameters of MAIL as we would write them: "BODY=8BITMIME RET=HDRS" */
@@ -71,7 +70,6 @@ struct bed {
 	const char *build, *certs, *confs; /* build folder, certificates, templates of the configurations */
 	char dir[200];
 	struct bed_variant variant;
-	uint64_t epoch;
 	uint16_t inet[GATES], hub[GATES], app;
 	pid_t pids[GATES];
 	struct host *hosts[PLACES];
@@ -98,7 +96,8 @@ void bed_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretur
 
 /* Both configurations anew, and a reload when they differ from those in force. */
 void bed_configure(struct bed *b, const struct bed_variant *v);
-void bed_mode(struct bed *b, const char *mode); /* "M3", on both sides; a new epoch */
+void bed_mode(struct bed *b, const char *mode); /* "M3", on both sides */
+void bed_mode_at(struct bed *b, enum bed_gate g, const char *mode);
 /* Records that are added to the table of one side, or changed there: CSV with a header line. */
 void bed_recipients(struct bed *b, enum bed_gate g, struct str csv);
 /* `tombolo WORDS` on a gateway; the exit status.  `out` may be NULL. */

@@ -107,7 +107,6 @@ void bed_remember(struct bed *b, const struct arrival *came)
 {
 	struct arrival a = *came;
 
-	a.epoch = b->epoch;
 	if (b->on_arrival != NULL) {
 		b->on_arrival(b, &a);
 		return;

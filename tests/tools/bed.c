@@ -35,7 +35,8 @@ static const struct {
 	void (*run)(struct part *p);
 } parts[] = {
 	{ "rows", part_rows }, { "cases", part_cases },   { "headers", part_headers },
-	{ "dkim", part_dkim }, { "random", part_random }, { "stay", stay },
+	{ "dkim", part_dkim }, { "random", part_random }, { "switch", part_switch },
+	{ "stay", stay },
 };
 
 static bool run_part(struct part *p, const char *name)
