@@ -39,6 +39,7 @@ enum conf_eku { EKU_SERVER_OR_CLIENT, EKU_CLIENT, EKU_ANY };
 enum conf_forwarded { FORWARDED_RETURN, FORWARDED_DIRECT };
 enum conf_loop_action { LOOP_DEFER_THEN_REJECT, LOOP_REJECT };
 enum conf_wire_policy { BARE_REJECT, BARE_NORMALISE };
+enum conf_author { AUTHOR_RULE_ANY, AUTHOR_RULE_ONE, AUTHOR_RULE_REQUIRED };
 enum conf_headers { HEADERS_TRANSPARENT, HEADERS_ENDPOINT };
 
 struct conf_mode { /* where the flow starts; later changes live in the recipient store (routing/epoch) */
@@ -209,6 +210,7 @@ struct conf_limits {
 	conf_msec greeting_ms, command_ms, data_ms, bdat_ms, tls_ms, proxy_ms, session_ms, early_talker_ms;
 	conf_bytes min_data_rate; /* bytes a second a sender of content must keep, on average over data_ms */
 	enum conf_wire_policy bare_lf;
+	enum conf_author author; /* what From of a stranger has to be */
 	conf_count outbound_connections;
 };
 

@@ -34,6 +34,7 @@ WORDS match_names[] = { "strict", "exchange", NULL };
 WORDS tls_level_names[] = { "none", "may", "encrypt", "validate", "domain", NULL };
 WORDS headers_names[] = { "transparent", "endpoint", NULL };
 WORDS wire_policy_names[] = { "reject", "normalise", NULL };
+WORDS author_names[] = { "any", "one", "required", NULL };
 WORDS log_level_names[] = { "debug", "info", "warn", "error", NULL };
 WORDS log_format_names[] = { "text", "json", NULL };
 
@@ -374,6 +375,9 @@ static const struct option limits[] = {
 	{ "bare_lf", FIELD(OPT_ENUM, limits.bare_lf), wire_policy_names, .dflt = "reject",
 	  .doc = "Content with a lone CR, LF or NUL: refuse the message, or make the line ends right.  Neither lets a "
 		 "message be smuggled in." },
+	{ "from_header", FIELD(OPT_ENUM, limits.author), author_names, .dflt = "one",
+	  .doc = "From of a stranger's or a partner's message: any; at most one, with one address that all readers read "
+		 "alike, or none; or required to be there, too.  Others are refused with 550 5.6.0." },
 };
 
 #define MARKS(word, r, d, text) \

@@ -6,6 +6,8 @@
 
 #include "smtpd/policy.h"
 
+#include <stdio.h>
+
 static void count(struct session *s, const struct header_changes *c)
 {
 	for (int g = 1; g < GROUP_N; g++) {
@@ -91,12 +93,31 @@ static void judge_tokens(struct session *s, struct transaction *t)
 	transaction_judge(t, r);
 }
 
+/* ---- who wrote it (hardening HY-9) ---- */
+
+/* False: a stranger's message that names its author in a way that a filter and a mail program read differently. */
+static bool judge_author(struct session *s, struct transaction *t)
+{
+	enum conf_author rule = session_config(s)->limits.author;
+	bool stranger = t->env.origin == ENV_INTERNET || t->env.origin == ENV_PARTNER;
+
+	if (!stranger || rule == AUTHOR_RULE_ANY || t->author == AUTHOR_ONE ||
+	    (t->author == AUTHOR_NONE && rule != AUTHOR_RULE_REQUIRED))
+		return true;
+	snprintf(t->text, sizeof t->text,
+		 "From must name one author that every reader reads alike (FROM-AMBIGUOUS, id " STR_FMT
+		 "; the sender can mend it)",
+		 STR_ARG(t->env.trace_id));
+	transaction_judge(t, (struct reply){ .code = 550, .class = 5, .subject = 6, .text = str_c(t->text) });
+	return false;
+}
+
 void firewall_judge(void *session, struct transaction *t)
 {
 	struct session *s = session;
 	struct header_changes changes;
 
-	if (!session_judge_header(s))
+	if (!session_judge_header(s) || !judge_author(s, t))
 		return;
 	judge_tokens(s, t);
 	const struct header_in in = { .trust = header_trust_of(&s->who, s->receive->perms),

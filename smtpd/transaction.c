@@ -193,6 +193,8 @@ static void on_field(void *arg, const struct header_field *f)
 	struct transaction *t = arg;
 
 	claim_take(&t->claim, f);
+	if (header_name_is(f->name, S("From")))
+		t->author = ++t->from_n > 1 ? AUTHOR_SEVERAL : author_judge(f->value);
 	header_notes_add(&t->notes, f);
 }
 

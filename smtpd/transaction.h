@@ -12,6 +12,7 @@
 #include "base/guid.h"
 #include "connectors/header_edits.h"
 #include "smtpd/claim.h"
+#include "wire/author.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
 #include "wire/header.h"
@@ -33,6 +34,8 @@ struct transaction {
 	void (*on_header)(void *arg, struct transaction *t); /* once, when the header is complete; may judge */
 	void *on_header_arg;
 	struct claim claim;      /* of the header, as far as it has been read */
+	unsigned from_n;         /* From fields in it ... */
+	enum author author;      /* ... and whom they name */
 	size_t provisional;      /* recipients taken in the hope that the header will prove the organisation ... */
 	struct verdict unproved; /* ... and what is answered when it does not */
 	bool content_open, header_open, header_stored;

@@ -1,0 +1,62 @@
+/* wire/author_test.c: shapes of From (hardening HY-9, CVE-2024-49040). */
+#include "wire/author.h"
+
+#include "tests/unit.h"
+
+static const struct {
+	struct str value;
+	enum author author;
+} rows[] = {
+	{ STR_LIT(" ann@contoso.com\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" <ann@contoso.com>\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" Ann B. <ann@contoso.com>\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" \"B, Ann: <x@y>\" <ann@contoso.com>\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" ann@contoso.com (Ann, of contoso; <x@y>)\r\n"), AUTHOR_ONE },
+	{ STR_LIT("\r\n Ann\r\n\t<ann@contoso.com>\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" ann@contoso.com <ann@contoso.com>\r\n"), AUTHOR_ONE }, /* an address as display name: common */
+	{ STR_LIT(" J\xc3\xb6rg <j\xc3\xb6rg@contoso.com>\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" \"a b\"@contoso.com\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" =?utf-8?q?Ann=2C?= <ann@contoso.com>\r\n"), AUTHOR_ONE },
+	{ STR_LIT(" (a \\( comment) <ann@contoso.com>"), AUTHOR_ONE },
+
+	{ STR_LIT("\r\n"), AUTHOR_NONE },
+	{ STR_LIT(""), AUTHOR_NONE },
+	{ STR_LIT(" <>\r\n"), AUTHOR_NONE },
+	{ STR_LIT(" root\r\n"), AUTHOR_NONE },
+	{ STR_LIT(" Mail Delivery System <>\r\n"), AUTHOR_NONE },
+	{ STR_LIT(" (nobody@contoso.com)\r\n"), AUTHOR_NONE },
+
+	{ STR_LIT(" \"x\" <a@evil.example>, ceo@contoso.com\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" <ceo@contoso.com> <a@evil.example>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" <ceo@contoso.com>a@evil.example\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" ceo@contoso.com, a@evil.example\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" ceo@contoso.com a@evil.example\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" ceo@contoso.com@evil.example\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" Managers: ceo@contoso.com, a@evil.example;\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" undisclosed:;\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" <@evil.example,@x.example:ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" <ceo@contoso.com\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" <a@evil.example <ceo@contoso.com>>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" <a b@evil.example>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" \"open <ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" (open <ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" ceo\0@contoso.com\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" \x01<ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" ann@contoso.com,\r\n"), AUTHOR_SEVERAL },
+};
+
+static void test_shapes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (author_judge(rows[i].value) != rows[i].author)
+			fail_msg("row %zu:" STR_FMT, i, STR_ARG(rows[i].value));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shapes) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
