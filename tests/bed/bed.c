@@ -32,6 +32,12 @@ static void kill_gates(void)
 			kill(opened->pids[g], SIGKILL);
 }
 
+static void on_signal(int sig)
+{
+	kill_gates();
+	_exit(128 + sig);
+}
+
 void bed_fail(const char *fmt, ...)
 {
 	va_list ap;
@@ -420,6 +426,8 @@ void bed_open(struct bed *b)
 	bed_wires_open(b);
 	opened = b;
 	atexit(kill_gates);
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
 	for (int g = 0; g < GATES; g++) {
 		b->inet[g] = free_port();
 		b->hub[g] = free_port();
