@@ -85,6 +85,7 @@ static void settle(struct route *out)
 		return;
 	f->redirected = true;
 	f->token_seen = false; /* the token names the recipient as received */
+	f->org = ENV_ORG_OK;   /* the redirection is ours, whoever wrote the mail (R52) */
 	if (f->origin == ENV_INTERNET || f->origin == ENV_PARTNER ||
 	    (f->origin == ENV_PEER && !(f->site == SITE_CLOUD && f->kind == KIND_EXTERNAL)))
 		f->origin = ENV_SELF;

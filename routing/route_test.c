@@ -138,6 +138,11 @@ static void test_redirect_at_the_cloud(void **state)
 	route_at(&f, "out@contoso.com", what_if, 0, &rt, NULL);
 	check_str(str_c(rt.verdict.rule), S("R56"), "what if it were on");
 	check(rt.redirects == 1 && rt.facts.redirected, "redirected");
+	what_if.org = ENV_ORG_NONE;
+	what_if.class = ENV_CLASS_EXT;
+	route_at(&f, "out@contoso.com", what_if, 0, &rt, NULL);
+	check_str(str_c(rt.verdict.rule), S("R56"),
+		  "a stranger's mail that the peer passed on: the redirection is ours");
 	fixture_close(&f);
 }
 
