@@ -158,7 +158,10 @@ static struct delivery *delivery_new(struct job *j, const struct plan *p)
 	dl->txn.env = j->lease->env;
 	dl->txn.env.rcpts = NULL;
 	dl->txn.env.rcpt_n = 0;
-	dl->txn.env.xorg = header_claim_for(&j->lease->env, hop_send(p->hop));
+	dl->forwarded = p->forwarded;
+	/* whose mail it is by now: what we forward for a mailbox of ours is ours, whoever wrote it (R56, R58 -> R53) */
+	dl->txn.env.xorg = p->forwarded && p->next == NEXT_PEER ? hop_send(p->hop)->xoorg
+								: header_claim_for(&j->lease->env, hop_send(p->hop));
 	dl->txn.size = j->lease->size;
 	dl->txn.content = j->lease->content;
 	dl->txn.arena = &j->arena;
@@ -177,7 +180,8 @@ static struct delivery *delivery_for(struct job *j, const struct plan *p)
 	unsigned most = (unsigned)hop_send(p->hop)->recipients_per_message;
 
 	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
-		if (dl->txn.hop == p->hop && dl->form == p->form && (most == 0 || dl->txn.rcpt_n < most))
+		if (dl->txn.hop == p->hop && dl->form == p->form && dl->forwarded == p->forwarded &&
+		    (most == 0 || dl->txn.rcpt_n < most))
 			return dl;
 	return delivery_new(j, p);
 }

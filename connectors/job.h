@@ -19,6 +19,7 @@ struct delivery { /* one transaction of a job */
 	struct job *job;
 	struct delivery *next;
 	enum route_form form;
+	bool forwarded;
 	struct lease_read read;
 };
 

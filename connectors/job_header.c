@@ -155,7 +155,7 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 									   : env->origin == ENV_SELF,
 					    .set_scl = send->set_scl,
 					    .gateway = send->fqdn,
-					    .org = header_claim_for(env, send),
+					    .org = dl->txn.env.xorg,
 					    .trace = env->trace_id,
 					    .token = token };
 	if (!header_edit_out(&rules, &added, &j->notes, &j->arena, &changes))

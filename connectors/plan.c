@@ -182,6 +182,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->cause = rt.verdict.cause;
 	plan->fixer = rt.verdict.fixer;
 	plan->form = rt.verdict.form;
+	plan->forwarded = rt.facts.redirected && rt.facts.kind == KIND_EXTERNAL;
 	plan->next = rt.verdict.next;
 	plan->copy_to = rt.copy_to;
 	if (plan->next == NEXT_PEER)

@@ -14,6 +14,7 @@ struct plan {                  /* one recipient of one attempt */
 	const char *rule, *reason; /* of the verdict */
 	const char *cause, *fixer; /* in plain words; NULL when all is well */
 	enum route_form form;
+	bool forwarded; /* to outside, by a redirection of ours: it goes under our own claim */
 	enum route_next next;
 	struct token_rcpt who;    /* for the route token; next = PEER only */
 	struct hop *hop;          /* where it goes; NULL: nowhere */
