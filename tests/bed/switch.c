@@ -3,9 +3,10 @@
  *
  *   senders in a closed loop at every door --> both gateways --> hosts count recipients by the number of the message
  *
- * Central transport is switched on at on-prem first and off at the cloud first: on-prem must take what the cloud sends
- * it.  Afterwards every trail is followed: each must be the one of one mode, or of two neighbours when the message was
- * under way while they changed; what the trails say is compared with what the hosts counted. */
+ * Central transport is switched on at on-prem first and off at the cloud first, and the other gateway follows when what
+ * was under way has arrived: on-prem must take what the cloud sends it.  Afterwards every trail is followed: each must
+ * be the one of one mode, or of two neighbours when the message was under way while they changed; what the trails say
+ * is compared with what the hosts counted. */
 #include "tests/bed/part.h"
 #include "tests/bed/trail.h"
 #include "tests/bed/walk.h"
@@ -24,7 +25,6 @@ enum {
 	MESSAGES_MAX = 2000000,
 	PEOPLE = 3,      /* ann on-prem, max in the cloud, a guest outside */
 	LITTLE_MS = 400, /* a mode; with -n as many seconds */
-	APART_MS = 300,  /* between the two gateways, when one has to be first */
 	DRAIN_MS = 60000,
 	LINGER_MS = 500, /* after the last copy: time for one too many */
 };
@@ -210,6 +210,21 @@ static bool all_came(void *arg)
 
 /* ---- the switches ---- */
 
+struct waiting {
+	struct load *load;
+	uint64_t at, before; /* all before `at` have arrived; wanted: all before `before` */
+};
+
+static bool have_arrived(void *arg)
+{
+	struct waiting *w = arg;
+	const struct fate *fates = w->load->fates;
+
+	while (w->at < w->before && fates[w->at].accepted && fates[w->at].got == fates[w->at].wanted)
+		w->at++;
+	return w->at == w->before;
+}
+
 static void change(struct load *l, unsigned to)
 {
 	const bool was_central = l->mode >= 3, central = to >= 3;
@@ -217,8 +232,10 @@ static void change(struct load *l, unsigned to)
 	enum bed_gate first = was_central && !central ? GATE_CLOUD : GATE_ONPREM;
 
 	bed_mode_at(l->part->bed, first, mode);
-	if (was_central != central)
-		bed_pause(l->part->bed, APART_MS);
+	if (was_central != central) { /* what the first one decided before is under way to the second */
+		struct waiting w = { .load = l, .before = l->begun };
+		bed_until(l->part->bed, DRAIN_MS, have_arrived, &w);
+	}
 	bed_mode_at(l->part->bed, first == GATE_CLOUD ? GATE_ONPREM : GATE_CLOUD, mode);
 	l->mode = to;
 }
