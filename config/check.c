@@ -294,6 +294,8 @@ static void check_mode(struct check *k)
 	int line = check_line(k, "mode", 0, "cmt");
 	bool peer_in = false;
 
+	check_ranges(k, check_line(k, "mode", 0, "allow"), "mode", "allow", &c->mode.allow, &k->c->mode.allow_ranges,
+		     &k->c->mode.allow_n);
 	for (size_t i = 0; i < c->inbound_n; i++)
 		peer_in = peer_in || (c->inbounds[i].enabled && c->inbounds[i].type == INBOUND_PEER);
 	if (c->mode.cmt && !any_send(c, leads_to_peer))

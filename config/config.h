@@ -47,6 +47,12 @@ struct conf_mode { /* where the flow starts; later changes live in the recipient
 	conf_msec grace_ms;
 	enum conf_stragglers stragglers;
 	enum conf_forwarded forwarded; /* cmt_forwarded */
+	/* a switch (routing/switch.h) */
+	conf_msec ttl_max_ms, quiet_ms, lock_defer_ms, table_age_ms, probe_age_ms;
+	conf_count threshold, queue_max, straggler_sources;
+	struct conf_list allow; /* CIDR of sources that are never refused as stragglers; parsed in allow_ranges */
+	struct net_cidr *allow_ranges;
+	size_t allow_n;
 };
 
 struct conf_egress_policy {

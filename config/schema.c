@@ -75,6 +75,27 @@ static const struct option mode[] = {
 	  .doc = "How long after a change of MX Internet mail at the wrong side is taken without question." },
 	{ "stragglers", FIELD(OPT_ENUM, mode.stragglers), stragglers_names, .dflt = "tag",
 	  .doc = "What is done with Internet mail at the side that is not the MX once the grace is over." },
+	{ "ttl_max", FIELD(OPT_MSEC, mode.ttl_max_ms), .dflt = "1h", .min = "0", .max = "7d",
+	  .doc = "Longest TTL the MX records may have when `mode switch` begins; for so long after it both entrances "
+		 "are open and nobody is counted late." },
+	{ "threshold", FIELD(OPT_COUNT, mode.threshold), .dflt = "10", .min = "1", .max = "1000000000",
+	  .doc = "Stragglers in one hour (messages) from which a switch keeps observing." },
+	{ "quiet", FIELD(OPT_MSEC, mode.quiet_ms), .dflt = "24h", .min = "0", .max = "30d",
+	  .doc = "How long they must stay below the threshold before the old entrance is locked; at the end of the "
+		 "grace it is locked anyway." },
+	{ "lock_defer", FIELD(OPT_MSEC, mode.lock_defer_ms), .dflt = "24h", .min = "0", .max = "30d",
+	  .doc = "How long a locked entrance defers stragglers before it rejects them." },
+	{ "allow", FIELD(OPT_LIST, mode.allow), .dflt = "",
+	  .doc = "Ranges of clients that are never refused as stragglers." },
+	{ "straggler_sources", FIELD(OPT_COUNT, mode.straggler_sources), .dflt = "4096", .min = "64", .max = "1000000",
+	  .restart = true,
+	  .doc = "Sources of stragglers that are told apart; then the one seen longest ago makes room." },
+	{ "probe_age", FIELD(OPT_MSEC, mode.probe_age_ms), .dflt = "15m", .min = "1m", .max = "7d",
+	  .doc = "Check before a switch: how old the last success of a connector to the other side may be." },
+	{ "table_age", FIELD(OPT_MSEC, mode.table_age_ms), .dflt = "24h", .min = "1m", .max = "365d",
+	  .doc = "Check before a switch: how old the last import of recipients may be." },
+	{ "queue_max", FIELD(OPT_COUNT, mode.queue_max), .dflt = "1000", .min = "0", .max = "1000000000",
+	  .doc = "Check before a switch: most recipients that may wait in the queue." },
 };
 
 static const struct option egress[] = {

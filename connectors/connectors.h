@@ -195,6 +195,7 @@ struct probe_step {      /* views; they die with the call */
 
 struct probe_end {
 	size_t hosts, good; /* addresses tried; those that passed every stage */
+	uint64_t size_min;  /* the smallest SIZE any of those offers; 0 = none names one */
 };
 
 struct probe_events {

@@ -51,6 +51,7 @@ static bool ask_routing(const struct planner *p, struct routing_view *v, const s
 	    str_eq(str_c(out->verdict.reason), S("STRAGGLER"))) {
 		at_acceptance = v->mode;
 		at_acceptance.since_ms = v->now_ms; /* its grace has not passed */
+		at_acceptance.locked_ms = 0;
 		q.mode = &at_acceptance;
 		return routing_route(v, &q, p->arena, out, NULL, e);
 	}

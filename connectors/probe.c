@@ -137,6 +137,8 @@ static void on_client(struct smtp_client *c, enum client_event e)
 	if (e == CLIENT_DEAD)
 		tell(p, smtp_stage_name(c->fault.at), false, c->fault.text);
 	p->sum.good += e == CLIENT_READY && !p->refused;
+	if (e == CLIENT_READY && c->caps.size > 0 && (p->sum.size_min == 0 || c->caps.size < p->sum.size_min))
+		p->sum.size_min = c->caps.size;
 	drop_client(p);
 	try_next(p);
 }

@@ -249,12 +249,12 @@ static bool table_stale(const struct route_facts *f)
 
 static bool straggler_deferred(const struct route_facts *f)
 {
-	return is_straggler(f) && f->grace_over && f->stragglers == STRAGGLERS_DEFER;
+	return is_straggler(f) && f->grace_over && !f->straggler_allowed && f->stragglers == STRAGGLERS_DEFER;
 }
 
 static bool straggler_rejected(const struct route_facts *f)
 {
-	return is_straggler(f) && f->grace_over && f->stragglers == STRAGGLERS_REJECT;
+	return is_straggler(f) && f->grace_over && !f->straggler_allowed && f->stragglers == STRAGGLERS_REJECT;
 }
 
 static bool unknown(const struct route_facts *f)

@@ -57,6 +57,7 @@ struct request {
 
 	enum dns_status status;
 	bool null_mx, has_mx, secure, failed; /* failed: some question had no answer */
+	int ttl_s;                            /* of the MX; -1 = not known */
 	char text[160];
 	struct mx_host hosts[DNS_HOSTS_MAX];
 	char names[DNS_HOSTS_MAX][NAME_ROOM];
@@ -410,6 +411,7 @@ static void take_mx(struct request *r, const struct ub_result *res)
 		n++;
 	}
 	r->has_mx = true;
+	r->ttl_s = res->ttl;
 	r->null_mx = n == 1 && all[0].name.n == 0;
 	mx_order(all, n, r->dns->seed++);
 	for (size_t i = 0; i < n; i++)
@@ -593,6 +595,7 @@ static void deliver(struct loop_task *task)
 	q->null_mx = r->null_mx;
 	q->has_mx = r->has_mx;
 	q->secure = r->secure;
+	q->ttl_s = r->ttl_s;
 	q->hosts = r->hosts;
 	q->host_n = r->host_n;
 	memcpy(q->text, r->text, sizeof q->text);
@@ -654,6 +657,7 @@ static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t p
 	r->port = port;
 	r->wants_mx = mx;
 	r->secure = true;
+	r->ttl_s = -1;
 	if (name.n < NAME_ROOM - 1) /* too long stays empty: no domain name */
 		memcpy(r->name, name.p, name.n);
 	op_start(&q->op, done, &r->held);

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MEMORY_MAX = 64 << 20 }; /* of one set: thousands of domains are a few hundred KiB */
 
@@ -82,12 +83,17 @@ struct domain_set *domain_set_new(const struct config *c, struct err *e)
 	atomic_init(&s->refs, 1);
 	s->site = c->site;
 	s->codes = c->status_codes;
-	s->mode = c->mode;
+	s->mode = c->mode; /* the text of mode.allow stays behind */
+	s->mode.allow = (struct conf_list){ 0 };
 	s->egress = c->egress;
 	s->loop = c->loop;
 	s->recipients = c->recipients;
 	s->recipients.path = STR_NONE; /* the store stays where it was opened */
 	arena_init(&s->memory, MEMORY_MAX);
+	s->mode.allow_ranges = arena_alloc(&s->memory, (c->mode.allow_n + 1) * sizeof *s->mode.allow_ranges);
+	must(s->mode.allow_ranges != NULL);
+	if (c->mode.allow_n > 0)
+		memcpy(s->mode.allow_ranges, c->mode.allow_ranges, c->mode.allow_n * sizeof *s->mode.allow_ranges);
 	copy_domains(s, c);
 	for (s->slot_n = 16; s->slot_n < c->domain_n * 4; s->slot_n *= 2)
 		;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATE_FORMAT = 1, STATE_SIZE = 35, HASH_SEED = 0x746f6d62, MAP_DEFAULT_GIB = 4 };
+enum { STATE_FORMAT = 2, STATE_SIZE = 43, STATE_SIZE_1 = 35, HASH_SEED = 0x746f6d62, MAP_DEFAULT_GIB = 4 };
 static const struct str state_key = STR_LIT("state");
 
 /* ---- open, close, configure ---- */
@@ -17,11 +17,8 @@ static int open_tables(struct routing *r, struct err *e)
 	const struct {
 		const char *name;
 		store_db *db;
-	} tables[] = { { "addr", &r->addr },
-		       { "rcpt", &r->rcpt },
-		       { "ext", &r->ext },
-		       { "hist", &r->hist },
-		       { "meta", &r->meta } };
+	} tables[] = { { "addr", &r->addr }, { "rcpt", &r->rcpt }, { "ext", &r->ext },
+		       { "hist", &r->hist }, { "meta", &r->meta }, { "strag", &r->strag } };
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		if (store_table(r->store, tables[i].name, tables[i].db, e) != 0)
@@ -33,7 +30,7 @@ static int open_tables(struct routing *r, struct err *e)
  * that was switched must not switch back at a restart. */
 static int first_state(struct routing *r, const struct config *c, struct err *e)
 {
-	struct table_state s = { .mode = { c->mode.mx, c->mode.cmt, 1, clock_wall_ms() }, .serial = 1 };
+	struct table_state s = { .mode = { c->mode.mx, c->mode.cmt, 1, clock_wall_ms(), 0 }, .serial = 1 };
 	struct store_txn *t = store_write(r->store, e);
 	struct str found;
 
@@ -44,12 +41,13 @@ static int first_state(struct routing *r, const struct config *c, struct err *e)
 		return 0;
 	}
 	state_write(r, t, &s);
+	mode_keep(r, t, &s.mode, S("configuration"));
 	return store_commit(&t, e);
 }
 
 struct routing *routing_open(const struct config *c, struct err *e)
 {
-	struct store_options o = { .map_bytes = c->recipients.map_bytes, .dbs = 5 };
+	struct store_options o = { .map_bytes = c->recipients.map_bytes, .dbs = 6 };
 	struct routing *r = calloc(1, sizeof *r);
 
 	must(r != NULL);
@@ -60,7 +58,8 @@ struct routing *routing_open(const struct config *c, struct err *e)
 	r->domains = domain_set_new(c, e);
 	if (r->domains != NULL)
 		r->store = store_open(c->recipients.path.p, &o, e);
-	if (r->store == NULL || open_tables(r, e) != 0 || first_state(r, c, e) != 0)
+	if (r->store == NULL || open_tables(r, e) != 0 || first_state(r, c, e) != 0 ||
+	    stragglers_open(&r->stragglers, r->store, r->strag, (size_t)c->mode.straggler_sources, e) != 0)
 		routing_close(&r);
 	return r;
 }
@@ -71,6 +70,7 @@ void routing_close(struct routing **rp)
 
 	if (r == NULL)
 		return;
+	stragglers_close(&r->stragglers);
 	store_close(&r->store);
 	domain_set_unref(&r->domains);
 	disagree_fini(&r->disagree);
@@ -101,19 +101,24 @@ struct domain_set *routing_domains(struct routing *r)
 	return s;
 }
 
-/* ---- the state record: {u8 format, u8 mx, u8 cmt, u64 epoch, i64 since_ms, u64 serial, i64 imported_ms} ---- */
+/* ---- the state record: {u8 format, u8 mx, u8 cmt, u64 epoch, i64 since_ms, u64 serial, i64 imported_ms, i64
+ * locked_ms}; format 1 had no locked_ms ---- */
 
 int state_read(struct routing *r, struct store_txn *t, struct table_state *out, struct err *e)
 {
 	struct str s;
 
-	if (!store_get(t, r->meta, state_key, &s) || s.n != STATE_SIZE || s.p[0] != STATE_FORMAT)
+	if (!store_get(t, r->meta, state_key, &s) || s.n < 1 ||
+	    s.n != (s.p[0] == 1              ? STATE_SIZE_1
+		    : s.p[0] == STATE_FORMAT ? STATE_SIZE
+					     : 0u))
 		return err_set(e, ERR_CORRUPT, "recipient.state", "the state of the recipient table does not check");
 	*out = (struct table_state){
 		.mode = { .mx = s.p[1] != 0 ? SIDE_CLOUD : SIDE_ONPREM,
 			  .cmt = s.p[2] != 0,
 			  .epoch = store_num64(str_skip(s, 3)),
-			  .since_ms = (int64_t)store_num64(str_skip(s, 11)) },
+			  .since_ms = (int64_t)store_num64(str_skip(s, 11)),
+			  .locked_ms = s.n == STATE_SIZE ? (int64_t)store_num64(str_skip(s, 35)) : 0 },
 		.serial = store_num64(str_skip(s, 19)),
 		.imported_ms = (int64_t)store_num64(str_skip(s, 27)),
 	};
@@ -128,6 +133,7 @@ void state_write(struct routing *r, struct store_txn *t, const struct table_stat
 	store_key64(b + 11, (uint64_t)s->mode.since_ms);
 	store_key64(b + 19, s->serial);
 	store_key64(b + 27, (uint64_t)s->imported_ms);
+	store_key64(b + 35, (uint64_t)s->mode.locked_ms);
 	store_put(t, r->meta, state_key, str_n(b, sizeof b));
 }
 

@@ -2,7 +2,9 @@
  *
  *   addr   normalized address (long ones: "H:" + hash)  -> rid        rcpt   rid -> record (routing/record.h)
  *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> the record before it
- *   meta   "state" -> mode and serial, one record, so that a decision reads both in one get
+ *   meta   "state" -> mode and serial, one record, so that a decision reads both in one get; "switch" -> the switch of
+ *          the mode under way; "mode" ‖ epoch -> a mode and who made it (epoch.c)
+ *   strag  slot -> a straggler's source (straggler.c)
  *
  * Every address of every record has its row in addr and no address two (recipient_check asserts it).  Writers run one
  * at a time under the store's write transaction; readers never wait. */
@@ -18,10 +20,11 @@
 
 struct routing {
 	struct store *store;
-	store_db addr, rcpt, ext, hist, meta;
+	store_db addr, rcpt, ext, hist, meta, strag;
 	pthread_mutex_t lock; /* guards the pointer `domains` */
 	struct domain_set *domains;
 	struct disagree disagree;
+	struct stragglers stragglers;
 };
 
 enum { RID_SIZE = 16, HISTORY_KEPT = 8 };
@@ -37,6 +40,9 @@ struct domain_set *routing_domains(struct routing *r);
 
 int state_read(struct routing *r, struct store_txn *t, struct table_state *out, struct err *e);
 void state_write(struct routing *r, struct store_txn *t, const struct table_state *s);
+
+/* epoch.c: the row of s->mode in the history, and of the one before it when it has none yet. */
+void mode_keep(struct routing *r, struct store_txn *t, const struct mode *m, struct str who);
 
 /* By a normalized address; views live as long as the transaction does not write. */
 bool recipient_rid(struct routing *r, struct store_txn *t, struct str address, unsigned char rid[RID_SIZE]);

@@ -131,10 +131,11 @@ static void test_mode(void **state)
 	check(routing_mode_get(f.r, &m, &f.e) == 0 && m.mx == SIDE_CLOUD && !m.cmt && m.epoch == 1 && m.since_ms > 0,
 	      "first start: as configured");
 	was = m;
-	check(routing_mode_set(f.r, SIDE_CLOUD, false, &m, &changed, &f.e) == 0 && !changed && m.epoch == 1 &&
+	check(routing_mode_set(f.r, SIDE_CLOUD, false, S("t"), &m, &changed, &f.e) == 0 && !changed && m.epoch == 1 &&
 		      m.since_ms == was.since_ms,
 	      "no change");
-	check(routing_mode_set(f.r, SIDE_ONPREM, true, &m, &changed, &f.e) == 0 && changed && m.epoch == 2, "change");
+	check(routing_mode_set(f.r, SIDE_ONPREM, true, S("t"), &m, &changed, &f.e) == 0 && changed && m.epoch == 2,
+	      "change");
 	routing_close(&f.r);
 
 	fixture_open(&f); /* the configuration still says cloud */
@@ -157,7 +158,7 @@ static void test_view_is_a_snapshot(void **state)
 	fixture_open(&f);
 	check(routing_begin(f.r, &before, &f.e) == 0, "begin");
 	check(fixture_add(&f, "ann@contoso.com", NULL, LOC_LOCAL, NULL) == 0, "write beside a reader");
-	check(routing_mode_set(f.r, SIDE_CLOUD, true, &m, &changed, &f.e) == 0, "switch");
+	check(routing_mode_set(f.r, SIDE_CLOUD, true, S("t"), &m, &changed, &f.e) == 0, "switch");
 	f.config.domain_n = 1;
 	check(routing_reconfigure(f.r, &f.config, &f.e) == 0, "reload");
 	check(routing_begin(f.r, &after, &f.e) == 0, "begin");

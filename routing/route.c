@@ -90,11 +90,22 @@ static void settle(struct route *out)
 		f->origin = ENV_SELF;
 }
 
+/* mode.allow: partners who cannot change where they send. */
+static bool straggler_allowed(const struct conf_mode *m, const struct net_addr *client)
+{
+	for (size_t i = 0; client != NULL && i < m->allow_n; i++)
+		if (net_cidr_has(&m->allow_ranges[i], client))
+			return true;
+	return false;
+}
+
 static void gather(struct work *w, struct route_facts *f)
 {
 	const struct domain_set *s = w->v->domains;
 	const struct route_query *q = w->q;
 	const struct mode *m = q->mode != NULL ? q->mode : &w->v->mode;
+	int64_t locked_ms =
+		m->mx == w->v->mode.mx ? m->locked_ms : 0; /* asked "what if the MX were there": not locked */
 
 	*f = (struct route_facts){
 		.site = s->site,
@@ -105,12 +116,13 @@ static void gather(struct work *w, struct route_facts *f)
 		.org = q->org,
 		.token_seen = q->token_seen,
 		.redirected = q->redirected,
-		.grace_over = w->v->now_ms - m->since_ms > s->mode.grace_ms,
+		.grace_over = locked_ms > 0 || w->v->now_ms - m->since_ms > s->mode.grace_ms,
+		.straggler_allowed = straggler_allowed(&s->mode, q->client),
 		.table_stale = w->v->stale,
 		.return_internal = q->return_internal,
 		.peer_relay = q->peer_relay,
 		.host_is_source = q->host_is_source,
-		.stragglers = s->mode.stragglers,
+		.stragglers = switch_policy(s->mode.stragglers, locked_ms, w->v->now_ms, s->mode.lock_defer_ms),
 		.forwarded = s->mode.forwarded,
 		.egress = s->egress,
 		.codes = s->codes,

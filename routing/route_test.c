@@ -184,7 +184,7 @@ static void test_windows(void **state)
 	f.config.recipients.max_age_ms = 1000;
 	fixture_open(&f);
 	add_full(&f, "ann@contoso.com", (struct rcpt_record){ 0 });
-	check(routing_mode_set(f.r, SIDE_CLOUD, false, &m, &changed, &f.e) == 0, "switch");
+	check(routing_mode_set(f.r, SIDE_CLOUD, false, S("t"), &m, &changed, &f.e) == 0, "switch");
 	route_at(&f, "ann@contoso.com", q, 60000, &rt, NULL);
 	check(rt.verdict.straggler && rt.verdict.action == ROUTE_DELIVER, "inside the grace");
 	route_at(&f, "ann@contoso.com", q, 3700000, &rt, NULL);

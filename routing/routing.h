@@ -17,6 +17,8 @@
 #include "base/loop.h"
 #include "base/op.h"
 #include "config/config.h"
+#include "routing/straggler.h"
+#include "routing/switch.h"
 #include "routing/token.h"
 #include "wire/addr.h"
 #include "wire/envelope.h"
@@ -46,8 +48,9 @@ bool loc_parse(struct str s, enum rcpt_loc *l);
 struct mode { /* one record in the recipient store */
 	enum conf_side mx;
 	bool cmt;
-	uint64_t epoch;   /* rises with each change */
-	int64_t since_ms; /* wall clock of the change; grace counts from here */
+	uint64_t epoch;    /* rises with each change */
+	int64_t since_ms;  /* wall clock of the change; grace counts from here */
+	int64_t locked_ms; /* a switch of the MX locked the old entrance then (R05); 0 = it did not */
 };
 const char *mode_name(const struct mode *m); /* "M1".."M4" */
 
@@ -61,20 +64,21 @@ struct route_facts {
 	enum rcpt_kind kind;
 	enum env_class class;
 	enum env_org org;
-	bool token_seen;      /* our valid route token names this recipient */
-	bool loop_is_fresh;   /* ... and it is not long since that was first seen: R41 defers (loop.action) */
-	bool redirected;      /* reached by forwarding or expansion */
-	bool moved_recently;  /* inside move_grace or disagreement_defer (R44) */
-	bool grace_over;      /* of the mode change (R05) */
-	bool disabled;        /* the record exists and is disabled: as unknown */
-	bool is_group;        /* a group, whose home decides between LOCAL and REMOTE */
-	bool auth_required;   /* the record takes mail from authenticated senders only (R12, spec 2.6) */
-	bool redirect_loop;   /* following redirections passed max_redirects (R02) */
-	bool table_stale;     /* the table is older than recipients.max_age (R03, spec 2.5.7) */
-	bool return_internal; /* of the inbound connector (R43) */
-	bool peer_relay;      /* relaying for the peer without CMT allowed (R51) */
-	bool routing_public;  /* R16 off */
-	bool host_is_source;  /* R48: the domain's host is where it came from */
+	bool token_seen;        /* our valid route token names this recipient */
+	bool loop_is_fresh;     /* ... and it is not long since that was first seen: R41 defers (loop.action) */
+	bool redirected;        /* reached by forwarding or expansion */
+	bool moved_recently;    /* inside move_grace or disagreement_defer (R44) */
+	bool grace_over;        /* of the mode change, or a switch has locked the old entrance (R05) */
+	bool straggler_allowed; /* the caller stands in mode.allow: never R05 */
+	bool disabled;          /* the record exists and is disabled: as unknown */
+	bool is_group;          /* a group, whose home decides between LOCAL and REMOTE */
+	bool auth_required;     /* the record takes mail from authenticated senders only (R12, spec 2.6) */
+	bool redirect_loop;     /* following redirections passed max_redirects (R02) */
+	bool table_stale;       /* the table is older than recipients.max_age (R03, spec 2.5.7) */
+	bool return_internal;   /* of the inbound connector (R43) */
+	bool peer_relay;        /* relaying for the peer without CMT allowed (R51) */
+	bool routing_public;    /* R16 off */
+	bool host_is_source;    /* R48: the domain's host is where it came from */
 	enum conf_stragglers stragglers;
 	enum conf_forwarded forwarded;
 	struct conf_egress_policy egress;
@@ -174,10 +178,11 @@ struct route_query { /* one recipient of one message */
 	enum env_class class;
 	enum env_org org;
 	bool token_seen, redirected, return_internal, peer_relay;
-	const struct token *token; /* our valid route token of this message; NULL = none */
-	bool host_is_source;       /* the caller is the host this domain is relayed to (R48) */
-	const struct mode *mode;   /* to ask "what if"; NULL = the mode in force */
-	bool dry;                  /* explain: a disagreement of the sides is not remembered (R44) */
+	const struct token *token;     /* our valid route token of this message; NULL = none */
+	bool host_is_source;           /* the caller is the host this domain is relayed to (R48) */
+	const struct net_addr *client; /* the caller, for mode.allow (R05); NULL = nobody in particular */
+	const struct mode *mode;       /* to ask "what if"; NULL = the mode in force */
+	bool dry;                      /* explain: a disagreement of the sides is not remembered (R44) */
 };
 
 struct route {
@@ -205,8 +210,44 @@ bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accept
 /* ---- changing them (slow) ---- */
 
 int routing_mode_get(struct routing *r, struct mode *out, struct err *e);
-/* Atomic; epoch + 1.  Setting what is set already changes nothing (changed = false). */
-int routing_mode_set(struct routing *r, enum conf_side mx, bool cmt, struct mode *out, bool *changed, struct err *e);
+/* Atomic; epoch + 1.  Setting what is set already changes nothing (changed = false).  A switch under way is overtaken:
+ * it has failed.  `who`: "uid 0", for the history. */
+int routing_mode_set(struct routing *r, enum conf_side mx, bool cmt, struct str who, struct mode *out, bool *changed,
+		     struct err *e);
+
+struct mode_change { /* of the history */
+	struct mode mode;
+	char who[SWITCH_WHO];
+};
+enum { MODE_HISTORY = 64 };
+/* The newest changes, oldest first; returns how many (at most `max`), -1 with err. */
+int routing_mode_history(struct routing *r, struct mode_change *out, size_t max, struct err *e);
+
+/* state SWITCH_NONE when there never was one.  `move`: what it waits for. */
+int routing_switch_get(struct routing *r, struct mode_switch *out, struct switch_move *move, struct err *e);
+/* Makes it PLANNED.  ERR_BUSY while one is under way or its checks run, ERR_SYNTAX when the target is in force. */
+int routing_switch_plan(struct routing *r, enum conf_side mx, bool cmt, struct str who, struct mode_switch *out,
+			struct err *e);
+
+struct switch_ask {
+	enum switch_order order;
+	const struct switch_check *checks; /* GO: what they found */
+	size_t check_n;
+	struct str who;
+};
+/* One step of switch_next, with the mode in the same transaction: wholly taken or not at all.  0 and out->state says
+ * where it stands (moved: whether it moved); -1: ERR_BUSY, the order was refused, or the store failed. */
+int routing_switch_ask(struct routing *r, const struct switch_ask *ask, struct mode_switch *out, bool *moved,
+		       struct err *e);
+
+/* Stragglers since the MX moved (routing/straggler.h).  note: a moment under a lock, any thread.  keep: writes what is
+ * new (slow); 0 when there was nothing. */
+void routing_straggler_note(struct routing *r, const struct straggler_seen *seen);
+struct stragglers *routing_stragglers(struct routing *r);
+int routing_stragglers_keep(struct routing *r, struct err *e);
+
+/* A mailbox that is `loc`, for a probe; false when the first 1000 records hold none (or the store failed). */
+bool routing_sample(struct routing *r, enum rcpt_loc loc, struct arena *arena, struct rcpt_record *out);
 
 enum import_format { IMPORT_CSV, IMPORT_LDIF };
 struct import_report {
@@ -261,6 +302,7 @@ struct dns_lookup {
 	bool null_mx; /* "MX 0 ." (RFC 7505): 5.1.10 */
 	bool has_mx;  /* false: the domain's own addresses, one host */
 	bool secure;  /* DNSSEC-validated */
+	int ttl_s;    /* of the MX, what is left of it at our resolver; -1 = not known (static names) */
 	struct mx_host *hosts;
 	size_t host_n;  /* by preference, equals shuffled, at most DNS_ADDRS_MAX addresses in all */
 	char text[160]; /* why FAILED */

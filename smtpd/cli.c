@@ -136,6 +136,7 @@ static int run_here(struct cli *cli, struct config *conf, struct routing *routin
 	call_init(&c, cli->words.verb, json_incref(cli->words.args), &hooks, conf);
 	c.emit = emit_here;
 	c.carrier = cli;
+	c.uid = geteuid();
 	cli->words.verb->run(&c);
 	must(c.ended);
 	if (c.file >= 0)

@@ -342,8 +342,9 @@ static void put_value(const struct printer *p, const char *key, const json_t *v,
 			print_age(b, n);
 		else if (n > 0) {
 			put_time(b, n, "%Y-%m-%d %H:%M:%S (");
-			print_age(b, p->now_ms - n);
-			buf_add(b, S(" ago)"));
+			buf_add(b, n > p->now_ms ? S("in ") : S(""));
+			print_age(b, n > p->now_ms ? n - p->now_ms : p->now_ms - n);
+			buf_add(b, n > p->now_ms ? S(")") : S(" ago)"));
 		}
 	} else if (json_is_integer(v) && key_ends(key, "bytes")) {
 		print_bytes(b, (uint64_t)n);
@@ -455,6 +456,44 @@ static void print_stage(struct printer *p, const json_t *row)
 	buf_fini(&b);
 }
 
+/* One line a check; what comes before them are pairs. */
+static void print_check(struct printer *p, const json_t *row)
+{
+	static const char *const marks[][2] = { { "pass", "\xe2\x9c\x93" }, { "fail", "\xe2\x9c\x97" } };
+	struct str result = text_at(row, "result");
+	const char *mark = "-";
+	struct buf b;
+
+	if (text_at(row, "check").n == 0) {
+		print_pairs(p, row);
+		return;
+	}
+	for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+		if (str_eq(result, str_c(marks[i][0])))
+			mark = marks[i][1];
+	buf_init(&b, SIZE_MAX / 2);
+	print_clean(&b, text_at(row, "evidence"));
+	if (text_at(row, "waived_by").n > 0) {
+		buf_add(&b, S("\n      waived by "));
+		print_clean(&b, text_at(row, "waived_by"));
+		buf_add(&b, S(": "));
+		print_clean(&b, text_at(row, "waived_why"));
+	}
+	fprintf(p->out, "  %s %-15s %-8s %s\n", mark, json_string_value(json_object_get(row, "check")),
+		json_string_value(json_object_get(row, "result")), buf_cstr(&b));
+	buf_fini(&b);
+}
+
+static const struct column straggler_columns[] = {
+	{ "ip", "SOURCE", COL_TEXT, 0 },     { "helo", "HELO", COL_TEXT, 30 },  { "messages", "MESSAGES", COL_NUM, 0 },
+	{ "first_ms", "FIRST", COL_AGE, 0 }, { "last_ms", "LAST", COL_AGE, 0 }, { "sample", "TO", COL_WRAP, 0 },
+	{ NULL, NULL, COL_TEXT, 0 },
+};
+static const struct column mode_columns[] = {
+	{ "epoch", "EPOCH", COL_NUM, 0 },  { "mode", "MODE", COL_TEXT, 0 },       { "mx", "MX", COL_TEXT, 0 },
+	{ "since_ms", "AGE", COL_AGE, 0 }, { "locked_ms", "LOCKED", COL_AGE, 0 }, { "who", "WHO", COL_TEXT, 30 },
+	{ NULL, NULL, COL_TEXT, 0 },
+};
 static const struct column queue_columns[] = {
 	{ "id", "ID", COL_TEXT, 0 },      { "state", "STATE", COL_TEXT, 0 },   { "arrived_ms", "AGE", COL_AGE, 0 },
 	{ "size", "SIZE", COL_BYTES, 0 }, { "attempts", "TRIES", COL_NUM, 0 }, { "due_ms", "NEXT", COL_IN, 0 },
@@ -509,7 +548,10 @@ static const struct print_layout layouts[] = {
 	{ "queue", "release", NULL, NULL, print_order },     { "route", "explain", explain_columns, NULL, NULL },
 	{ "config", "diff", NULL, NULL, print_diff },        { "connector", "list", connector_columns, NULL, NULL },
 	{ "connector", "hops", hop_columns, NULL, NULL },    { "connector", "test", NULL, NULL, print_stage },
-	{ "tls", "show", tls_columns, NULL, NULL },
+	{ "tls", "show", tls_columns, NULL, NULL },          { "mode", "plan", NULL, NULL, print_check },
+	{ "mode", "switch", NULL, NULL, print_check },       { "mode", "status", NULL, NULL, print_check },
+	{ "mode", "rollback", NULL, NULL, print_check },     { "mode", "stragglers", straggler_columns, NULL, NULL },
+	{ "mode", "history", mode_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

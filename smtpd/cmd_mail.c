@@ -152,6 +152,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		.org = org,
 		.return_internal = s->who.inbound != NULL && s->who.inbound->return_internal,
 		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
+		.client = &s->client,
 	};
 	bool ok;
 
@@ -166,6 +167,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		log_error(&s->log, "routing.failed", kv_c("why", e.text));
 	t->env.epoch = view.mode.epoch;
 	t->env.serial = view.serial;
+	t->mx = view.mode.mx;
 	routing_end(&view);
 	arena_rewind(&s->arena, mark);
 	return ok;
@@ -190,6 +192,26 @@ static bool judge_rcpt(struct session *s, const struct addr *rcpt, struct verdic
 	s->tx.unproved = *out;
 	*out = hoped;
 	return true;
+}
+
+/* Once a transaction: whoever still sends here although the MX is the other side, taken or refused for it (spec 1.6).
+ */
+static void note_straggler(struct session *s, const struct addr *rcpt, const struct verdict *v)
+{
+	struct transaction *t = &s->tx;
+
+	if (t->straggler || !(v->straggler || str_eq(str_c(v->reason), S("STRAGGLER"))))
+		return;
+	t->straggler = true;
+	routing_straggler_note(s->server->shared->routing,
+			       &(struct straggler_seen){ .client = str_c(s->client_text),
+							 .helo = t->env.helo,
+							 .rcpt = rcpt->whole,
+							 .mx = t->mx,
+							 .now_ms = clock_wall_ms(),
+							 .threshold = (uint64_t)session_config(s)->mode.threshold });
+	log_info(&s->log, "straggler", kv_c("client", s->client_text), kv_str("helo", t->env.helo),
+		 kv_str("to", rcpt->whole), kv_c("rule", v->rule), kv_int("epoch", (int64_t)t->env.epoch));
 }
 
 static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const struct verdict *v)
@@ -233,6 +255,7 @@ enum step run_rcpt(struct session *s, struct str args)
 		session_reply(s, &REPLY(451, 4, 3, 0, "recipients cannot be looked up now (TABLE-STALE)"));
 		return STEP_NEXT;
 	}
+	note_straggler(s, &c.to, &v);
 	if (v.action == ROUTE_REJECT || v.action == ROUTE_DEFER)
 		return refuse_rcpt(s, &c, &v);
 	if (!transaction_rcpt(t, &c)) {

@@ -2,6 +2,7 @@
  *
  *   accept -> (request line) -> start_call -> [worker] -> answer_done -> (all sent) -> client_close
  *
+ * A handler on the loop may hand its call to the worker, and the worker's part may hand it back (call_to_worker).
  * A client has at most one call.  A call that the worker holds outlives its client: the job is finished, its answer
  * thrown away.  Invariant: client->call and call->carrier point at each other or one of them is NULL. */
 #include "smtpd/control.h"
@@ -42,7 +43,9 @@ struct control {
 struct work { /* a call, and what it needs on its way through the worker */
 	struct worker_job job;
 	struct call call;
-	struct buf lines; /* written on the worker */
+	struct buf lines;             /* written on the worker */
+	void (*run)(struct call *c);  /* there */
+	void (*then)(struct call *c); /* on the loop behind it; NULL = run ended the call */
 	struct loop_task bury;
 };
 
@@ -201,12 +204,19 @@ static void on_loop_finished(struct call *c)
 		answer_done(c->carrier);
 }
 
+static void be_on_loop(struct call *c)
+{
+	c->emit = emit_to_stream;
+	c->finished = on_loop_finished;
+	c->choked = stream_is_slow;
+}
+
 static void on_work(struct worker_job *job)
 {
 	struct work *w = container_of(job, struct work, job);
 
-	w->call.verb->run(&w->call);
-	must(w->call.ended);
+	w->run(&w->call);
+	must(w->call.ended || w->then != NULL);
 }
 
 static void on_work_done(struct worker_job *job)
@@ -222,6 +232,12 @@ static void on_work_done(struct worker_job *job)
 	k->on_worker = false;
 	if (w->lines.n > 0)
 		send_line(k, buf_str(&w->lines));
+	if (!w->call.ended) {
+		buf_reset(&w->lines);
+		be_on_loop(&w->call);
+		w->then(&w->call);
+		return;
+	}
 	if (w->lines.full && w->call.exit == CALL_OK) {
 		w->call.exit = CALL_PARTLY;
 		snprintf(w->call.error, sizeof w->call.error, "the answer was too long and has been cut");
@@ -230,6 +246,24 @@ static void on_work_done(struct worker_job *job)
 }
 
 /* ---- the request ---- */
+
+static void go_to_worker(struct call *c, void (*run)(struct call *), void (*then)(struct call *))
+{
+	struct client *k = c->carrier;
+	struct work *w = work_of(c);
+
+	must(k != NULL && !k->on_worker);
+	w->run = run;
+	w->then = then;
+	w->job.run = on_work;
+	w->job.done = on_work_done;
+	c->emit = emit_to_lines;
+	c->finished = NULL;
+	c->choked = NULL;
+	k->on_worker = true;
+	stream_deadline(&k->stream, -1);
+	worker_add(k->control->worker, &w->job);
+}
 
 /* Takes `args`. */
 static void start_call(struct client *k, const struct verb *v, json_t *args)
@@ -242,18 +276,13 @@ static void start_call(struct client *k, const struct verb *v, json_t *args)
 	call_init(&w->call, v, args, &ctl->hooks, config_ref(ctl->hooks.config(ctl->hooks.arg)));
 	w->call.carrier = k;
 	k->call = &w->call;
+	w->call.to_worker = go_to_worker;
+	w->call.uid = k->uid;
 	if (v->where == VERB_WORKER) {
-		w->call.emit = emit_to_lines;
-		w->job.run = on_work;
-		w->job.done = on_work_done;
-		k->on_worker = true;
-		stream_deadline(&k->stream, -1);
-		worker_add(ctl->worker, &w->job);
+		go_to_worker(&w->call, v->run, NULL);
 		return;
 	}
-	w->call.emit = emit_to_stream;
-	w->call.finished = on_loop_finished;
-	w->call.choked = stream_is_slow;
+	be_on_loop(&w->call);
 	v->run(&w->call);
 }
 
@@ -398,6 +427,7 @@ struct control *control_open(struct loop *l, const char *path, const struct cont
 	must(ctl != NULL);
 	ctl->loop = l;
 	ctl->hooks = *h;
+	ctl->hooks.loop = l;
 	LIST_INIT(&ctl->clients);
 	json_object_seed(0); /* before a second thread makes objects */
 	if ((ctl->fd = net_listen_unix(path, 0660, e)) < 0 || (ctl->worker = worker_start(l, e)) == NULL) {

@@ -21,6 +21,7 @@ struct setup;
 /* What the control socket may see and do; the composition root fills it in. */
 struct control_hooks {
 	void *arg;
+	struct loop *loop; /* control_open fills it in; NULL offline */
 	const struct config *(*config)(
 		void *arg);      /* the one in force; called on the control's loop, which takes a ref */
 	const char *config_path; /* the file of it, for `config diff`; may be NULL */

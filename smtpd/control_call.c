@@ -299,6 +299,12 @@ void call_end_err(struct call *c, int code, const struct err *e)
 	call_end(c, code, "%s", e->text);
 }
 
+void call_to_worker(struct call *c, void (*run)(struct call *), void (*then)(struct call *))
+{
+	must(!c->ended && c->to_worker != NULL);
+	c->to_worker(c, run, then);
+}
+
 json_t *json_of_str(struct str s)
 {
 	json_t *j = str_chr(s, '\0') < 0 ? json_stringn(s.p != NULL ? s.p : "", s.n) : NULL;

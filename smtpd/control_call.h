@@ -90,7 +90,9 @@ struct call {
 	void (*emit)(struct call *c, struct str line); /* one JSON object and '\n' */
 	void (*finished)(struct call *c);     /* from call_end on the loop; NULL = the carrier looks at `ended` */
 	bool (*choked)(const struct call *c); /* the reader is slow; NULL = never */
+	void (*to_worker)(struct call *c, void (*run)(struct call *), void (*then)(struct call *)); /* call_to_worker */
 	void *carrier;
+	unsigned uid; /* whose order it is */
 
 	/* the handler's, on the loop only: goes on when the reader caught up; the reader is gone: cancel and free
 	 * `state` */
@@ -117,6 +119,10 @@ void call_lines(struct call *c, struct str text); /* one text line for each line
  */
 void call_end(struct call *c, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void call_end_err(struct call *c, int code, const struct err *e);
+
+/* From a handler on the loop, as its last act: run(c) on the worker; unless that ended the call, then(c) on the loop.
+ * `then` may be NULL: run ends it.  A reader that left in between: `then` never comes, drop(c) does. */
+void call_to_worker(struct call *c, void (*run)(struct call *), void (*then)(struct call *));
 
 /* ---- JSON from values that may hold any bytes ---- */
 

@@ -1,34 +1,11 @@
-/* smtpd/control_route.c: `route explain` and `mode`: the flow, told and switched.
+/* smtpd/control_route.c: `route explain`: the flow, told.
  *
- * On the worker: both read the store, `mode set` writes it. */
+ * On the worker: it reads the store. */
 #include "base/must.h"
-#include "base/time.h"
 #include "smtpd/control_verbs.h"
 #include "smtpd/explain.h"
 
 enum { EXPLAIN_MEMORY = 256 * 1024 };
-
-static const struct mode_word {
-	const char *name;
-	enum conf_side mx;
-	bool cmt;
-} mode_words[] = {
-	{ "M1", SIDE_ONPREM, false },
-	{ "M2", SIDE_CLOUD, false },
-	{ "M3", SIDE_CLOUD, true },
-	{ "M4", SIDE_ONPREM, true },
-};
-
-bool mode_parse(struct str s, enum conf_side *mx, bool *cmt)
-{
-	for (size_t i = 0; i < sizeof mode_words / sizeof mode_words[0]; i++)
-		if (str_ieq(s, str_c(mode_words[i].name))) {
-			*mx = mode_words[i].mx;
-			*cmt = mode_words[i].cmt;
-			return true;
-		}
-	return false;
-}
 
 /* ---- route explain ---- */
 
@@ -189,84 +166,4 @@ void run_route_explain(struct call *c)
 	}
 	arena_fini(&arena);
 	free(names);
-}
-
-/* ---- mode ---- */
-
-void run_mode_show(struct call *c)
-{
-	struct mode m;
-	struct err e = { 0 };
-
-	if (routing_mode_get(c->hooks->routing, &m, &e) != 0) {
-		call_end_err(c, CALL_PARTLY, &e);
-		return;
-	}
-	json_t *row = json_object();
-	row_mode(row, &m);
-	row_int(row, "grace_ms", c->config->mode.grace_ms);
-	row_bool(row, "in_grace", clock_wall_ms() < m.since_ms + c->config->mode.grace_ms);
-	call_row(c, row);
-	call_end(c, CALL_OK, NULL);
-}
-
-/* One word of `mode set`: M3, mx=cloud, cmt=on. */
-static bool apply_mode_word(struct str word, enum conf_side *mx, bool *cmt)
-{
-	struct str key, value;
-
-	if (mode_parse(word, mx, cmt))
-		return true;
-	str_cut(word, '=', &key, &value);
-	if (str_ieq(key, S("mx")) && (str_ieq(value, S("onprem")) || str_ieq(value, S("cloud"))))
-		*mx = str_ieq(value, S("cloud")) ? SIDE_CLOUD : SIDE_ONPREM;
-	else if (str_ieq(key, S("cmt")) && (str_ieq(value, S("on")) || str_ieq(value, S("off"))))
-		*cmt = str_ieq(value, S("on"));
-	else
-		return false;
-	return true;
-}
-
-/* False: the call has ended. */
-static bool read_mode_words(struct call *c, enum conf_side *mx, bool *cmt)
-{
-	size_t n = args_list_n(c, "MODE");
-
-	for (size_t i = 0; i < n; i++)
-		if (!apply_mode_word(args_list_at(c, "MODE", i), mx, cmt)) {
-			call_end(c, CALL_USAGE, "\"" STR_FMT "\": M1..M4, mx=onprem|cloud or cmt=on|off is expected",
-				 STR_ARG(args_list_at(c, "MODE", i)));
-			return false;
-		}
-	if (n == 0)
-		call_end(c, CALL_USAGE, "which mode? M1..M4, or mx=onprem|cloud and cmt=on|off");
-	return n > 0;
-}
-
-void run_mode_set(struct call *c)
-{
-	struct mode before, after;
-	bool changed = false, dry_run = args_flag(c, "dry-run");
-	struct err e = { 0 };
-
-	if (routing_mode_get(c->hooks->routing, &before, &e) != 0) {
-		call_end_err(c, CALL_PARTLY, &e);
-		return;
-	}
-	after = before;
-	if (!read_mode_words(c, &after.mx, &after.cmt))
-		return;
-	if (dry_run)
-		changed = after.mx != before.mx || after.cmt != before.cmt;
-	else if (routing_mode_set(c->hooks->routing, after.mx, after.cmt, &after, &changed, &e) != 0) {
-		call_end_err(c, CALL_PARTLY, &e);
-		return;
-	}
-	json_t *row = json_object();
-	row_mode(row, &after);
-	row_c(row, "before", mode_name(&before));
-	row_bool(row, "changed", changed);
-	row_bool(row, "dry_run", dry_run);
-	call_row(c, row);
-	call_end(c, changed ? CALL_OK : CALL_NOTHING, changed ? NULL : "this mode is in force already");
 }

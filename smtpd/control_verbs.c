@@ -58,6 +58,24 @@ static const struct verb_arg mode_set_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg mode_plan_args[] = {
+	{ "MODE", ARG_LIST, ARG_REST, "M1..M4|mx=SIDE|cmt=on", "M1..M4, or mx=onprem|cloud and cmt=on|off" },
+	{ 0 },
+};
+
+static const struct verb_arg mode_switch_args[] = {
+	{ "MODE", ARG_LIST, ARG_REST, "M1..M4|mx=SIDE|cmt=on", "where to (default: what `mode plan` said)" },
+	{ "waive", ARG_LIST, ARG_OPTION, "CHECK", "let this check fail; may be repeated; needs --reason" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why they may; it is kept with the switch" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "run the checks, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg stragglers_args[] = {
+	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N sources (default 1000, 0 = all)" },
+	{ 0 },
+};
+
 static const struct verb_arg import_args[] = {
 	{ "FILE", ARG_FILE, ARG_MUST, "FILE", "CSV with a header line, or LDIF" },
 	{ "ldif", ARG_FLAG, ARG_OPTION, NULL, "the file is LDIF (default when its name ends in .ldif)" },
@@ -132,6 +150,18 @@ const struct verb control_verbs[] = {
 	  "where the MX points, and whether CMT is on" },
 	{ "mode", "set", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_set, mode_set_args,
 	  "switch the flow; holds from the next decision" },
+	{ "mode", "plan", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_plan, mode_plan_args,
+	  "say where a switch is to lead" },
+	{ "mode", "switch", VERB_OPERATOR, VERB_LOOP, run_mode_switch, mode_switch_args,
+	  "check, and when nothing stands in the way switch" },
+	{ "mode", "status", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_status, NULL,
+	  "how the switch goes, and what its checks found" },
+	{ "mode", "rollback", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_rollback, NULL,
+	  "back to the mode before the switch under way" },
+	{ "mode", "stragglers", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_stragglers, stragglers_args,
+	  "who still comes to the side that is not the MX" },
+	{ "mode", "history", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_history, NULL,
+	  "the changes of the mode, and who made them" },
 
 	{ "recipients", "import", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_import,
 	  import_args, "read a file into the table, all of it or nothing" },

@@ -28,8 +28,16 @@ void run_queue_release(struct call *c);
 
 /* control_route.c */
 void run_route_explain(struct call *c);
+
+/* control_mode.c, control_switch.c */
 void run_mode_show(struct call *c);
 void run_mode_set(struct call *c);
+void run_mode_history(struct call *c);
+void run_mode_stragglers(struct call *c);
+void run_mode_plan(struct call *c);
+void run_mode_switch(struct call *c);
+void run_mode_status(struct call *c);
+void run_mode_rollback(struct call *c);
 
 /* control_recipients.c */
 void run_recipients_import(struct call *c);
@@ -53,5 +61,8 @@ const char *conf_side_name(enum conf_side s);                 /* "onprem" */
 const char *conf_tls_name(enum conf_tls_level l);             /* "validate" */
 void row_mode(json_t *row, const struct mode *m);             /* mode, mx, cmt, epoch, since_ms */
 bool mode_parse(struct str s, enum conf_side *mx, bool *cmt); /* "M1".."M4" */
+/* The words of the argument MODE over what is there; false: the call has ended. */
+bool mode_read_words(struct call *c, enum conf_side *mx, bool *cmt);
+struct str call_who(const struct call *c, char room[SWITCH_WHO]); /* "uid 0" */
 
 #endif

@@ -502,6 +502,7 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 	asked.mx = q->mx;
 	asked.cmt = q->cmt;
 	rq.rcpt = &rcpt;
+	rq.client = &t->caller.client;
 	rq.mode = q->has_mode ? &asked : NULL;
 	rq.token_seen = q->token_seen;
 	rq.redirected = q->redirected;

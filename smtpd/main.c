@@ -12,6 +12,7 @@
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
 #include "smtpd/metrics_door.h"
+#include "smtpd/mode_watch.h"
 #include "smtpd/notify.h"
 #include "smtpd/pressure_watch.h"
 #include "smtpd/server.h"
@@ -51,6 +52,7 @@ struct app {
 	size_t metrics_n;
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
+	struct mode_watch *mode_watch;
 	struct worker workers[LOOPS_MAX];
 	size_t worker_n;
 	struct net_addr *own; /* our listening addresses, never delivered to */
@@ -197,6 +199,7 @@ static void stop_all(struct app *app)
 	pthread_mutex_unlock(&app->reload_lock);
 	tls_watch_stop(&watch); /* its look may wait for that lock */
 	pressure_watch_stop(&app->pressure_watch);
+	mode_watch_stop(&app->mode_watch);
 	loop_timer_stop(&app->drain_timer);
 	for (size_t i = app->worker_n; i-- > 0;)
 		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
@@ -535,7 +538,8 @@ static int start(struct app *app, struct err *e)
 		return -1;
 	app->tls_watch = tls_watch_start(
 		&(struct tls_watch_options){ .loop = app->workers[0].loop, .setup = app_setup, .arg = app }, e);
-	if (app->tls_watch == NULL)
+	app->mode_watch = mode_watch_start(app->workers[0].loop, app->shared.routing, e);
+	if (app->tls_watch == NULL || app->mode_watch == NULL)
 		return -1;
 	app->pressure_watch =
 		pressure_watch_start(&(struct pressure_watch_options){ .loop = app->workers[0].loop,
@@ -569,7 +573,11 @@ static void run(struct app *app)
 
 static void finish(struct app *app)
 {
+	struct err e = { 0 };
+
 	loop_io_stop(&app->signals);
+	if (routing_stragglers_keep(app->shared.routing, &e) != 0)
+		log_error(NULL, "stragglers.not_kept", kv_c("why", e.text));
 	queue_close(&app->shared.queue);
 	dns_close(&app->shared.dns);
 	routing_close(&app->shared.routing);

@@ -22,7 +22,9 @@ struct transaction {
 	struct envelope env;
 	struct env_rcpt *rcpts;
 	size_t rcpt_cap;
-	size_t rejected; /* RCPT refused in this transaction */
+	size_t rejected;   /* RCPT refused in this transaction */
+	enum conf_side mx; /* of the mode it is decided under */
+	bool straggler;    /* noted as one */
 	struct spool *spool;
 	struct body_in body;   /* DATA */
 	struct body_scan scan; /* BDAT */

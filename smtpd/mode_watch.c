@@ -1,0 +1,99 @@
+/* smtpd/mode_watch.c: a timer on the loop, a look on a worker thread, and so on. */
+#include "smtpd/mode_watch.h"
+
+#include "base/must.h"
+#include "base/op.h"
+#include "smtpd/control_worker.h"
+
+#include <stdlib.h>
+
+enum { LOOK_MS = 60 * 1000 };
+
+struct mode_watch {
+	struct loop *loop;
+	struct routing *routing;
+	struct worker *worker;
+	struct loop_timer timer;
+	struct worker_job job;
+};
+
+/* Several steps may be due: the daemon was down, or periods are 0. */
+static void step_on(struct routing *r)
+{
+	const struct switch_ask ask = { .order = SWITCH_WAIT };
+	struct mode_switch sw;
+	struct switch_move move;
+	bool moved = true;
+	struct err e = { 0 };
+
+	if (routing_switch_get(r, &sw, &move, &e) == 0 && move.to == sw.state)
+		return; /* the common case writes nothing */
+	for (int i = 0; i < SWITCH_STATE_N && moved; i++) {
+		if (routing_switch_ask(r, &ask, &sw, &moved, &e) != 0) {
+			log_error(NULL, "mode.stuck", kv_c("why", e.text));
+			return;
+		}
+		if (moved)
+			log_warn(NULL, "mode.step", kv_c("state", switch_state_name(sw.state)), kv_c("why", sw.why),
+				 kv_int("epoch", (int64_t)sw.epoch));
+	}
+}
+
+static void look(struct worker_job *job)
+{
+	struct mode_watch *w = container_of(job, struct mode_watch, job);
+	struct err e = { 0 };
+
+	step_on(w->routing);
+	if (routing_stragglers_keep(w->routing, &e) != 0)
+		log_error(NULL, "stragglers.not_kept", kv_c("why", e.text));
+	log_flush();
+}
+
+static void on_looked(struct worker_job *job)
+{
+	struct mode_watch *w = container_of(job, struct mode_watch, job);
+
+	if (w->worker != NULL)
+		loop_timer_set(&w->timer, LOOK_MS);
+}
+
+static void on_timer(struct loop_timer *t)
+{
+	struct mode_watch *w = container_of(t, struct mode_watch, timer);
+
+	worker_add(w->worker, &w->job);
+}
+
+struct mode_watch *mode_watch_start(struct loop *l, struct routing *r, struct err *e)
+{
+	struct mode_watch *w = calloc(1, sizeof *w);
+
+	must(w != NULL);
+	w->loop = l;
+	w->routing = r;
+	w->job = (struct worker_job){ .run = look, .done = on_looked };
+	w->worker = worker_start(l, e);
+	if (w->worker == NULL) {
+		free(w);
+		return NULL;
+	}
+	loop_timer_init(l, &w->timer, on_timer);
+	worker_add(w->worker, &w->job);
+	return w;
+}
+
+void mode_watch_stop(struct mode_watch **wp)
+{
+	struct mode_watch *w = *wp;
+	struct worker *worker;
+
+	*wp = NULL;
+	if (w == NULL)
+		return;
+	loop_timer_stop(&w->timer);
+	worker = w->worker;
+	w->worker = NULL;
+	worker_stop(&worker);
+	free(w);
+}
