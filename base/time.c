@@ -88,3 +88,52 @@ void time_put_iso(struct buf *b, int64_t wall_ms)
 	buf_addf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
 		 tm.tm_min, tm.tm_sec, (int)(wall_ms % 1000));
 }
+
+/* Digits of a fixed width, and the separator behind them ('\0': none is asked for). */
+static bool take_digits(struct str *s, size_t n, char separator, int min, int max, int *out)
+{
+	uint64_t v;
+
+	if (s->n < n || !str_u64(str_head(*s, n), (uint64_t)max, &v) || (int)v < min)
+		return false;
+	*s = str_skip(*s, n);
+	*out = (int)v;
+	if (separator == '\0')
+		return true;
+	if (s->n == 0 || s->p[0] != separator)
+		return false;
+	*s = str_skip(*s, 1);
+	return true;
+}
+
+bool time_parse_iso(struct str s, int64_t *wall_ms)
+{
+	struct tm tm = { 0 };
+	int day;
+	bool timed;
+
+	if (!take_digits(&s, 4, '-', 1970, 9999, &tm.tm_year) || !take_digits(&s, 2, '-', 1, 12, &tm.tm_mon) ||
+	    !take_digits(&s, 2, '\0', 1, 31, &tm.tm_mday))
+		return false;
+	timed = s.n > 0 && (s.p[0] == 'T' || s.p[0] == ' ');
+	s = str_skip(s, timed ? 1 : 0);
+	if (timed && (!take_digits(&s, 2, ':', 0, 23, &tm.tm_hour) || !take_digits(&s, 2, '\0', 0, 59, &tm.tm_min)))
+		return false;
+	if (timed && s.n > 0 && s.p[0] == ':') {
+		s = str_skip(s, 1);
+		if (!take_digits(&s, 2, '\0', 0, 59, &tm.tm_sec))
+			return false;
+	}
+	if (timed && s.n == 1 && s.p[0] == 'Z')
+		s = str_skip(s, 1);
+	if (s.n > 0)
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	day = tm.tm_mday;
+	time_t t = timegm(&tm);
+	if (tm.tm_mday != day) /* made the 1st of March of the 29th of February */
+		return false;
+	*wall_ms = (int64_t)t * 1000;
+	return true;
+}

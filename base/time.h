@@ -17,5 +17,7 @@ void time_put_span(struct buf *b, int64_t ms); /* "1h30m", "200ms", "0s" */
 
 void time_put_rfc5322(struct buf *b, int64_t wall_ms); /* "Sat, 21 Nov 2026 12:00:00 +0000", local zone */
 void time_put_iso(struct buf *b, int64_t wall_ms);     /* "2026-11-21T12:00:00.123Z" */
+/* "2026-11-21", "2026-11-21T12:00Z", "2026-11-21T12:00:00Z" (a blank for the T is as good): UTC, from 1970 on. */
+bool time_parse_iso(struct str s, int64_t *wall_ms);
 
 #endif

@@ -93,13 +93,41 @@ static void test_clocks(void **state)
 	assert_int_equal(clock_wait_ms(INT64_MAX), INT32_MAX);
 }
 
+static void test_parse_iso(void **state)
+{
+	static const struct {
+		struct str in;
+		int64_t want; /* -1 = not a time */
+	} rows[] = {
+		{ STR_LIT("2026-11-21T12:00:00Z"), 1795262400000 },
+		{ STR_LIT("2026-11-21 12:00"), 1795262400000 },
+		{ STR_LIT("2026-11-21T12:00Z"), 1795262400000 },
+		{ STR_LIT("2026-11-21"), 1795219200000 },
+		{ STR_LIT("1970-01-01"), 0 },
+		{ STR_LIT("2024-02-29"), 1709164800000 },
+		{ STR_LIT("2026-02-29"), -1 },
+		{ STR_LIT("2026-13-01"), -1 },
+		{ STR_LIT("1969-01-01"), -1 },
+		{ STR_LIT("2026-11-21T24:00Z"), -1 },
+		{ STR_LIT("2026-11-21T12"), -1 },
+		{ STR_LIT("2026-11-21T12:00:00.5Z"), -1 },
+		{ STR_LIT("2026-11-21Z"), -1 },
+		{ STR_LIT("2026-1-1"), -1 },
+		{ STR_LIT(""), -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int64_t ms = -1;
+		check(time_parse_iso(rows[i].in, &ms) == (rows[i].want >= 0) && ms == rows[i].want, rows[i].in.p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_put),
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_clocks),
+		cmocka_unit_test(test_parse_iso),  cmocka_unit_test(test_parse),  cmocka_unit_test(test_put),
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_clocks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,26 @@ int routing_mode_history(struct routing *r, struct mode_change *out, size_t max,
 	return (int)n;
 }
 
+bool mode_at(struct routing *r, struct store_txn *t, int64_t at_ms, struct mode *out)
+{
+	unsigned char from[MODE_KEY];
+	struct store_cursor *c;
+	struct mode_change one;
+	struct str k, v;
+	bool any = false, known = false;
+
+	for (c = store_seek(t, r->meta, mode_key(0, from)); store_at(c, &k, &v) && is_mode_key(k); store_next(c)) {
+		if (!mode_unpack(k, v, &one) || (any && one.mode.since_ms > at_ms))
+			continue;
+		any = true; /* the oldest there is, or the newest that began before */
+		known = one.mode.since_ms <= at_ms;
+		*out = one.mode;
+		out->locked_ms = one.mode.locked_ms <= at_ms ? one.mode.locked_ms : 0;
+	}
+	store_cursor_close(&c);
+	return known;
+}
+
 /* Who made the mode in force; for a row that is written again. */
 static struct str who_made(struct routing *r, struct store_txn *t, uint64_t epoch, struct mode_change *room)
 {

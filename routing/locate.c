@@ -68,16 +68,21 @@ static bool map_to_default(const struct domain_set *s, struct buf *key)
 	return buf_add(key, s->dflt->name);
 }
 
+static bool find_one(struct routing_view *v, struct str key, unsigned char rid[RID_SIZE], struct str *bytes)
+{
+	return v->past ? recipient_find_past(v, key, rid, bytes) : recipient_find(v->routing, v->txn, key, rid, bytes);
+}
+
 static bool find(struct routing_view *v, const struct domain_entry *d, struct buf *key, unsigned char rid[RID_SIZE],
 		 struct str *bytes, bool *plus)
 {
-	if (recipient_find(v->routing, v->txn, buf_str(key), rid, bytes))
+	if (find_one(v, buf_str(key), rid, bytes))
 		return true;
 	*plus = cut_plus(key, d->conf->plus);
-	if (*plus && recipient_find(v->routing, v->txn, buf_str(key), rid, bytes))
+	if (*plus && find_one(v, buf_str(key), rid, bytes))
 		return true;
 	return d->role == DOMAIN_OWN_ROUTING && map_to_default(v->domains, key) &&
-	       recipient_find(v->routing, v->txn, buf_str(key), rid, bytes);
+	       find_one(v, buf_str(key), rid, bytes);
 }
 
 static bool look_up(struct routing_view *v, const struct domain_entry *d, const struct addr *a, struct buf *key,

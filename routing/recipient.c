@@ -275,6 +275,21 @@ static void put_history(struct routing *r, struct store_txn *t, const unsigned c
 	store_put(t, r->hist, str_n(key, sizeof key), old);
 }
 
+/* Since when it is gone: a head one version on, without addresses. */
+static void put_tombstone(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str old)
+{
+	unsigned char key[RID_SIZE + 8];
+	char head[RECORD_HEAD];
+	uint64_t version = store_num64(str_skip(old, 3)) + 1;
+
+	must(old.n >= sizeof head);
+	memcpy(head, old.p, sizeof head);
+	record_stamp(head, version, clock_wall_ms());
+	memcpy(key, rid, RID_SIZE);
+	store_key64(key + RID_SIZE, version);
+	store_put(t, r->hist, str_n(key, sizeof key), str_n(head, sizeof head));
+}
+
 static void drop_old(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str old,
 		     struct str next)
 {
@@ -311,6 +326,7 @@ void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char 
 	buf_init(&copy, RECORD_MAX);
 	must(buf_add(&copy, old));
 	drop_old(r, t, rid, buf_str(&copy), STR_NONE);
+	put_tombstone(r, t, rid, buf_str(&copy));
 	buf_fini(&copy);
 	store_del(t, r->rcpt, str_n(rid, RID_SIZE));
 }

@@ -1,9 +1,9 @@
 /* routing/recipient.h: the store of recipients and mode, for the other files of this room.
  *
  *   addr   normalized address (long ones: "H:" + hash)  -> rid        rcpt   rid -> record (routing/record.h)
- *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> the record before it
- *   meta   "state" -> mode and serial, one record, so that a decision reads both in one get; "switch" -> the switch of
- *          the mode under way; "mode" ‖ epoch -> a mode and who made it (epoch.c)
+ *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> that version, until
+ * then; a head without addresses: removed then meta   "state" -> mode and serial, one record, so that a decision reads
+ * both in one get; "switch" -> the switch of the mode under way; "mode" ‖ epoch -> a mode and who made it (epoch.c)
  *   strag  slot -> a straggler's source (straggler.c)
  *
  * Every address of every record has its row in addr and no address two (recipient_check asserts it).  Writers run one
@@ -57,6 +57,11 @@ void recipient_put(struct routing *r, struct store_txn *t, const unsigned char r
 		   struct str old);
 void recipient_put_addr(struct routing *r, struct store_txn *t, struct str address, const unsigned char rid[RID_SIZE]);
 void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str old);
+
+/* history.c: as it was at v->now_ms. */
+bool recipient_find_past(struct routing_view *v, struct str address, unsigned char rid[RID_SIZE], struct str *bytes);
+/* epoch.c: the mode at a time; false: older than what is kept, the oldest known. */
+bool mode_at(struct routing *r, struct store_txn *t, int64_t at_ms, struct mode *out);
 
 void rid_make(unsigned char rid[RID_SIZE], uint64_t serial, uint64_t n); /* unique: serials rise */
 

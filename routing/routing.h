@@ -153,10 +153,15 @@ struct routing_view {
 	struct mode mode;
 	uint64_t serial; /* of the table */
 	bool stale;      /* older than recipients.max_age: TABLE-STALE 451 4.3.0 */
-	int64_t now_ms;  /* wall clock at the begin */
+	int64_t now_ms;  /* wall clock at the begin, or the time that is looked back at */
+	bool past;       /* of routing_begin_at: records and mode are those of now_ms ... */
+	bool forgotten;  /* ... and something older than what is kept was asked for: the answer may be wrong */
 };
 
 int routing_begin(struct routing *r, struct routing_view *v, struct err *e); /* cheap: microseconds */
+/* As things were at `at_ms`, as far as the history goes: the mode and the records of then, the domains and policies of
+ * now; serial is that of now.  Looking up what is not there any more reads the whole history: off the loops. */
+int routing_begin_at(struct routing *r, int64_t at_ms, struct routing_view *v, struct err *e);
 void routing_end(struct routing_view *v);
 
 struct located {
@@ -269,6 +274,16 @@ int routing_record_get(struct routing *r, struct str address, struct arena *aren
 		       struct err *e);
 int routing_record_set(struct routing *r, const struct rcpt_record *rec, struct err *e);
 int routing_record_remove(struct routing *r, struct str address, struct err *e);
+
+struct record_version {
+	struct rcpt_record record; /* changed_ms: since when; dies with the callback */
+	int64_t until_ms;          /* 0 = still */
+	bool removed;              /* nothing but changed_ms holds: from then on there was no such recipient */
+};
+/* All versions that are kept of all recipients that have or had the address, oldest first recipient by recipient.  Slow
+ * when nobody has it now.  Returns how many, -1 with err. */
+int routing_record_history(struct routing *r, struct str address, struct arena *arena,
+			   void (*each)(void *arg, const struct record_version *v), void *arg, struct err *e);
 
 struct routing_stats {
 	uint64_t recipients, addresses, serial;

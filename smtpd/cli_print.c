@@ -489,6 +489,12 @@ static const struct column straggler_columns[] = {
 	{ "first_ms", "FIRST", COL_AGE, 0 }, { "last_ms", "LAST", COL_AGE, 0 }, { "sample", "TO", COL_WRAP, 0 },
 	{ NULL, NULL, COL_TEXT, 0 },
 };
+static const struct column history_columns[] = {
+	{ "since_ms", "SINCE", COL_AGE, 0 },    { "until_ms", "UNTIL", COL_AGE, 0 },
+	{ "loc", "LOC", COL_TEXT, 0 },          { "version", "VERSION", COL_NUM, 0 },
+	{ "primary", "PRIMARY", COL_TEXT, 30 }, { "routing", "ROUTING", COL_TEXT, 30 },
+	{ "source", "SOURCE", COL_TEXT, 0 },    { NULL, NULL, COL_TEXT, 0 },
+};
 static const struct column mode_columns[] = {
 	{ "epoch", "EPOCH", COL_NUM, 0 },  { "mode", "MODE", COL_TEXT, 0 },       { "mx", "MX", COL_TEXT, 0 },
 	{ "since_ms", "AGE", COL_AGE, 0 }, { "locked_ms", "LOCKED", COL_AGE, 0 }, { "who", "WHO", COL_TEXT, 30 },
@@ -551,7 +557,7 @@ static const struct print_layout layouts[] = {
 	{ "tls", "show", tls_columns, NULL, NULL },          { "mode", "plan", NULL, NULL, print_check },
 	{ "mode", "switch", NULL, NULL, print_check },       { "mode", "status", NULL, NULL, print_check },
 	{ "mode", "rollback", NULL, NULL, print_check },     { "mode", "stragglers", straggler_columns, NULL, NULL },
-	{ "mode", "history", mode_columns, NULL, NULL },
+	{ "mode", "history", mode_columns, NULL, NULL },     { "recipients", "history", history_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

@@ -2,6 +2,7 @@
  *
  * On the worker: it reads the store. */
 #include "base/must.h"
+#include "base/time.h"
 #include "smtpd/control_verbs.h"
 #include "smtpd/explain.h"
 
@@ -119,6 +120,20 @@ static int read_certificate(const struct call *c, struct explain_query *q, struc
 	return 0;
 }
 
+/* A date, or how long ago. */
+static int read_time(struct str s, int64_t *at_ms, struct err *e)
+{
+	int64_t now_ms = clock_wall_ms(), ago_ms;
+
+	if (s.n == 0 || (time_parse_iso(s, at_ms) && *at_ms > 0 && *at_ms <= now_ms))
+		return 0;
+	if (!time_parse_span(s, &ago_ms) || ago_ms >= now_ms)
+		return err_set(e, ERR_SYNTAX, "control.explain",
+			       "--at: a time in the past is expected, 2026-11-20T10:00Z (UTC) or 2h (ago)");
+	*at_ms = now_ms - ago_ms;
+	return 0;
+}
+
 /* `names` has room for ARG_LIST_MAX. */
 static int read_question(const struct call *c, struct explain_query *q, struct str *names, struct err *e)
 {
@@ -140,6 +155,8 @@ static int read_question(const struct call *c, struct explain_query *q, struct s
 	};
 	for (size_t i = 0; i < q->cert_name_n; i++)
 		names[i] = args_list_at(c, "cert-name", i);
+	if (read_time(args_text(c, "at"), &q->at_ms, e) != 0)
+		return -1;
 	if (mode.n > 0 && !mode_parse(mode, &q->mx, &q->cmt))
 		return err_set(e, ERR_SYNTAX, "control.explain", "--mode: M1, M2, M3 or M4 is expected");
 	return read_class(args_text(c, "class"), &q->class, e) != 0 ? -1

@@ -47,6 +47,7 @@ static const struct verb_arg explain_args[] = {
 	{ "token", ARG_FLAG, ARG_OPTION, NULL, "the message carries our route token for this recipient" },
 	{ "redirected", ARG_FLAG, ARG_OPTION, NULL, "reached by forwarding or expansion" },
 	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "as if this mode were in force" },
+	{ "at", ARG_TEXT, ARG_OPTION, "TIME", "with the mode and the records of then: 2026-11-20T10:00Z, or 2h ago" },
 	{ "why-not", ARG_TEXT, ARG_OPTION, "CONNECTOR", "say why this send or inbound connector was not taken" },
 	{ "size", ARG_BYTES, ARG_OPTION, "12M", "size of the message" },
 	{ 0 },
@@ -172,6 +173,8 @@ const struct verb control_verbs[] = {
 	  record_set_args, "change or make one record" },
 	{ "recipients", "remove", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_remove,
 	  record_remove_args, "remove one record" },
+	{ "recipients", "history", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_history, address_args,
+	  "the versions of a record that are kept" },
 
 	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
 	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL,

@@ -46,6 +46,9 @@ void run_recipients_get(struct call *c);
 void run_recipients_set(struct call *c);
 void run_recipients_remove(struct call *c);
 
+/* control_history.c */
+void run_recipients_history(struct call *c);
+
 /* control_config.c */
 void run_config_check(struct call *c);
 void run_config_show(struct call *c);

@@ -482,9 +482,25 @@ static void tell_mode(struct telling *t, const struct routing_view *view, const 
 	t->out->mode = *m;
 	t->out->serial = view->serial;
 	tell(t, "mode", str_c(mode_name(m)), false, "mx=%s cmt=%s, %s, epoch %llu; recipient table %llu%s",
-	     m->mx == SIDE_CLOUD ? "cloud" : "onprem", m->cmt ? "on" : "off", asked != NULL ? "as asked" : "in force",
+	     m->mx == SIDE_CLOUD ? "cloud" : "onprem", m->cmt ? "on" : "off",
+	     asked != NULL ? "as asked"
+	     : view->past  ? "in force then"
+			   : "in force",
 	     (unsigned long long)view->mode.epoch, (unsigned long long)view->serial,
 	     view->stale ? ", which is STALE: recipients are answered 451 4.3.0" : "");
+}
+
+static void tell_time(struct telling *t, const struct routing_view *view)
+{
+	struct buf when;
+
+	if (!view->past)
+		return;
+	buf_init(&when, 64);
+	time_put_iso(&when, view->now_ms);
+	tell(t, "time", buf_str(&when), false,
+	     "mode and recipients as they were then; domains, connectors and policies as they are now");
+	buf_fini(&when);
 }
 
 static int route_recipient(struct telling *t, struct routing_view *view, const struct attribution *att, struct err *e)
@@ -513,8 +529,11 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 		rq.peer_relay = att->inbound->peer_relay;
 	}
 	tell_mode(t, view, rq.mode);
+	tell_time(t, view);
 	if (!routing_route(view, &rq, t->arena, &route, &trace, e))
 		return -1;
+	if (view->forgotten)
+		tell(t, "time", S("-"), false, "what was there may be older than the history that is kept");
 	tell_resolution(t, &route);
 	tell_decision(t, &route, &trace, att->origin);
 	if (route.verdict.action == ROUTE_RELAY || route.verdict.action == ROUTE_DELIVER) {
@@ -555,7 +574,7 @@ int explain(const struct config *c, struct routing *r, const struct explain_quer
 		tell_reply(&t);
 		return 0;
 	}
-	if (routing_begin(r, &view, e) != 0)
+	if ((q->at_ms > 0 ? routing_begin_at(r, q->at_ms, &view, e) : routing_begin(r, &view, e)) != 0)
 		return -1;
 	failed = route_recipient(&t, &view, &att, e);
 	routing_end(&view);

@@ -28,6 +28,7 @@ struct explain_query {
 	enum conf_side mx;
 	bool cmt;
 	uint64_t size; /* 0 = unknown */
+	int64_t at_ms; /* mode and records as they were then; 0 = now */
 };
 
 struct explain_line {
