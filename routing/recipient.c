@@ -17,8 +17,8 @@ static int open_tables(struct routing *r, struct err *e)
 	const struct {
 		const char *name;
 		store_db *db;
-	} tables[] = { { "addr", &r->addr }, { "rcpt", &r->rcpt }, { "ext", &r->ext },
-		       { "hist", &r->hist }, { "meta", &r->meta }, { "strag", &r->strag } };
+	} tables[] = { { "addr", &r->addr }, { "rcpt", &r->rcpt },   { "ext", &r->ext },          { "hist", &r->hist },
+		       { "meta", &r->meta }, { "strag", &r->strag }, { "incident", &r->incident } };
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		if (store_table(r->store, tables[i].name, tables[i].db, e) != 0)
@@ -47,18 +47,18 @@ static int first_state(struct routing *r, const struct config *c, struct err *e)
 
 struct routing *routing_open(const struct config *c, struct err *e)
 {
-	struct store_options o = { .map_bytes = c->recipients.map_bytes, .dbs = 6 };
+	struct store_options o = { .map_bytes = c->recipients.map_bytes, .dbs = 7 };
 	struct routing *r = calloc(1, sizeof *r);
 
 	must(r != NULL);
 	if (o.map_bytes == 0)
 		o.map_bytes = (size_t)MAP_DEFAULT_GIB << 30;
 	pthread_mutex_init(&r->lock, NULL);
-	disagree_init(&r->disagree);
 	r->domains = domain_set_new(c, e);
 	if (r->domains != NULL)
 		r->store = store_open(c->recipients.path.p, &o, e);
 	if (r->store == NULL || open_tables(r, e) != 0 || first_state(r, c, e) != 0 ||
+	    disagree_open(&r->disagree, r->store, r->incident, e) != 0 ||
 	    stragglers_open(&r->stragglers, r->store, r->strag, (size_t)c->mode.straggler_sources, e) != 0)
 		routing_close(&r);
 	return r;
@@ -71,9 +71,9 @@ void routing_close(struct routing **rp)
 	if (r == NULL)
 		return;
 	stragglers_close(&r->stragglers);
+	disagree_close(&r->disagree);
 	store_close(&r->store);
 	domain_set_unref(&r->domains);
-	disagree_fini(&r->disagree);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 	*rp = NULL;

@@ -4,7 +4,7 @@
  *   ext    mailbox_id                                    -> rid        hist   rid ‖ version -> that version, until
  * then; a head without addresses: removed then meta   "state" -> mode and serial, one record, so that a decision reads
  * both in one get; "switch" -> the switch of the mode under way; "mode" ‖ epoch -> a mode and who made it (epoch.c)
- *   strag  slot -> a straggler's source (straggler.c)
+ *   strag  slot -> a straggler's source (straggler.c)        incident   slot -> a disagreement (disagree.c)
  *
  * Every address of every record has its row in addr and no address two (recipient_check asserts it).  Writers run one
  * at a time under the store's write transaction; readers never wait. */
@@ -20,7 +20,7 @@
 
 struct routing {
 	struct store *store;
-	store_db addr, rcpt, ext, hist, meta, strag;
+	store_db addr, rcpt, ext, hist, meta, strag, incident;
 	pthread_mutex_t lock; /* guards the pointer `domains` */
 	struct domain_set *domains;
 	struct disagree disagree;
@@ -57,6 +57,10 @@ void recipient_put(struct routing *r, struct store_txn *t, const unsigned char r
 		   struct str old);
 void recipient_put_addr(struct routing *r, struct store_txn *t, struct str address, const unsigned char rid[RID_SIZE]);
 void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str old);
+
+/* incident.c: what an incident is filed under; `rid` NULL: no record. */
+uint64_t incident_location(const unsigned char *rid, struct str address);
+uint64_t incident_loop(const struct token_rcpt *r);
 
 /* history.c: as it was at v->now_ms. */
 bool recipient_find_past(struct routing_view *v, struct str address, unsigned char rid[RID_SIZE], struct str *bytes);

@@ -5,6 +5,8 @@
 
 #include "base/must.h"
 
+#include <stdio.h>
+
 struct work {
 	struct routing_view *v;
 	const struct route_query *q;
@@ -134,14 +136,43 @@ static bool moved_recently(const struct work *w, const struct located *l)
 	return l->found && w->v->now_ms - l->record.changed_ms < w->v->domains->loop.move_grace_ms;
 }
 
+/* What our table says of a recipient, in words. */
+static struct str opinion(const struct located *l, char room[160])
+{
+	if (l->found)
+		snprintf(room, 160, "%s, version %llu, source %.*s", loc_name(l->record.loc),
+			 (unsigned long long)l->record.version,
+			 (int)(l->record.source.n < 80 ? l->record.source.n : 80),
+			 l->record.source.n > 0 ? l->record.source.p : "-");
+	else
+		snprintf(room, 160, "no record, %s", kind_name(l->kind));
+	return str_c(room);
+}
+
+/* Notes the incident; true while it is young, and mending it may still help this message. */
+static bool incident_is_fresh(struct work *w, const struct route *rt, enum disagree_kind kind, uint64_t who,
+			      int64_t wait_ms)
+{
+	char room[160];
+	const struct disagree_seen seen = { .who = who,
+					    .kind = kind,
+					    .address = w->at.whole,
+					    .ours = opinion(&rt->located, room),
+					    .message = w->q->message,
+					    .now_ms = w->v->now_ms,
+					    .wait_ms = wait_ms,
+					    .dry = w->q->dry || w->q->mode != NULL || w->v->past };
+
+	return disagree_note(&w->v->routing->disagree, &seen);
+}
+
 /* R45 becomes R44 for a while after the first time the sides disagreed about this recipient. */
 static bool disagreement_is_fresh(struct work *w, const struct route *rt)
 {
-	uint64_t who =
-		rt->located.found ? str_hash(str_n(rt->located.record.rid, RID_SIZE), 0) : str_hash(w->at.whole, 0);
+	const unsigned char *rid = rt->located.found ? rt->located.record.rid : NULL;
 
-	return disagree_is_fresh(&w->v->routing->disagree, who, w->v->now_ms, w->v->domains->loop.disagreement_defer_ms,
-				 w->q->dry || w->q->mode != NULL);
+	return incident_is_fresh(w, rt, DISAGREE_LOCATION, incident_location(rid, w->at.whole),
+				 w->v->domains->loop.disagreement_defer_ms);
 }
 
 /* loop.action: the first hour of a loop is for mending it, with the mail kept by the sender. */
@@ -150,9 +181,8 @@ static bool loop_is_fresh(struct work *w, const struct route *rt)
 	const struct conf_loop *loop = &w->v->domains->loop;
 	struct token_rcpt r = token_rcpt_at(&rt->located, w->at.whole);
 
-	return loop->action == LOOP_DEFER_THEN_REJECT &&
-	       disagree_is_fresh(&w->v->routing->disagree, str_hash(str_n(r.id, sizeof r.id), 41), w->v->now_ms,
-				 loop->defer_ms, w->q->dry || w->q->mode != NULL);
+	return incident_is_fresh(w, rt, DISAGREE_LOOP, incident_loop(&r), loop->defer_ms) &&
+	       loop->action == LOOP_DEFER_THEN_REJECT;
 }
 
 static struct str domain_of(struct str address)
@@ -234,7 +264,8 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 	f->routing_public = out->located.domain != NULL && out->located.domain->routing_public;
 	f->moved_recently = moved_recently(&w, &out->located);
 	route_decide(f, &out->verdict, trace);
-	if (str_eq(str_c(out->verdict.reason), S("LOC-DISAGREE")) && disagreement_is_fresh(&w, out)) {
+	if (str_starts(str_c(out->verdict.reason), S("LOC-DISAGREE")) && disagreement_is_fresh(&w, out) &&
+	    !f->moved_recently) {
 		f->moved_recently = true;
 		route_decide(f, &out->verdict, trace);
 	}

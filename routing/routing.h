@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "base/op.h"
 #include "config/config.h"
+#include "routing/disagree.h"
 #include "routing/straggler.h"
 #include "routing/switch.h"
 #include "routing/token.h"
@@ -188,6 +189,7 @@ struct route_query { /* one recipient of one message */
 	const struct net_addr *client; /* the caller, for mode.allow (R05); NULL = nobody in particular */
 	const struct mode *mode;       /* to ask "what if"; NULL = the mode in force */
 	bool dry;                      /* explain: a disagreement of the sides is not remembered (R44) */
+	struct str message;            /* its trace id, for the incident (R41, R44) */
 };
 
 struct route {
@@ -250,6 +252,18 @@ int routing_switch_ask(struct routing *r, const struct switch_ask *ask, struct m
 void routing_straggler_note(struct routing *r, const struct straggler_seen *seen);
 struct stragglers *routing_stragglers(struct routing *r);
 int routing_stragglers_keep(struct routing *r, struct err *e);
+
+/* Incidents between the sides (routing/disagree.h), newest first; returns how many were copied. */
+size_t routing_incidents(struct routing *r, struct disagreement *out, size_t max);
+/* Disagreements about a location that are not over: seen within loop.disagreement_defer. */
+size_t routing_incidents_open(struct routing *r);
+/* Closes those whose record says another place by now, and writes what is new; `began` hears of each new one.  Slow. */
+int routing_incidents_keep(struct routing *r, void (*began)(void *arg, const struct disagreement *i),
+			   void (*mended)(void *arg, const struct disagreement *i), void *arg, struct err *e);
+/* Says where the mailbox is (`routing` empty: the address the record has), and closes its incidents.  Slow.  0 with the
+ * record as it is now in the arena and how many were closed; -1: ERR_NOT_FOUND, ERR_SYNTAX. */
+int routing_incident_resolve(struct routing *r, struct str address, enum rcpt_loc loc, struct str routing,
+			     struct arena *arena, struct rcpt_record *out, size_t *closed, struct err *e);
 
 /* A mailbox that is `loc`, for a probe; false when the first 1000 records hold none (or the store failed). */
 bool routing_sample(struct routing *r, enum rcpt_loc loc, struct arena *arena, struct rcpt_record *out);

@@ -489,6 +489,12 @@ static const struct column straggler_columns[] = {
 	{ "first_ms", "FIRST", COL_AGE, 0 }, { "last_ms", "LAST", COL_AGE, 0 }, { "sample", "TO", COL_WRAP, 0 },
 	{ NULL, NULL, COL_TEXT, 0 },
 };
+static const struct column conflict_columns[] = {
+	{ "kind", "KIND", COL_TEXT, 0 },        { "address", "ADDRESS", COL_TEXT, 30 },
+	{ "messages", "MESSAGES", COL_NUM, 0 }, { "first_ms", "FIRST", COL_AGE, 0 },
+	{ "last_ms", "LAST", COL_AGE, 0 },      { "ours", "OUR TABLE", COL_TEXT, 20 },
+	{ "theirs", "", COL_NOTE, 0 },          { NULL, NULL, COL_TEXT, 0 },
+};
 static const struct column history_columns[] = {
 	{ "since_ms", "SINCE", COL_AGE, 0 },    { "until_ms", "UNTIL", COL_AGE, 0 },
 	{ "loc", "LOC", COL_TEXT, 0 },          { "version", "VERSION", COL_NUM, 0 },
@@ -548,16 +554,27 @@ static const struct column tls_columns[] = {
 };
 
 static const struct print_layout layouts[] = {
-	{ "queue", "list", queue_columns, NULL, NULL },      { "queue", "show", message_columns, print_message, NULL },
-	{ "queue", "summary", summary_columns, NULL, NULL }, { "queue", "retry", NULL, NULL, print_order },
-	{ "queue", "remove", NULL, NULL, print_order },      { "queue", "hold", NULL, NULL, print_order },
-	{ "queue", "release", NULL, NULL, print_order },     { "route", "explain", explain_columns, NULL, NULL },
-	{ "config", "diff", NULL, NULL, print_diff },        { "connector", "list", connector_columns, NULL, NULL },
-	{ "connector", "hops", hop_columns, NULL, NULL },    { "connector", "test", NULL, NULL, print_stage },
-	{ "tls", "show", tls_columns, NULL, NULL },          { "mode", "plan", NULL, NULL, print_check },
-	{ "mode", "switch", NULL, NULL, print_check },       { "mode", "status", NULL, NULL, print_check },
-	{ "mode", "rollback", NULL, NULL, print_check },     { "mode", "stragglers", straggler_columns, NULL, NULL },
-	{ "mode", "history", mode_columns, NULL, NULL },     { "recipients", "history", history_columns, NULL, NULL },
+	{ "queue", "list", queue_columns, NULL, NULL },
+	{ "queue", "show", message_columns, print_message, NULL },
+	{ "queue", "summary", summary_columns, NULL, NULL },
+	{ "queue", "retry", NULL, NULL, print_order },
+	{ "queue", "remove", NULL, NULL, print_order },
+	{ "queue", "hold", NULL, NULL, print_order },
+	{ "queue", "release", NULL, NULL, print_order },
+	{ "route", "explain", explain_columns, NULL, NULL },
+	{ "config", "diff", NULL, NULL, print_diff },
+	{ "connector", "list", connector_columns, NULL, NULL },
+	{ "connector", "hops", hop_columns, NULL, NULL },
+	{ "connector", "test", NULL, NULL, print_stage },
+	{ "tls", "show", tls_columns, NULL, NULL },
+	{ "mode", "plan", NULL, NULL, print_check },
+	{ "mode", "switch", NULL, NULL, print_check },
+	{ "mode", "status", NULL, NULL, print_check },
+	{ "mode", "rollback", NULL, NULL, print_check },
+	{ "mode", "stragglers", straggler_columns, NULL, NULL },
+	{ "mode", "history", mode_columns, NULL, NULL },
+	{ "recipients", "history", history_columns, NULL, NULL },
+	{ "recipients", "conflicts", conflict_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

@@ -153,6 +153,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		.return_internal = s->who.inbound != NULL && s->who.inbound->return_internal,
 		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
 		.client = &s->client,
+		.message = t->env.trace_id,
 	};
 	bool ok;
 

@@ -258,6 +258,7 @@ static void judge(struct call *c, struct switch_check *checks, size_t *n)
 		s->found.stat_n = STATS_MAX;
 	queue_stats(c->hooks->queue, &q);
 	s->found.waiting = q.recipients;
+	s->found.incidents = routing_incidents_open(c->hooks->routing);
 	*n = switch_check_judge(c->config, &s->found, checks);
 	free(stats);
 	for (size_t i = 0; i < args_list_n(c, "waive"); i++)

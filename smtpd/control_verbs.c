@@ -106,6 +106,14 @@ static const struct verb_arg record_remove_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg resolve_args[] = {
+	{ "ADDRESS", ARG_ADDRESS, ARG_MUST, "ADDRESS", "any address of the recipient" },
+	{ "local", ARG_FLAG, ARG_OPTION, NULL, "the mailbox is on this side" },
+	{ "remote", ARG_FLAG, ARG_OPTION, NULL, "the mailbox is on the other side" },
+	{ "routing", ARG_ADDRESS, ARG_OPTION, "ADDRESS", "its address there (default: what the record has)" },
+	{ 0 },
+};
+
 static const struct verb_arg file_args[] = {
 	{ "FILE", ARG_FILE, ARG_MUST, "FILE", "configuration file" },
 	{ 0 },
@@ -175,6 +183,10 @@ const struct verb control_verbs[] = {
 	  record_remove_args, "remove one record" },
 	{ "recipients", "history", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_history, address_args,
 	  "the versions of a record that are kept" },
+	{ "recipients", "conflicts", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_conflicts, NULL,
+	  "where the two sides disagree about a mailbox" },
+	{ "recipients", "resolve", VERB_OPERATOR, VERB_LOOP, run_recipients_resolve, resolve_args,
+	  "say where it is, close the conflict, try what waits" },
 
 	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
 	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL,

@@ -49,6 +49,10 @@ void run_recipients_remove(struct call *c);
 /* control_history.c */
 void run_recipients_history(struct call *c);
 
+/* control_conflicts.c */
+void run_recipients_conflicts(struct call *c);
+void run_recipients_resolve(struct call *c);
+
 /* control_config.c */
 void run_config_check(struct call *c);
 void run_config_show(struct call *c);

@@ -573,11 +573,8 @@ static void run(struct app *app)
 
 static void finish(struct app *app)
 {
-	struct err e = { 0 };
-
 	loop_io_stop(&app->signals);
-	if (routing_stragglers_keep(app->shared.routing, &e) != 0)
-		log_error(NULL, "stragglers.not_kept", kv_c("why", e.text));
+	mode_watch_keep(app->shared.routing);
 	queue_close(&app->shared.queue);
 	dns_close(&app->shared.dns);
 	routing_close(&app->shared.routing);

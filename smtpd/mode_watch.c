@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { LOOK_MS = 60 * 1000 };
+enum { LOOK_MS = 60 * 1000, ALARMS_A_LOOK = 20 };
 
 struct mode_watch {
 	struct loop *loop;
@@ -39,14 +39,68 @@ static void step_on(struct routing *r)
 	}
 }
 
+/* ---- incidents ---- */
+
+static const char *advice(enum disagree_kind k)
+{
+	return k == DISAGREE_LOOP
+		       ? "the other side does not know us as its own: does its inbound connector name the certificate we "
+			 "show, is that certificate still good, did the address change it expects us to come from?"
+		       : "one of the tables is wrong; `tombolo recipients conflicts` shows ours, `tombolo recipients "
+			 "resolve` puts it right";
+}
+
+struct alarms {
+	unsigned told, held_back;
+};
+
+static void on_began(void *arg, const struct disagreement *i)
+{
+	struct alarms *a = arg;
+
+	if (a->told >= ALARMS_A_LOOK) {
+		a->held_back++;
+		return;
+	}
+	a->told++;
+	log_warn(NULL, i->kind == DISAGREE_LOOP ? "alarm.not_attributed" : "alarm.location_disagreement",
+		 kv_c("to", i->address), kv_c("ours", i->ours),
+		 kv_c("theirs", i->kind == DISAGREE_LOOP ? "returned what we handed over" : "sent it to us"),
+		 kv_c("trace", i->messages[0]), kv_c("advice", advice(i->kind)));
+}
+
+static void on_mended(void *arg, const struct disagreement *i)
+{
+	(void)arg;
+	log_info(NULL, "disagreement.mended", kv_c("to", i->address), kv_int("messages", (int64_t)i->count));
+}
+
+static void keep_incidents(struct routing *r)
+{
+	struct alarms a = { 0 };
+	struct err e = { 0 };
+
+	if (routing_incidents_keep(r, on_began, on_mended, &a, &e) != 0)
+		log_error(NULL, "incidents.not_kept", kv_c("why", e.text));
+	if (a.held_back > 0)
+		log_warn(NULL, "alarm.more", kv_int("incidents", a.held_back));
+}
+
+static void keep_notes(struct routing *r)
+{
+	struct err e = { 0 };
+
+	keep_incidents(r);
+	if (routing_stragglers_keep(r, &e) != 0)
+		log_error(NULL, "stragglers.not_kept", kv_c("why", e.text));
+}
+
 static void look(struct worker_job *job)
 {
 	struct mode_watch *w = container_of(job, struct mode_watch, job);
-	struct err e = { 0 };
 
 	step_on(w->routing);
-	if (routing_stragglers_keep(w->routing, &e) != 0)
-		log_error(NULL, "stragglers.not_kept", kv_c("why", e.text));
+	keep_notes(w->routing);
 	log_flush();
 }
 
@@ -96,4 +150,9 @@ void mode_watch_stop(struct mode_watch **wp)
 	w->worker = NULL;
 	worker_stop(&worker);
 	free(w);
+}
+
+void mode_watch_keep(struct routing *r)
+{
+	keep_notes(r);
 }

@@ -157,6 +157,12 @@ static void check_table_age(struct judging *j)
 		    (long long)(j->c->mode.table_age_ms / 3600000));
 }
 
+static void check_disagreements(struct judging *j)
+{
+	say(j, j->f->incidents == 0 ? CHECK_PASS : CHECK_FAIL, "%zu open%s", j->f->incidents,
+	    j->f->incidents > 0 ? "; see: tombolo recipients conflicts" : "");
+}
+
 /* config/check refuses such a file at the start; a switch does not rely on it. */
 static void check_domain_types(struct judging *j)
 {
@@ -232,6 +238,7 @@ static const struct check_row {
 	{ "peer-rcpt", check_peer_rcpt },
 	{ "local-rcpt", check_local_rcpt },
 	{ "table-age", check_table_age },
+	{ "disagreements", check_disagreements },
 	{ "domain-types", check_domain_types },
 	{ "mx-ttl", check_mx_ttl },
 	{ "spf", check_spf },

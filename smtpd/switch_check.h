@@ -35,6 +35,7 @@ struct check_findings {
 	struct check_mx mx[CHECK_DOMAINS_MAX];
 	size_t mx_n;
 	uint64_t waiting; /* recipients in the queue */
+	size_t incidents; /* disagreements about locations that are not over */
 };
 
 /* The connectors to try: those to the other side and those to our mailboxes.  `local` and `remote`: whom to ask for. */

@@ -127,6 +127,8 @@ static void test_failures(void **state)
 	check(result(&c, &f, "mx-ttl") == CHECK_SKIPPED, "not known");
 	f.waiting = 11;
 	check(result(&c, &f, "queue-depth") == CHECK_FAIL, "too deep");
+	f.incidents = 1;
+	check(result(&c, &f, "disagreements") == CHECK_FAIL, "a table is wrong");
 	domains[1].peer_type = DOMAIN_INTERNAL_RELAY;
 	check(result(&c, &f, "domain-types") == CHECK_FAIL, "both relay");
 	domains[1].peer_type = DOMAIN_AUTHORITATIVE;
