@@ -288,6 +288,37 @@ static void check_egress(struct check *k, const char *option, enum conf_egress w
 			     option);
 }
 
+static void check_cmt(struct check *k)
+{
+	static const struct {
+		struct str name;
+		unsigned bit;
+	} words[] = { { STR_LIT("dsn"), BYPASS_DSN },
+		      { STR_LIT("inbound"), BYPASS_INBOUND },
+		      { STR_LIT("outbound"), BYPASS_OUTBOUND } };
+	struct conf_cmt *c = &k->c->cmt;
+
+	for (size_t i = 0; i < c->classes.n; i++) {
+		unsigned bit = 0;
+		for (size_t w = 0; w < sizeof words / sizeof words[0]; w++)
+			if (str_ieq(c->classes.v[i], words[w].name))
+				bit = words[w].bit;
+		c->class_bits |= bit;
+		if (bit == 0)
+			report_error(k->r, check_line(k, "cmt", 0, "classes"),
+				     "cmt.classes: '" STR_FMT "' is not one of dsn, inbound, outbound",
+				     STR_ARG(c->classes.v[i]));
+	}
+	if (c->on_peer_down == PEER_DOWN_QUEUE)
+		return;
+	if (k->c->loop.token_key.n == 0)
+		report_error(k->r, check_line(k, "cmt", 0, "on_peer_down"),
+			     "cmt.on_peer_down needs loop.token_key: what bypasses is signed");
+	if (k->c->site != SITE_CLOUD)
+		report_warning(k->r, check_line(k, "cmt", 0, "on_peer_down"),
+			       "cmt.on_peer_down means something at site = cloud only");
+}
+
 static void check_mode(struct check *k)
 {
 	const struct config *c = k->c;
@@ -351,6 +382,7 @@ void check_config(struct check *k)
 	check_pressure(k);
 	check_metrics(k);
 	check_mode(k);
+	check_cmt(k);
 	check_egress(k, "onprem", k->c->egress.onprem);
 	check_egress(k, "cmt", k->c->egress.cmt);
 	check_routing_domains(k);

@@ -66,6 +66,15 @@ static const struct {
 	{ "inbound i { type = peer sender_certificate = a.example enabled = no }", "" },
 	{ "inbound i { sender_domains = a.example require_tls = no }", "" },
 
+	/* mode, cmt */
+	{ "mode { allow = { 192.0.2.1, nonsense } }",
+	  "f:2: mode: allow: 'nonsense' is not an address range like 10.0.0.0/8 (all bits after the prefix zero)\n" },
+	{ "cmt { on_peer_down = bypass-classes\nclasses = { dsn, oof } }",
+	  "f:2: cmt.on_peer_down needs loop.token_key: what bypasses is signed\n"
+	  "f:2: warning: cmt.on_peer_down means something at site = cloud only\n"
+	  "f:3: cmt.classes: 'oof' is not one of dsn, inbound, outbound\n" },
+	{ "site = cloud loop { token_key = /k } cmt { on_peer_down = bypass classes = {} }", "" },
+
 	/* domain */
 	{ "domain \"a b\" { }", "f:2: domain \"a b\": this is not a domain name\n" },
 	{ "domain a.example { }\ndomain A.Example { }",

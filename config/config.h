@@ -55,6 +55,17 @@ struct conf_mode { /* where the flow starts; later changes live in the recipient
 	size_t allow_n;
 };
 
+enum conf_peer_down { PEER_DOWN_QUEUE, PEER_DOWN_BYPASS, PEER_DOWN_CLASSES };
+enum { BYPASS_DSN = 1 << 0, BYPASS_INBOUND = 1 << 1, BYPASS_OUTBOUND = 1 << 2 };
+
+struct conf_cmt { /* central transport while the other side is down (spec 1.7) */
+	enum conf_peer_down on_peer_down;
+	struct conf_list classes;
+	unsigned class_bits; /* BYPASS_* of the list */
+	conf_msec bypass_after_ms;
+	conf_count quota; /* recipients an hour; 0 = no limit */
+};
+
 struct conf_egress_policy {
 	enum conf_egress onprem, cmt;
 };
@@ -272,6 +283,7 @@ struct config {
 	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */
 	conf_text hosts;            /* static names, hosts(5) format with MX lines; for tests and closed networks */
 	struct conf_mode mode;
+	struct conf_cmt cmt;
 	struct conf_egress_policy egress;
 	struct conf_loop loop;
 	struct conf_recipients recipients;

@@ -22,6 +22,7 @@ WORDS site_names[] = { "onprem", "cloud", NULL };
 WORDS codes_names[] = { "standard", "exchange", NULL };
 WORDS stragglers_names[] = { "tag", "defer", "reject", NULL };
 WORDS forwarded_names[] = { "return", "direct", NULL };
+WORDS peer_down_names[] = { "queue", "bypass", "bypass-classes", NULL };
 WORDS egress_names[] = { "direct", "cloud", "smarthost", NULL };
 WORDS loop_action_names[] = { "defer-then-reject", "reject", NULL };
 WORDS domain_type_names[] = { "authoritative", "internal-relay", "external-relay", NULL };
@@ -96,6 +97,20 @@ static const struct option mode[] = {
 	  .doc = "Check before a switch: how old the last import of recipients may be." },
 	{ "queue_max", FIELD(OPT_COUNT, mode.queue_max), .dflt = "1000", .min = "0", .max = "1000000000",
 	  .doc = "Check before a switch: most recipients that may wait in the queue." },
+};
+
+static const struct option cmt[] = {
+	{ "on_peer_down", FIELD(OPT_ENUM, cmt.on_peer_down), peer_down_names, .dflt = "queue",
+	  .doc = "At the cloud, when no connection to the on-prem side can be made: mail that central transport sends "
+		 "there waits, or goes as if cmt were off, with a signed X-Tombolo-Bypass header; of all mail, or of "
+		 "`classes` only." },
+	{ "classes", FIELD(OPT_LIST, cmt.classes), .dflt = "dsn",
+	  .doc = "What bypass-classes lets pass: dsn (null sender: reports and automatic replies), inbound (Internet "
+		 "mail for mailboxes here), outbound (mail to the Internet)." },
+	{ "bypass_after", FIELD(OPT_MSEC, cmt.bypass_after_ms), .dflt = "30m", .min = "0", .max = "5d",
+	  .doc = "How long connections must have failed before anything bypasses." },
+	{ "quota", FIELD(OPT_COUNT, cmt.quota), .dflt = "1000", .min = "0", .max = "1000000000",
+	  .doc = "Most recipients an hour that bypass; the others wait.  0 for no limit." },
 };
 
 static const struct option egress[] = {
@@ -440,6 +455,7 @@ static const struct option log_options[] = {
 const struct section sections[] = {
 	{ ONE("", top), .doc = "Options outside of all sections." },
 	{ ONE("mode", mode), .doc = "Where the flow of mail starts; changed while running with `tombolo mode set`." },
+	{ ONE("cmt", cmt), .doc = "Central transport while the other side is down." },
 	{ ONE("egress", egress),
 	  .doc = "The way out to the Internet: direct (by MX), cloud (through the other side) or "
 		 "smarthost." },

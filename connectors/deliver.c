@@ -97,6 +97,8 @@ static void note_result(struct job *j, struct plan *p, const struct delivery *dl
 		p->fixer = "administrator of the other side";
 	}
 	hop_count(p->hop, p->rcpt.result, clock_wall_ms() - j->lease->env.arrived_ms);
+	if (p->rcpt.result == RCPT_SENT)
+		routing_coverage_count(j->d->o.routing, p->coverage, clock_wall_ms());
 	log_attempt(j, p);
 }
 
@@ -311,6 +313,7 @@ struct deliver *deliver_new(const struct deliver_options *o)
 						   .dns = o->dns,
 						   .own = o->own,
 						   .own_n = o->own_n,
+						   .routing = o->routing,
 						   .shares = o->shares > 0 ? o->shares : 1 });
 	return d;
 }

@@ -276,6 +276,7 @@ static void put_added(struct buf *b, const struct passing *p, const struct heade
 		if (!p->has_org)
 			put_field(b, "", "X-OriginatorOrg", added->org);
 	}
+	buf_add(b, added->bypass);
 	if (p->rules->target == TARGET_INTERNAL)
 		put_field(b, "", "X-Tombolo-Trace", added->trace);
 	if (p->demoted)

@@ -55,6 +55,7 @@ struct header_added { /* what we have to say ourselves; empty views are left out
 	struct str org;     /* X-OriginatorOrg towards the peer */
 	struct str trace;   /* X-Tombolo-Trace towards our own servers */
 	struct str token;   /* X-Tombolo-Route towards the peer: the whole field with its CRLF */
+	struct str bypass;  /* X-Tombolo-Bypass, the same */
 };
 
 bool header_edit_out(const struct header_out *rules, const struct header_added *added, const struct header_notes *notes,

@@ -17,9 +17,28 @@ static bool needs_token(const struct job *j)
 	return false;
 }
 
+/* Some recipient of it goes without the other side. */
+static bool is_bypass(const struct delivery *dl)
+{
+	const struct smtp_rcpt *r;
+
+	STAILQ_FOREACH (r, &dl->txn.rcpts, next)
+		if (container_of(r, const struct plan, rcpt)->bypass)
+			return true;
+	return false;
+}
+
+static bool needs_bypass(const struct job *j)
+{
+	for (const struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
+		if (is_bypass(dl))
+			return outbound_token_keys(j->d->outbound)->n > 0;
+	return false;
+}
+
 bool job_needs_header(const struct job *j)
 {
-	return j->lease->env.smtputf8 || !j->lease->env.plain_headers || needs_token(j);
+	return needs_bypass(j) || j->lease->env.smtputf8 || !j->lease->env.plain_headers || needs_token(j);
 }
 
 /* Bounds against a store gone wrong: what was accepted is below limits.header_max. */
@@ -80,7 +99,7 @@ void job_scan_header(struct job *j, void (*then)(struct job *, bool))
 	j->scanning = true;
 	j->scanned = 0;
 	header_notes_init(&j->notes, &j->arena, &(struct header_own){ 0 });
-	j->notes.bind = needs_token(j);
+	j->notes.bind = needs_token(j) || needs_bypass(j);
 	header_scan_init(&j->scan, HEADER_BYTES_MAX, HEADER_FIELDS_MAX, STR_NONE);
 	j->scan.on_field = look;
 	j->scan.arg = j;
@@ -114,18 +133,20 @@ static void drop_own_tokens(struct job *j)
 	}
 }
 
-static bool make_token(struct job *j, const struct delivery *dl, struct str *out)
+static bool make_token(struct job *j, const struct delivery *dl, bool bypass, struct str *out)
 {
 	const struct token_keys *keys = outbound_token_keys(j->d->outbound);
-	struct token t = { .premises = outbound_config(j->d->outbound)->site,
+	struct token t = { .bypass = bypass,
+			   .premises = outbound_config(j->d->outbound)->site,
 			   .epoch = j->lease->env.epoch,
 			   .unix_s = (uint64_t)(clock_wall_ms() / 1000) };
 	const struct smtp_rcpt *r;
 	struct buf b;
 
 	token_bind(&j->notes.message, t.message);
-	STAILQ_FOREACH (r, &dl->txn.rcpts, next)
-		token_add(keys, &t, &container_of(r, const struct plan, rcpt)->who);
+	STAILQ_FOREACH (r, &dl->txn.rcpts, next) /* `who` is known of those for the peer; a bypass names no one */
+		if (!bypass)
+			token_add(keys, &t, &container_of(r, const struct plan, rcpt)->who);
 	buf_init(&b, TOKEN_TEXT_MAX);
 	bool ok = token_put(keys, &t, &b) && arena_dup(&j->arena, buf_str(&b), out);
 	buf_fini(&b);
@@ -142,12 +163,15 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 					  .demote = &send->demote };
 	struct header_changes changes;
 
-	if (rules.target == TARGET_INTERNET && j->notes.n == 0)
+	bool by = is_bypass(dl) && j->notes.bind;
+	if (rules.target == TARGET_INTERNET && j->notes.n == 0 && !by)
 		return true;
-	struct str token = STR_NONE;
+	struct str token = STR_NONE, bypass = STR_NONE;
+	if (by && !make_token(j, dl, true, &bypass))
+		return false;
 	if (rules.target == TARGET_PEER && j->notes.bind) {
 		drop_own_tokens(j);
-		if (!make_token(j, dl, &token))
+		if (!make_token(j, dl, false, &token))
 			return false;
 	}
 	const struct header_added added = { .trust = header_trust_stored(c, env),
@@ -157,9 +181,14 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 					    .gateway = send->fqdn,
 					    .org = header_claim_for(env, send),
 					    .trace = env->trace_id,
-					    .token = token };
+					    .token = token,
+					    .bypass = bypass };
 	if (!header_edit_out(&rules, &added, &j->notes, &j->arena, &changes))
 		return false;
+	if (by)
+		log_warn(&j->log, "cmt.bypass", kv_str("connector", send->name),
+			 kv_int("rcpts", (int64_t)dl->txn.rcpt_n),
+			 kv_int("failing_since_ms", routing_peer_failing_since(j->d->o.routing)));
 	dl->txn.edits = changes.edits;
 	dl->txn.size = (uint64_t)((int64_t)j->lease->size + edits_growth(changes.edits));
 	if (changes.total > 0)

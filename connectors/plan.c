@@ -42,11 +42,16 @@ static bool ask_routing(const struct planner *p, struct routing_view *v, const s
 				 .org = p->env->org,
 				 .token_seen = token_seen,
 				 .return_internal = in != NULL && in->return_internal,
-				 .peer_relay = in != NULL && in->peer_relay };
+				 .peer_relay = in != NULL && in->peer_relay,
+				 .null_sender = p->env->from.n == 0 };
 	struct mode at_acceptance;
 
 	if (!routing_route(v, &q, p->arena, out, NULL, e))
 		return false;
+	if (str_eq(str_c(out->verdict.reason), S("CMT-BYPASS")) && !routing_bypass_take(p->routing, v->now_ms)) {
+		q.no_bypass = true;
+		return routing_route(v, &q, p->arena, out, NULL, e);
+	}
 	if (out->verdict.action != ROUTE_RELAY && out->verdict.action != ROUTE_DELIVER &&
 	    str_eq(str_c(out->verdict.reason), S("STRAGGLER"))) {
 		at_acceptance = v->mode;
@@ -165,6 +170,8 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->form = rt.verdict.form;
 	plan->next = rt.verdict.next;
 	plan->copy_to = rt.copy_to;
+	plan->bypass = str_eq(str_c(plan->reason), S("CMT-BYPASS"));
+	plan->coverage = route_coverage(&rt);
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)

@@ -16,6 +16,8 @@ struct plan {                  /* one recipient of one attempt */
 	enum route_form form;
 	enum route_next next;
 	struct token_rcpt who;    /* for the route token; next = PEER only */
+	bool bypass;              /* goes without the other side (CMT-BYPASS) */
+	enum coverage coverage;   /* for the meter, once it is delivered */
 	struct hop *hop;          /* where it goes; NULL: nowhere */
 	struct str copy_to;       /* loc=both: the other side gets a copy under this address */
 	struct smtp_where *where; /* who answered last */

@@ -10,6 +10,7 @@
 #include "connectors/pool.h"
 
 #include "base/must.h"
+#include "base/time.h"
 #include "connectors/places.h"
 #include "connectors/tally.h"
 #include "connectors/times.h"
@@ -206,6 +207,13 @@ static void close_client(struct smtp_client *c)
 	wake_starving(p);
 }
 
+/* Central transport may let mail bypass a side that is down (spec 1.7). */
+static void hear_of_peer(const struct hop *h, bool ok)
+{
+	if (h->send->peer && h->pool->o.routing != NULL)
+		routing_peer_heard(h->pool->o.routing, ok, clock_wall_ms());
+}
+
 static void on_client_ready(struct smtp_client *c)
 {
 	struct hop *h = c->hop;
@@ -214,6 +222,7 @@ static void on_client_ready(struct smtp_client *c)
 		h->opening = NULL;
 		places_worked(&h->places, &c->target.addr);
 		tally_ready(h->tally, c);
+		hear_of_peer(h, true);
 	} else {
 		TAILQ_REMOVE(&h->busy, c, link);
 	}
@@ -238,6 +247,8 @@ static void on_client(struct smtp_client *c, enum client_event e)
 		h->last = c->fault;
 		h->last.reply.text = str_c(h->last.text);
 		tally_failed(h->tally, c->fault.at, c->fault.text);
+		if (c->fault.at != AT_SESSION)
+			hear_of_peer(h, false);
 		log_warn(NULL, "connection.failed", kv_str("connector", h->send->name), kv_c("host", c->where.host),
 			 kv_c("ip", c->where.ip), kv_int("messages", c->served), kv_c("why", c->fault.text));
 	}
@@ -347,6 +358,7 @@ static void open_one(struct hop *h)
 			return;
 		}
 		tally_failed(h->tally, AT_RESOLVE, h->places.text);
+		hear_of_peer(h, false);
 		defer_all(h, &h->places.reply, h->places.text, h->places.final);
 		return;
 	}

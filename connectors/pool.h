@@ -21,7 +21,8 @@ struct pool_options {
 	struct dns *dns;
 	const struct net_addr *own; /* never connect to one of these */
 	size_t own_n;
-	unsigned shares; /* pools of the process that share the configured limits, at least 1 */
+	struct routing *routing; /* hears whether connections to the other side can be made; NULL = nobody */
+	unsigned shares;         /* pools of the process that share the configured limits, at least 1 */
 };
 
 enum hop_kind {

@@ -298,6 +298,12 @@ static bool cmt_in(const struct route_facts *f)
 	       (is_here(f) || f->kind == KIND_REMOTE || f->kind == KIND_UNK_RELAY_PEER);
 }
 
+/* What stands in for R20 while the other side is down: as if central transport were off, for mailboxes here. */
+static bool cmt_in_bypassed(const struct route_facts *f)
+{
+	return f->bypass && cmt_in(f) && is_here(f);
+}
+
 static bool there_not_from_peer(const struct route_facts *f)
 {
 	return is_there(f) && !is_peer(f);
@@ -388,6 +394,11 @@ static bool cmt_out_of_cloud(const struct route_facts *f)
 	return is_external(f) && !is_peer(f) && f->cmt;
 }
 
+static bool cmt_out_bypassed(const struct route_facts *f)
+{
+	return f->bypass && cmt_out_of_cloud(f);
+}
+
 static bool always(const struct route_facts *f)
 {
 	(void)f;
@@ -424,6 +435,9 @@ static const struct rule rules[] = {
 	  &c_loop_routing, "The other side sent mail for its own routing domain.", PEER_ADMIN },
 	{ "R16", "ROUTING-PRIVATE", "in the other side's routing domain, from the Internet", routing_from_internet,
 	  NULL, &c_routing_private, "Routing addresses are not for use from outside.", SENDER },
+	{ "R20", "CMT-BYPASS", "as R20, the mailbox is here, the other side is down and cmt.on_peer_down lets it pass",
+	  cmt_in_bypassed, to_mailbox, NULL,
+	  "The on-prem side cannot be reached, and the policy lets this mail go without it.", NULL },
 	{ "R20", "CMT-IN", "at the cloud with central transport on, from the Internet, one of ours", cmt_in, to_peer,
 	  NULL, "With central transport on, Internet mail passes the on-prem side first.", NULL },
 	{ "R30", "LOCAL", "the mailbox is on this side", is_here, to_mailbox, NULL, "The mailbox is on this side.",
@@ -467,6 +481,8 @@ static const struct rule rules[] = {
 	  "Our own mail leaves by egress.onprem.", NULL },
 	{ "R56", "CMT-FORWARD", "at the cloud, redirected to outside, central transport on", cmt_forward, to_peer, NULL,
 	  "Forwarded mail passes the on-prem policy before it leaves.", NULL },
+	{ "R58", "CMT-BYPASS", "as R58, and the other side is down and cmt.on_peer_down lets it pass", cmt_out_bypassed,
+	  to_internet, NULL, "The on-prem side cannot be reached, and the policy lets this mail go without it.", NULL },
 	{ "R58", "CMT-OUT", "at the cloud, external, central transport on", cmt_out_of_cloud, to_peer, NULL,
 	  "With central transport on, mail leaves through the on-prem side.", NULL },
 	{ "R57", "OUT", "at the cloud, external, allowed", always, to_internet, NULL,

@@ -85,6 +85,8 @@ struct domain_set *domain_set_new(const struct config *c, struct err *e)
 	s->codes = c->status_codes;
 	s->mode = c->mode; /* the text of mode.allow stays behind */
 	s->mode.allow = (struct conf_list){ 0 };
+	s->cmt = c->cmt;
+	s->cmt.classes = (struct conf_list){ 0 };
 	s->egress = c->egress;
 	s->loop = c->loop;
 	s->recipients = c->recipients;

@@ -24,6 +24,7 @@ struct domain_set {
 	enum conf_site site;
 	enum conf_codes codes;
 	struct conf_mode mode;
+	struct conf_cmt cmt;
 	struct conf_egress_policy egress;
 	struct conf_loop loop;
 	struct conf_recipients recipients;

@@ -54,6 +54,7 @@ struct routing *routing_open(const struct config *c, struct err *e)
 	if (o.map_bytes == 0)
 		o.map_bytes = (size_t)MAP_DEFAULT_GIB << 30;
 	pthread_mutex_init(&r->lock, NULL);
+	pthread_mutex_init(&r->peer.lock, NULL);
 	r->domains = domain_set_new(c, e);
 	if (r->domains != NULL)
 		r->store = store_open(c->recipients.path.p, &o, e);
@@ -74,6 +75,7 @@ void routing_close(struct routing **rp)
 	disagree_close(&r->disagree);
 	store_close(&r->store);
 	domain_set_unref(&r->domains);
+	pthread_mutex_destroy(&r->peer.lock);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 	*rp = NULL;

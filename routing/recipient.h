@@ -25,7 +25,18 @@ struct routing {
 	struct domain_set *domains;
 	struct disagree disagree;
 	struct stragglers stragglers;
+	struct availability {
+		_Atomic int64_t failing_since_ms; /* of the other side */
+		pthread_mutex_t lock;             /* what follows */
+		int64_t quota_hour;
+		uint64_t quota_used;
+		int64_t hours[COVERAGE_HOURS]; /* numbers of hours, a ring by number */
+		uint64_t counts[COVERAGE_HOURS][COVERAGE_N], totals[COVERAGE_N];
+	} peer;
 };
+
+/* availability.c: cmt.on_peer_down lets this mail bypass the other side now (the quota apart). */
+bool availability_may_bypass(struct routing_view *v, const struct route_query *q, const struct mode *m);
 
 enum { RID_SIZE = 16, HISTORY_KEPT = 8 };
 

@@ -124,6 +124,7 @@ static void gather(struct work *w, struct route_facts *f)
 		.return_internal = q->return_internal,
 		.peer_relay = q->peer_relay,
 		.host_is_source = q->host_is_source,
+		.bypass = availability_may_bypass(w->v, q, m),
 		.stragglers = switch_policy(s->mode.stragglers, locked_ms, w->v->now_ms, s->mode.lock_defer_ms),
 		.forwarded = s->mode.forwarded,
 		.egress = s->egress,

@@ -80,6 +80,7 @@ struct route_facts {
 	bool peer_relay;        /* relaying for the peer without CMT allowed (R51) */
 	bool routing_public;    /* R16 off */
 	bool host_is_source;    /* R48: the domain's host is where it came from */
+	bool bypass;            /* the other side is down, and cmt.on_peer_down lets this mail pass by it (R20, R58) */
 	enum conf_stragglers stragglers;
 	enum conf_forwarded forwarded;
 	struct conf_egress_policy egress;
@@ -189,7 +190,9 @@ struct route_query { /* one recipient of one message */
 	const struct net_addr *client; /* the caller, for mode.allow (R05); NULL = nobody in particular */
 	const struct mode *mode;       /* to ask "what if"; NULL = the mode in force */
 	bool dry;                      /* explain: a disagreement of the sides is not remembered (R44) */
-	struct str message;            /* its trace id, for the incident (R41, R44) */
+	bool null_sender;
+	bool no_bypass;     /* the quota of mail that bypasses the other side is used up */
+	struct str message; /* its trace id, for the incident (R41, R44) */
 };
 
 struct route {
@@ -213,6 +216,30 @@ bool routing_route(struct routing_view *v, const struct route_query *q, struct a
 struct token_rcpt route_token_rcpt(const struct route *rt);
 
 bool routing_is_our_domain(struct routing_view *v, struct str domain); /* accepted (not merely external) */
+
+/* ---- the other side's health, and what passed by it (spec 1.7, 8.10); any thread, no disk ---- */
+
+void routing_peer_heard(struct routing *r, bool ok, int64_t now_ms); /* a connection to it was made, or could not be */
+int64_t routing_peer_failing_since(struct routing *r);               /* wall clock; 0 = it does not fail */
+/* One recipient that is about to bypass; false: the quota of this hour is used up. */
+bool routing_bypass_take(struct routing *r, int64_t now_ms);
+
+/* Mail of the cloud to the Internet: did it pass the on-prem side? */
+enum coverage { COVERAGE_NONE, COVERAGE_PASSED, COVERAGE_DIRECT, COVERAGE_FORWARDED, COVERAGE_BYPASSED, COVERAGE_N };
+const char *coverage_name(enum coverage c); /* "forwarded" */
+/* NONE: it is not such mail.  Pure. */
+enum coverage route_coverage(const struct route *rt);
+void routing_coverage_count(struct routing *r, enum coverage c, int64_t now_ms); /* a recipient that was delivered */
+
+enum { COVERAGE_HOURS = 24 };
+struct coverage_sum {
+	uint64_t total[COVERAGE_N]; /* since the start, recipients */
+	struct {
+		int64_t hour_ms; /* its begin; 0 = nothing */
+		uint64_t n[COVERAGE_N];
+	} hours[COVERAGE_HOURS]; /* oldest first */
+};
+void routing_coverage(struct routing *r, int64_t now_ms, struct coverage_sum *out);
 
 /* ---- changing them (slow) ---- */
 

@@ -252,8 +252,9 @@ static void sign(const struct token_key *k, struct str text, unsigned char out[T
 /* Everything in front of ";s=". */
 static void put_text(const struct token *t, struct buf *b)
 {
-	buf_addf(b, "v=1;k=%s;p=%s;e=%llu;t=%llu;g=%u;m=", t->key->id, conf_site_name(t->premises),
-		 (unsigned long long)t->epoch, (unsigned long long)t->unix_s, t->generation);
+	buf_addf(b, "v=%s;k=%s;p=%s;e=%llu;t=%llu;g=%u;m=", t->bypass ? "1b" : "1", t->key->id,
+		 conf_site_name(t->premises), (unsigned long long)t->epoch, (unsigned long long)t->unix_s,
+		 t->generation);
 	put_base64(b, t->message, sizeof t->message);
 	buf_add(b, S(";r="));
 	for (size_t i = 0; i < t->rcpt_n; i++) {
@@ -264,9 +265,8 @@ static void put_text(const struct token *t, struct buf *b)
 }
 
 /* Folds behind ";" and ",", at the last that still fits the line. */
-static void put_folded(struct str text, struct buf *out)
+static void put_folded(struct str name, struct str text, struct buf *out)
 {
-	static const struct str name = STR_LIT("X-Tombolo-Route: ");
 	size_t width = name.n;
 
 	buf_add(out, name);
@@ -300,7 +300,7 @@ bool token_put(const struct token_keys *keys, struct token *t, struct buf *out)
 	buf_add(&text, S(";s="));
 	put_base64(&text, mac, sizeof mac);
 	must(!text.full);
-	put_folded(buf_str(&text), out);
+	put_folded(t->bypass ? S("X-Tombolo-Bypass: ") : S("X-Tombolo-Route: "), buf_str(&text), out);
 	buf_fini(&text);
 	return !out->full;
 }
@@ -357,7 +357,8 @@ static bool read_fields(struct str text, struct token *t, struct str *key, unsig
 	    !take(&text, "t", &unix_s) || !take(&text, "g", &g) || !take(&text, "m", &m) || !take(&text, "r", &r) ||
 	    !take(&text, "s", &s) || text.n > 0)
 		return false;
-	if (!str_eq(v, S("1")) || !read_site(p, &t->premises) || !number(e, UINT64_MAX, &t->epoch) ||
+	t->bypass = str_eq(v, S("1b"));
+	if ((!t->bypass && !str_eq(v, S("1"))) || !read_site(p, &t->premises) || !number(e, UINT64_MAX, &t->epoch) ||
 	    !number(unix_s, INT64_MAX / 1000, &t->unix_s) || !number(g, 1000, &generation))
 		return false;
 	t->generation = (unsigned)generation;
@@ -372,14 +373,15 @@ static void put_without_blanks(struct buf *b, struct str value)
 }
 
 static enum token_verdict verify_text(const struct token_keys *keys, struct str text,
-				      const unsigned char message[TOKEN_SHORT], int64_t now_ms, struct token *t)
+				      const unsigned char message[TOKEN_SHORT], int64_t now_ms, bool bypass,
+				      struct token *t)
 {
 	unsigned char mac[TOKEN_SHORT], want[TOKEN_SHORT];
 	int64_t age_s;
 	struct str key;
 
 	*t = (struct token){ 0 };
-	if (!read_fields(text, t, &key, mac))
+	if (!read_fields(text, t, &key, mac) || t->bypass != bypass)
 		return TOKEN_MALFORMED;
 	t->key = find_key(keys, key);
 	if (t->key == NULL)
@@ -394,8 +396,9 @@ static enum token_verdict verify_text(const struct token_keys *keys, struct str 
 	return age_s > TOKEN_AGE_MAX_S || age_s < -86400 ? TOKEN_STALE : TOKEN_VALID;
 }
 
-enum token_verdict token_verify(const struct token_keys *keys, struct str value,
-				const unsigned char message[TOKEN_SHORT], int64_t now_ms, struct token *out)
+static enum token_verdict verify(const struct token_keys *keys, struct str value,
+				 const unsigned char message[TOKEN_SHORT], int64_t now_ms, bool bypass,
+				 struct token *out)
 {
 	struct buf text;
 	enum token_verdict v = TOKEN_MALFORMED;
@@ -403,9 +406,21 @@ enum token_verdict token_verify(const struct token_keys *keys, struct str value,
 	buf_init(&text, TOKEN_TEXT_MAX);
 	put_without_blanks(&text, value);
 	if (!text.full)
-		v = verify_text(keys, buf_str(&text), message, now_ms, out);
+		v = verify_text(keys, buf_str(&text), message, now_ms, bypass, out);
 	buf_fini(&text);
 	return v;
+}
+
+enum token_verdict token_verify(const struct token_keys *keys, struct str value,
+				const unsigned char message[TOKEN_SHORT], int64_t now_ms, struct token *out)
+{
+	return verify(keys, value, message, now_ms, false, out);
+}
+
+enum token_verdict token_verify_bypass(const struct token_keys *keys, struct str value,
+				       const unsigned char message[TOKEN_SHORT], int64_t now_ms, struct token *out)
+{
+	return verify(keys, value, message, now_ms, true, out);
 }
 
 bool token_is_from(struct str value, enum conf_site site)
@@ -417,7 +432,7 @@ bool token_is_from(struct str value, enum conf_site site)
 
 	buf_init(&text, TOKEN_TEXT_MAX);
 	put_without_blanks(&text, value);
-	bool is = !text.full && read_fields(buf_str(&text), &t, &key, mac) && t.premises == site;
+	bool is = !text.full && read_fields(buf_str(&text), &t, &key, mac) && !t.bypass && t.premises == site;
 	buf_fini(&text);
 	return is;
 }

@@ -7,6 +7,9 @@
  * the first of the file signs, all of them verify.  Blanks and folds do not count: a relay may fold anew.
  * A token that is not perfectly ours says nothing: never a reason to refuse mail.
  *
+ * The same with v=1b in X-Tombolo-Bypass says that the message passed by the on-prem side (spec 1.7): neither is taken
+ * for the other.
+ *
  * Pure but for token_keys_load.  Any thread. */
 #ifndef ROUTING_TOKEN_H
 #define ROUTING_TOKEN_H
@@ -52,6 +55,7 @@ struct token_rcpt token_rcpt_of(const unsigned char *rid_or_null, struct str add
 
 struct token {
 	const struct token_key *key;
+	bool bypass;             /* the other kind */
 	enum conf_site premises; /* who wrote it */
 	uint64_t epoch, unix_s;
 	unsigned generation;
@@ -71,6 +75,9 @@ const char *token_verdict_name(enum token_verdict v); /* "other-message" */
 /* `value` of the field; `message` as token_bind made it.  *out is filled when VALID, and points into `keys`. */
 enum token_verdict token_verify(const struct token_keys *keys, struct str value,
 				const unsigned char message[TOKEN_SHORT], int64_t now_ms, struct token *out);
+/* The same for X-Tombolo-Bypass. */
+enum token_verdict token_verify_bypass(const struct token_keys *keys, struct str value,
+				       const unsigned char message[TOKEN_SHORT], int64_t now_ms, struct token *out);
 /* Only what it says about its writer; false when it cannot be read. */
 bool token_is_from(struct str value, enum conf_site site);
 bool token_names(const struct token *t, const struct token_rcpt *r);

@@ -464,6 +464,16 @@ static void print_check(struct printer *p, const json_t *row)
 	const char *mark = "-";
 	struct buf b;
 
+	if (int_at(row, "hour_ms") > 0) { /* the meter of central transport, by hour */
+		buf_init(&b, SIZE_MAX / 2);
+		put_time(&b, int_at(row, "hour_ms"), "%H:%M");
+		fprintf(p->out,
+			"  %s cloud to Internet: %lld passed on-prem, %lld direct, %lld forwarded, %lld bypassed\n",
+			buf_cstr(&b), (long long)int_at(row, "passed"), (long long)int_at(row, "direct"),
+			(long long)int_at(row, "forwarded"), (long long)int_at(row, "bypassed"));
+		buf_fini(&b);
+		return;
+	}
 	if (text_at(row, "check").n == 0) {
 		print_pairs(p, row);
 		return;

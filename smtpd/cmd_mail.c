@@ -154,6 +154,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		.peer_relay = s->who.inbound != NULL && s->who.inbound->peer_relay,
 		.client = &s->client,
 		.message = t->env.trace_id,
+		.null_sender = t->env.from.n == 0,
 	};
 	bool ok;
 

@@ -84,6 +84,29 @@ static json_t *mode_part(struct routing *r)
 	return part;
 }
 
+/* Mail of the cloud to the Internet: the share that passed the on-prem side (spec 8.10). */
+void row_coverage(json_t *row, const uint64_t n[COVERAGE_N])
+{
+	uint64_t all = 0;
+
+	for (enum coverage c = COVERAGE_PASSED; c < COVERAGE_N; c++) {
+		row_uint(row, coverage_name(c), n[c]);
+		all += n[c];
+	}
+	if (all > 0)
+		row_uint(row, "passed_percent", n[COVERAGE_PASSED] * 100 / all);
+}
+
+static json_t *coverage_part(struct routing *r)
+{
+	json_t *part = json_object();
+	struct coverage_sum sum;
+
+	routing_coverage(r, clock_wall_ms(), &sum);
+	row_coverage(part, sum.total);
+	return part;
+}
+
 /* Each loop says its own: the sum is shown. */
 static void add_counter(void *to, const char *name, uint64_t value)
 {
@@ -133,6 +156,7 @@ void run_status(struct call *c)
 	must(json_object_set_new(row, "recipients", recipients_part(h->routing)) == 0);
 	if (h->pressure != NULL)
 		must(json_object_set_new(row, "pressure", pressure_part(h->pressure)) == 0);
+	must(json_object_set_new(row, "cmt_coverage", coverage_part(h->routing)) == 0);
 	if (h->counters != NULL)
 		h->counters(h->arg, add_counter, sessions);
 	must(json_object_set_new(row, "sessions", sessions) == 0);

@@ -107,6 +107,22 @@ void run_mode_rollback(struct call *c)
 	call_end(c, CALL_OK, NULL);
 }
 
+/* The meter by hour, for the hours that saw any. */
+static void coverage_rows(struct call *c)
+{
+	struct coverage_sum sum;
+
+	routing_coverage(c->hooks->routing, clock_wall_ms(), &sum);
+	for (int i = 0; i < COVERAGE_HOURS; i++) {
+		if (sum.hours[i].hour_ms == 0)
+			continue;
+		json_t *row = json_object();
+		row_int(row, "hour_ms", sum.hours[i].hour_ms);
+		row_coverage(row, sum.hours[i].n);
+		call_row(c, row);
+	}
+}
+
 void run_mode_status(struct call *c)
 {
 	struct mode_switch sw;
@@ -128,7 +144,10 @@ void run_mode_status(struct call *c)
 	row_uint(row, "straggler_sources", sum.sources);
 	row_uint(row, "stragglers_this_hour", sum.this_hour);
 	row_uint(row, "stragglers_hour_before", sum.hour_before);
+	if (routing_peer_failing_since(c->hooks->routing) > 0)
+		row_int(row, "peer_failing_ms", routing_peer_failing_since(c->hooks->routing));
 	call_row(c, row);
+	coverage_rows(c);
 	switch_row(c, &sw, &move);
 	call_end(c, CALL_OK, NULL);
 }

@@ -114,6 +114,11 @@ static const struct verb_arg resolve_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg message_args[] = {
+	{ "FILE", ARG_FILE, ARG_MUST, "FILE", "a message, header first" },
+	{ 0 },
+};
+
 static const struct verb_arg file_args[] = {
 	{ "FILE", ARG_FILE, ARG_MUST, "FILE", "configuration file" },
 	{ 0 },
@@ -171,6 +176,9 @@ const struct verb control_verbs[] = {
 	  "who still comes to the side that is not the MX" },
 	{ "mode", "history", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_history, NULL,
 	  "the changes of the mode, and who made them" },
+
+	{ "cmt", "verify", VERB_OPERATOR | VERB_OFFLINE, VERB_WORKER, run_cmt_verify, message_args,
+	  "did this message pass by the on-prem side, signed by us?" },
 
 	{ "recipients", "import", VERB_OPERATOR | VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_recipients_import,
 	  import_args, "read a file into the table, all of it or nothing" },

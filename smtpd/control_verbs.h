@@ -46,6 +46,9 @@ void run_recipients_get(struct call *c);
 void run_recipients_set(struct call *c);
 void run_recipients_remove(struct call *c);
 
+/* control_bypass.c */
+void run_cmt_verify(struct call *c);
+
 /* control_history.c */
 void run_recipients_history(struct call *c);
 
@@ -67,6 +70,7 @@ void run_tls_reload(struct call *c);
 const char *conf_side_name(enum conf_side s);                 /* "onprem" */
 const char *conf_tls_name(enum conf_tls_level l);             /* "validate" */
 void row_mode(json_t *row, const struct mode *m);             /* mode, mx, cmt, epoch, since_ms */
+void row_coverage(json_t *row, const uint64_t n[COVERAGE_N]); /* passed, direct, ..., passed_percent */
 bool mode_parse(struct str s, enum conf_side *mx, bool *cmt); /* "M1".."M4" */
 /* The words of the argument MODE over what is there; false: the call has ended. */
 bool mode_read_words(struct call *c, enum conf_side *mx, bool *cmt);

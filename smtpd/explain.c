@@ -519,6 +519,7 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 	asked.cmt = q->cmt;
 	rq.rcpt = &rcpt;
 	rq.client = &t->caller.client;
+	rq.null_sender = q->from.n == 0;
 	rq.mode = q->has_mode ? &asked : NULL;
 	rq.token_seen = q->token_seen;
 	rq.redirected = q->redirected;

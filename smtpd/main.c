@@ -538,7 +538,12 @@ static int start(struct app *app, struct err *e)
 		return -1;
 	app->tls_watch = tls_watch_start(
 		&(struct tls_watch_options){ .loop = app->workers[0].loop, .setup = app_setup, .arg = app }, e);
-	app->mode_watch = mode_watch_start(app->workers[0].loop, app->shared.routing, e);
+	app->mode_watch = mode_watch_start(&(struct mode_watch_options){ .loop = app->workers[0].loop,
+									 .routing = app->shared.routing,
+									 .deliver = app->workers[0].server.deliver,
+									 .config = app_config,
+									 .arg = app },
+					   e);
 	if (app->tls_watch == NULL || app->mode_watch == NULL)
 		return -1;
 	app->pressure_watch =

@@ -3,6 +3,7 @@
 
 #include "base/must.h"
 #include "base/op.h"
+#include "base/time.h"
 #include "smtpd/control_worker.h"
 
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 enum { LOOK_MS = 60 * 1000, ALARMS_A_LOOK = 20 };
 
 struct mode_watch {
-	struct loop *loop;
-	struct routing *routing;
+	struct mode_watch_options o;
+	struct probe *probe; /* of the other side, while it fails */
 	struct worker *worker;
 	struct loop_timer timer;
 	struct worker_job job;
@@ -99,8 +100,8 @@ static void look(struct worker_job *job)
 {
 	struct mode_watch *w = container_of(job, struct mode_watch, job);
 
-	step_on(w->routing);
-	keep_notes(w->routing);
+	step_on(w->o.routing);
+	keep_notes(w->o.routing);
 	log_flush();
 }
 
@@ -112,27 +113,60 @@ static void on_looked(struct worker_job *job)
 		loop_timer_set(&w->timer, LOOK_MS);
 }
 
+/* ---- is the other side back? ---- */
+
+static void on_probe_step(void *arg, const struct probe_step *s)
+{
+	(void)arg;
+	(void)s;
+}
+
+static void on_probe_end(void *arg, const struct probe_end *end)
+{
+	struct mode_watch *w = arg;
+
+	w->probe = NULL;
+	if (end->good == 0)
+		return;
+	routing_peer_heard(w->o.routing, true, clock_wall_ms());
+	log_info(NULL, "peer.back", kv_int("addresses", (int64_t)end->good));
+}
+
+static void try_peer(struct mode_watch *w)
+{
+	const struct probe_events events = { .arg = w, .step = on_probe_step, .end = on_probe_end };
+	const struct config *c = w->o.config(w->o.arg);
+	struct err e = { 0 };
+
+	if (routing_peer_failing_since(w->o.routing) == 0)
+		return;
+	for (size_t i = 0; i < c->send_n && w->probe == NULL; i++)
+		if (c->sends[i].peer && c->sends[i].enabled)
+			w->probe = probe_start(w->o.deliver, &(struct probe_order){ .connector = c->sends[i].name },
+					       &events, &e);
+}
+
 static void on_timer(struct loop_timer *t)
 {
 	struct mode_watch *w = container_of(t, struct mode_watch, timer);
 
+	try_peer(w);
 	worker_add(w->worker, &w->job);
 }
 
-struct mode_watch *mode_watch_start(struct loop *l, struct routing *r, struct err *e)
+struct mode_watch *mode_watch_start(const struct mode_watch_options *o, struct err *e)
 {
 	struct mode_watch *w = calloc(1, sizeof *w);
 
 	must(w != NULL);
-	w->loop = l;
-	w->routing = r;
+	w->o = *o;
 	w->job = (struct worker_job){ .run = look, .done = on_looked };
-	w->worker = worker_start(l, e);
+	w->worker = worker_start(o->loop, e);
 	if (w->worker == NULL) {
 		free(w);
 		return NULL;
 	}
-	loop_timer_init(l, &w->timer, on_timer);
+	loop_timer_init(o->loop, &w->timer, on_timer);
 	worker_add(w->worker, &w->job);
 	return w;
 }
@@ -146,6 +180,7 @@ void mode_watch_stop(struct mode_watch **wp)
 	if (w == NULL)
 		return;
 	loop_timer_stop(&w->timer);
+	probe_cancel(&w->probe);
 	worker = w->worker;
 	w->worker = NULL;
 	worker_stop(&worker);

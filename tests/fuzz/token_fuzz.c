@@ -25,8 +25,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	must(token_put(&keys, &again, &b));
 	struct str value = str_skip(buf_str(&b), sizeof "X-Tombolo-Route:" - 1);
 	must(token_verify(&keys, value, again.message, 0, &t) == TOKEN_VALID && token_names(&t, &r));
+	must(token_verify_bypass(&keys, value, again.message, 0, &t) == TOKEN_MALFORMED);
 	again.message[0] ^= 1;
 	must(token_verify(&keys, value, again.message, 0, &t) == TOKEN_OTHER_MESSAGE);
+	/* the other kind is not taken for it */
+	must(token_verify_bypass(&keys, in, m, 0, &t) != TOKEN_VALID);
+	again.bypass = true;
+	buf_reset(&b);
+	must(token_put(&keys, &again, &b));
+	value = str_skip(buf_str(&b), sizeof "X-Tombolo-Bypass:" - 1);
+	must(token_verify_bypass(&keys, value, again.message, 0, &t) == TOKEN_VALID && t.bypass);
+	must(token_verify(&keys, value, again.message, 0, &t) == TOKEN_MALFORMED);
 	buf_fini(&b);
 	return 0;
 }
