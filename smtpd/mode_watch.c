@@ -138,8 +138,9 @@ static void try_peer(struct mode_watch *w)
 	const struct config *c = w->o.config(w->o.arg);
 	struct err e = { 0 };
 
-	if (routing_peer_failing_since(w->o.routing) == 0)
-		return;
+	if (routing_peer_failing_since(w->o.routing) == 0 || c->cmt.on_peer_down == PEER_DOWN_QUEUE ||
+	    c->site != SITE_CLOUD)
+		return; /* what waits for it tries it often enough */
 	for (size_t i = 0; i < c->send_n && w->probe == NULL; i++)
 		if (c->sends[i].peer && c->sends[i].enabled)
 			w->probe = probe_start(w->o.deliver, &(struct probe_order){ .connector = c->sends[i].name },
