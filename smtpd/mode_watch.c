@@ -16,6 +16,7 @@ struct mode_watch {
 	struct worker *worker;
 	struct loop_timer timer;
 	struct worker_job job;
+	int64_t began_ms; /* the look, by the loop's clock */
 };
 
 /* Several steps may be due: the daemon was down, or periods are 0. */
@@ -109,8 +110,16 @@ static void on_looked(struct worker_job *job)
 {
 	struct mode_watch *w = container_of(job, struct mode_watch, job);
 
-	if (w->worker != NULL)
-		loop_timer_set(&w->timer, LOOK_MS);
+	int64_t next_ms = w->began_ms + LOOK_MS - loop_now_ms(w->o.loop);
+
+	if (w->worker != NULL) /* once a minute, however long a look takes */
+		loop_timer_set(&w->timer, next_ms > 0 ? next_ms : 0);
+}
+
+static void begin(struct mode_watch *w)
+{
+	w->began_ms = loop_now_ms(w->o.loop);
+	worker_add(w->worker, &w->job);
 }
 
 /* ---- is the other side back? ---- */
@@ -152,7 +161,7 @@ static void on_timer(struct loop_timer *t)
 	struct mode_watch *w = container_of(t, struct mode_watch, timer);
 
 	try_peer(w);
-	worker_add(w->worker, &w->job);
+	begin(w);
 }
 
 struct mode_watch *mode_watch_start(const struct mode_watch_options *o, struct err *e)
@@ -168,7 +177,7 @@ struct mode_watch *mode_watch_start(const struct mode_watch_options *o, struct e
 		return NULL;
 	}
 	loop_timer_init(o->loop, &w->timer, on_timer);
-	worker_add(w->worker, &w->job);
+	begin(w);
 	return w;
 }
 
