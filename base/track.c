@@ -103,7 +103,10 @@ static void split_path(const char *path, char *dir, size_t room, struct str *bas
 	ssize_t slash = str_rchr(whole, '/');
 
 	*base = str_skip(whole, (size_t)(slash + 1));
-	snprintf(dir, room, STR_FMT, STR_ARG(slash < 0 ? S(".") : slash == 0 ? S("/") : str_head(whole, (size_t)slash)));
+	snprintf(dir, room, STR_FMT,
+		 STR_ARG(slash < 0    ? S(".")
+			 : slash == 0 ? S("/")
+				      : str_head(whole, (size_t)slash)));
 }
 
 static void remove_old(const struct track *t)
@@ -252,7 +255,8 @@ static uint64_t count_lines(const struct iovec *v, int n)
 	uint64_t lines = 0;
 
 	for (int i = 0; i < n; i++)
-		for (const char *p = v[i].iov_base, *end = p + v[i].iov_len; (p = memchr(p, '\n', (size_t)(end - p))); p++)
+		for (const char *p = v[i].iov_base, *end = p + v[i].iov_len; (p = memchr(p, '\n', (size_t)(end - p)));
+		     p++)
 			lines++;
 	return lines;
 }

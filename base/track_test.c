@@ -230,16 +230,17 @@ static void test_rotation(void **state)
 		track_close(&t);
 	}
 	check_str(read_all(),
-		 S("#head\na record of more than ten bytes\n#head\na record of more than ten bytes\n"
-		   "#head\na record of more than ten bytes\n"),
-		 "each file begins with the head");
+		  S("#head\na record of more than ten bytes\n#head\na record of more than ten bytes\n"
+		    "#head\na record of more than ten bytes\n"),
+		  "each file begins with the head");
 	assert_int_equal(seen.files, 3);
 	assert_int_not_equal(access(old, F_OK), 0);
 	assert_int_equal(access(other, F_OK), 0);
 	unlink(other);
 }
 
-/* A disk that fails: the loops go on, it is said once, and the records that are gone are counted when it works again. */
+/* A disk that fails: the loops go on, it is said once, and the records that are gone are counted when it works again.
+ */
 static void test_trouble(void **state)
 {
 	struct track_options o = options();

@@ -124,6 +124,7 @@ const struct token_keys *outbound_token_keys(const struct outbound *o); /* n = 0
 /* ---- delivery on one loop ---- */
 
 struct deliver;
+struct track_ring;
 
 struct deliver_options {
 	struct loop *loop;
@@ -134,7 +135,8 @@ struct deliver_options {
 	/* Never deliver to one of these (our own listeners): 554 5.4.6.  Lives as long as the deliver. */
 	const struct net_addr *own;
 	size_t own_n;
-	unsigned shares; /* loops that share the connection limits; 0 = 1 */
+	struct track_ring *track; /* the tracking log of this loop; NULL = none */
+	unsigned shares;          /* loops that share the connection limits; 0 = 1 */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);

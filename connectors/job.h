@@ -11,6 +11,7 @@
 #include "connectors/copy.h"
 #include "connectors/header_edits.h"
 #include "connectors/plan.h"
+#include "connectors/track.h"
 
 struct job;
 
@@ -20,6 +21,8 @@ struct delivery { /* one transaction of a job */
 	struct delivery *next;
 	enum route_form form;
 	struct lease_read read;
+	struct track_headers headers; /* what was changed for this way */
+	int64_t began_ms;             /* given to the pool; monotonic */
 };
 
 struct job {
@@ -67,6 +70,12 @@ bool job_needs_header(const struct job *j); /* the envelope alone does not tell 
 /* What a report may quote of the beginning of the message: as clean as for the Internet.  In `room` when edited. */
 struct str job_clean_head(struct job *j, struct str head, struct buf *room);
 bool job_edit_header(struct job *j, struct delivery *dl); /* recipients are in it; false: no memory for it now */
+
+/* job_track.c: for the tracking log. */
+void job_track_sent(const struct job *j, const struct plan *p, const struct delivery *dl);
+void job_track_outcome(const struct job *j, const struct plan *p, const struct outcome *o);
+void job_track_copies(const struct job *j);
+void job_track_report(const struct job *j);
 
 void job_end(struct job *j); /* every plan has its result; the job is gone when this is through */
 void job_free(struct job *j);

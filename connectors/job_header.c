@@ -161,6 +161,7 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 	if (!header_edit_out(&rules, &added, &j->notes, &j->arena, &changes))
 		return false;
 	dl->txn.edits = changes.edits;
+	track_headers_of(&changes, &dl->headers);
 	dl->txn.size = (uint64_t)((int64_t)j->lease->size + edits_growth(changes.edits));
 	if (changes.total > 0)
 		log_info(&j->log, "header.edited", kv_str("names", changes.names), kv_str("groups", changes.summary),

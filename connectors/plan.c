@@ -164,6 +164,11 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->form = rt.verdict.form;
 	plan->next = rt.verdict.next;
 	plan->copy_to = rt.copy_to;
+	plan->loc = kind_name(rt.facts.kind);
+	plan->mode = v->mode;
+	plan->serial = v->serial;
+	plan->redirects = rt.redirects;
+	plan->straggler = rt.verdict.straggler;
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)

@@ -17,6 +17,8 @@ static const struct conf_queue *conf_of(const struct job *j)
 static void settle(struct job *j)
 {
 	lease_read_fini(&j->head_read);
+	for (size_t i = 0; i < j->plan_n; i++)
+		job_track_outcome(j, &j->plans[i], &j->outcomes[i]);
 	lease_settle(&j->lease, j->outcomes, j->plan_n);
 	job_free(j);
 }
@@ -141,6 +143,8 @@ static void on_bounce(struct bounce *b, const struct err *e)
 
 	if (e != NULL)
 		take_back(j, OUTCOME_FAILED, "report.failed", e);
+	else
+		job_track_report(j);
 	settle(j);
 }
 
@@ -182,6 +186,8 @@ static void on_copied(struct copy *c, const struct err *e)
 
 	if (e != NULL)
 		take_back(j, OUTCOME_DELIVERED, "copy.failed", e);
+	else
+		job_track_copies(j);
 	report_and_settle(j);
 }
 

@@ -652,6 +652,7 @@ void smtp_client_start(struct smtp_client *c, struct loop *l, const struct smtp_
 	c->target = *t;
 	c->on_event = on_event;
 	snprintf(c->where.host, sizeof c->where.host, STR_FMT, STR_ARG(t->host));
+	c->where.level = t->level;
 	c->target.host = str_c(c->where.host); /* names may be looked up anew while we live */
 	if (t->tls_pattern.n == 0)
 		c->target.tls_pattern = c->target.host;

@@ -3,6 +3,7 @@
 
 #include "smtpd/firewall.h"
 #include "smtpd/policy.h"
+#include "smtpd/track_session.h"
 
 static enum step step_data(struct session *s);
 static enum step step_bdat(struct session *s);
@@ -90,6 +91,7 @@ static enum step refuse_message(struct session *s)
 	COUNT(s->server, rejected_messages);
 	log_info(&s->log, "message.refused", kv_str("from", t->env.from), kv_int("code", r.code), kv_str("why", r.text),
 		 kv_int("size", (int64_t)t->size), kv_c("client", s->client_text), kv_str("trace", t->env.trace_id));
+	session_track_refused(s, &r);
 	session_reply(s, &r); /* texts of verdicts are literals: they outlive the reset */
 	forget_message(s);
 	/* behind content with bare line ends or NUL may stand what a sloppier server would take for commands */
@@ -149,6 +151,7 @@ static void on_committed(struct op *op)
 		COUNT(s->server, messages);
 		__atomic_add_fetch(&s->server->counters.message_bytes, s->tx.size, __ATOMIC_RELAXED);
 		log_queued(s);
+		session_track_received(s);
 		reply_queued(s);
 	} else {
 		struct reply r = commit_failed(&s->commit.err);

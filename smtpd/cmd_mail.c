@@ -3,6 +3,7 @@
 
 #include "base/time.h"
 #include "smtpd/policy.h"
+#include "smtpd/track_session.h"
 
 #include <string.h>
 
@@ -166,6 +167,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		log_error(&s->log, "routing.failed", kv_c("why", e.text));
 	t->env.epoch = view.mode.epoch;
 	t->env.serial = view.serial;
+	t->mode = view.mode;
 	routing_end(&view);
 	arena_rewind(&s->arena, mark);
 	return ok;
@@ -202,6 +204,7 @@ static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const 
 	log_info(&s->log, "rcpt.refused", kv_str("from", s->tx.env.from), kv_str("to", c->to.whole),
 		 kv_int("code", reply.code), kv_c("rule", v->rule), kv_c("reason", v->reason),
 		 kv_c("client", s->client_text), kv_str("trace", s->tx.env.trace_id));
+	session_track_refused_rcpt(s, c->to.whole, v, &reply);
 	s->tx.rejected++;
 	if (v->action == ROUTE_DEFER)
 		COUNT(s->server, deferred_rcpts);

@@ -168,6 +168,7 @@ static void on_field(void *arg, const struct header_field *f)
 	struct transaction *t = arg;
 
 	claim_take(&t->claim, f);
+	ident_take(&t->ident, t->arena, f);
 	header_notes_add(&t->notes, f);
 }
 
@@ -182,6 +183,7 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 	t->content_open = true;
 	t->size_max = size_max;
 	t->bare_policy = c->limits.bare_lf;
+	t->ident.want_subject = c->track.path.n > 0 && c->track.subject != TRACK_SUBJECT_OFF;
 	body_in_init(&t->body);
 	t->spool = spool_begin(port, &e);
 	if (t->spool == NULL) {
