@@ -182,8 +182,14 @@ static void set_status(struct row *r)
 	if (p == NULL || p->code == 0)
 		return;
 	buf_addu(&b, (uint64_t)p->code);
-	if (p->class != 0)
-		buf_addf(&b, " %u.%u.%u", p->class, p->subject, p->detail);
+	if (p->class != 0) {
+		buf_addc(&b, ' ');
+		buf_addu(&b, p->class);
+		buf_addc(&b, '.');
+		buf_addu(&b, p->subject);
+		buf_addc(&b, '.');
+		buf_addu(&b, p->detail);
+	}
 	if (p->text.n > 0) {
 		buf_addc(&b, ' ');
 		buf_add(&b, str_head(p->text, STATUS_MAX - 40));
@@ -293,6 +299,11 @@ static struct str rcpt_at(const struct row *r, size_t i)
 
 /* ---- JSON ---- */
 
+static bool is_plain(char c)
+{
+	return c >= ' ' && c < 127 && c != '"' && c != '\\';
+}
+
 /* Bytes that are no clean UTF-8, and controls, become the character of their number: readable, and no line can be
  * forged. */
 static void put_json_text(struct buf *b, struct str s)
@@ -304,7 +315,11 @@ static void put_json_text(struct buf *b, struct str s)
 	buf_addc(b, '"');
 	while (run < s.n) {
 		char ch = s.p[run];
-		size_t n = chr_is_8bit(ch) ? str_utf8(str_skip(s, run)) : !chr_is_ctl(ch) && ch != '"' && ch != '\\';
+		if (is_plain(ch)) {
+			run++;
+			continue;
+		}
+		size_t n = chr_is_8bit(ch) ? str_utf8(str_skip(s, run)) : 0;
 		if (n > 0) {
 			run += n;
 			continue;
