@@ -111,6 +111,17 @@ static const struct verb_arg top_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg trace_args[] = {
+	{ "ID", ARG_TEXT, ARG_MAY, "ID", "network message id, queue id or Message-ID" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "since", ARG_SPAN, ARG_OPTION, "2h", "only events that are not older" },
+	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N messages (default 20, most 1000)" },
+	{ "track", ARG_FILE, ARG_OPTION, "FILE", "the tracking log (default: the configuration's, see -c)" },
+	{ "also", ARG_LIST, ARG_OPTION, "FILE", "a tracking log of another gateway; may be repeated" },
+	{ 0 },
+};
+
 const struct verb control_verbs[] = {
 	{ "status", "", 0, VERB_LOOP, run_status, NULL, "what the daemon is and does, at a glance" },
 	{ "top", "", 0, VERB_LOCAL, run_top, top_args, "what it does now, over and over, with rates" },
@@ -127,6 +138,9 @@ const struct verb control_verbs[] = {
 
 	{ "route", "explain", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_route_explain, explain_args,
 	  "what would happen to a recipient, and why" },
+
+	{ "trace", "", VERB_FILES, VERB_LOCAL, run_trace, trace_args,
+	  "what happened to a message, on this side and the other" },
 
 	{ "mode", "show", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_show, NULL,
 	  "where the MX points, and whether CMT is on" },

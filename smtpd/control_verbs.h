@@ -31,6 +31,9 @@ void run_route_explain(struct call *c);
 void run_mode_show(struct call *c);
 void run_mode_set(struct call *c);
 
+/* control_trace.c */
+void run_trace(struct call *c);
+
 /* control_recipients.c */
 void run_recipients_import(struct call *c);
 void run_recipients_export(struct call *c);

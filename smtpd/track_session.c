@@ -69,7 +69,6 @@ void session_track_refused_rcpt(struct session *s, struct str rcpt, const struct
 	e.status = r;
 	e.rule = v->rule;
 	e.reason = v->reason;
-	e.context = str_c(v->cause);
 	track_event(s->server->track, session_config(s), &e);
 }
 
