@@ -1,13 +1,12 @@
 /* tests/tools/vectors_paths.c: paths.csv, the trail of one message through two gateways back to back.
  *
- * A model without network: each gateway is a call of route_decide with what that side would know.  Only the on-prem
- * side makes and reads route tokens; a recipient reached by forwarding starts without one. */
-#include "routing/routing.h"
+ * Walked by the product's own walker (routing/walk).  Only the on-prem side makes and reads route tokens here (the
+ * cloud is taken as foreign); a recipient reached by forwarding starts without one. */
+#include "routing/walk.h"
 #include "tests/tools/vectors.h"
 
 enum place { ON_PREM, IN_CLOUD, NOWHERE, OUTSIDE }; /* where the mailbox really is */
 enum start { FROM_INTERNET, FROM_ONPREM, FROM_CLOUD };
-enum { GATEWAYS_MAX = 12 };
 
 static const struct scenario {
 	const char *id;
@@ -42,47 +41,30 @@ static const struct scenario {
 	{ .id = "F05", FROM_INTERNET, IN_CLOUD, .cloud_wrong = true, .no_token = true },
 };
 
-struct message {
-	const struct scenario *s;
-	struct mode mode;
-	enum conf_site site; /* the gateway it is at */
-	enum env_origin origin;
-	bool internal; /* what a PEER hop is told */
-	bool token, redirected;
-	enum place place;
-	struct buf *trail, *result;
-};
-
-static enum rcpt_kind kind_at(const struct message *m)
+static enum rcpt_kind kind_at(const struct scenario *s, enum conf_site site)
 {
-	bool at_cloud = m->site == SITE_CLOUD, wrong = at_cloud ? m->s->cloud_wrong : m->s->onprem_wrong;
+	bool at_cloud = site == SITE_CLOUD, wrong = at_cloud ? s->cloud_wrong : s->onprem_wrong;
 
-	if (m->place == NOWHERE)
+	if (s->place == NOWHERE)
 		return KIND_UNK_AUTH;
-	if (m->place == OUTSIDE)
+	if (s->place == OUTSIDE)
 		return KIND_EXTERNAL;
-	return (m->place == IN_CLOUD) == at_cloud && !wrong ? KIND_LOCAL : KIND_REMOTE;
+	return (s->place == IN_CLOUD) == at_cloud && !wrong ? KIND_LOCAL : KIND_REMOTE;
 }
 
-static void decide(const struct message *m, struct verdict *v)
+static struct walk_side side_of(const struct scenario *s, const struct mode *mode, enum conf_site site)
 {
-	const struct route_facts f = {
-		.site = m->site,
-		.mx = m->mode.mx,
-		.cmt = m->mode.cmt,
-		.origin = m->origin,
-		.kind = kind_at(m),
-		.class = m->origin != ENV_PEER ? ENV_CLASS_NONE
-			 : m->internal         ? ENV_CLASS_INT
-					       : ENV_CLASS_EXT,
-		.org = m->origin == ENV_PEER ? ENV_ORG_OK : ENV_ORG_NONE,
-		.token_seen = m->site == SITE_ONPREM && m->token && !m->redirected,
-		.redirected = m->redirected,
-		.forwarded = m->s->forwards_direct ? FORWARDED_DIRECT : FORWARDED_RETURN,
-		.codes = CODES_EXCHANGE,
+	return (struct walk_side){
+		.facts = { .site = site,
+			   .mx = mode->mx,
+			   .cmt = mode->cmt,
+			   .kind = kind_at(s, site),
+			   .forwarded = s->forwards_direct ? FORWARDED_DIRECT : FORWARDED_RETURN,
+			   .codes = CODES_EXCHANGE },
+		.knows_peer = !(site == SITE_CLOUD && s->not_attributed),
+		.makes_tokens = site == SITE_ONPREM && !s->no_token,
+		.forwards = s->forwards,
 	};
-
-	route_decide(&f, v, NULL);
 }
 
 static void put_code(struct buf *b, const struct reply *r)
@@ -90,76 +72,50 @@ static void put_code(struct buf *b, const struct reply *r)
 	buf_addf(b, "%d %u.%u.%u", r->code, r->class, r->subject, r->detail);
 }
 
-static void put_gateway(const struct message *m, const struct verdict *v)
+static void put_step(struct buf *b, const struct walk_step *step)
 {
-	buf_addf(m->trail, " %s[%s%s ", m->site == SITE_CLOUD ? "cloud" : "onprem", v->rule,
+	const struct verdict *v = &step->verdict;
+
+	buf_addf(b, " %s[%s%s ", step->site == SITE_CLOUD ? "cloud" : "onprem", v->rule,
 		 v->straggler ? "+straggler" : "");
 	if (v->action == ROUTE_DELIVER)
-		buf_add(m->trail, S("deliver"));
+		buf_add(b, S("deliver"));
 	else if (v->action == ROUTE_RELAY)
-		buf_addf(m->trail, "->%s", route_next_name(v->next));
+		buf_addf(b, "->%s", route_next_name(v->next));
 	else
-		put_code(m->trail, &v->reply);
-	buf_addc(m->trail, ']');
+		put_code(b, &v->reply);
+	buf_add(b, step->forwarded ? S("]+forward") : S("]"));
 }
 
-static void go_to_peer(struct message *m)
+static void put_end(struct buf *b, const struct walk *w)
 {
-	if (m->site == SITE_ONPREM && !m->s->no_token)
-		m->token = true;
-	bool stranger = m->site == SITE_ONPREM && m->s->not_attributed;
-	if (m->origin == ENV_INTERNET || stranger)
-		m->internal = false;
-	m->site = m->site == SITE_CLOUD ? SITE_ONPREM : SITE_CLOUD;
-	m->origin = stranger ? ENV_INTERNET : ENV_PEER;
-	m->redirected = false;
+	static const char *const names[] = { "DELIVERED", "SENT", "REJECT ", "DEFER ", "HOP-COUNT" };
+
+	buf_add(b, str_c(names[w->end]));
+	if (w->end == WALK_REJECTED || w->end == WALK_DEFERRED)
+		put_code(b, &w->steps[w->n - 1].verdict.reply);
 }
 
-/* One gateway; true while the message goes on. */
-static bool pass(struct message *m)
-{
-	struct verdict v;
-
-	decide(m, &v);
-	put_gateway(m, &v);
-	if (v.action == ROUTE_REJECT || v.action == ROUTE_DEFER) {
-		buf_addf(m->result, "%s ", route_action_name(v.action));
-		put_code(m->result, &v.reply);
-		return false;
-	}
-	if (v.action == ROUTE_DELIVER && m->s->forwards) {
-		buf_add(m->trail, S("+forward"));
-		m->place = OUTSIDE;
-		m->redirected = true;
-		return true;
-	}
-	if (v.next == NEXT_PEER) {
-		go_to_peer(m);
-		return true;
-	}
-	if (v.action == ROUTE_RELAY)
-		buf_add(m->trail, S(" Internet"));
-	buf_add(m->result, v.action == ROUTE_DELIVER ? S("DELIVERED") : S("SENT"));
-	return false;
-}
-
-static void run(struct message *m)
+static void run(const struct scenario *s, const struct mode *mode, struct buf *trail)
 {
 	static const char *const names[] = { "INTERNET", "onprem-sender", "cloud-sender" };
-	const struct scenario *s = m->s;
-	bool cloud =
-		s->start == FROM_CLOUD || (s->start == FROM_INTERNET &&
-					   (s->entry == AT_CLOUD || (s->entry == AT_MX && m->mode.mx == SIDE_CLOUD)));
+	const struct walk_side sides[2] = { side_of(s, mode, SITE_ONPREM), side_of(s, mode, SITE_CLOUD) };
+	bool stranger = s->start == FROM_INTERNET;
+	bool cloud = s->start == FROM_CLOUD ||
+		     (stranger && (s->entry == AT_CLOUD || (s->entry == AT_MX && mode->mx == SIDE_CLOUD)));
+	const struct walk_start start = { .site = cloud ? SITE_CLOUD : SITE_ONPREM,
+					  .origin = stranger ? ENV_INTERNET : ENV_LOCAL,
+					  .internal = !stranger };
+	struct walk w;
 
-	m->site = cloud ? SITE_CLOUD : SITE_ONPREM;
-	m->origin = s->start == FROM_INTERNET ? ENV_INTERNET : ENV_LOCAL;
-	m->internal = s->start != FROM_INTERNET;
-	m->place = s->place;
-	buf_add(m->trail, str_c(names[s->start]));
-	for (int i = 0; i < GATEWAYS_MAX; i++)
-		if (!pass(m))
-			return;
-	buf_add(m->result, S("HOP-COUNT"));
+	walk_rcpt(sides, &start, &w);
+	buf_add(trail, str_c(names[s->start]));
+	for (size_t i = 0; i < w.n; i++)
+		put_step(trail, &w.steps[i]);
+	if (w.end == WALK_SENT)
+		buf_add(trail, S(" Internet"));
+	buf_add(trail, S(" = "));
+	put_end(trail, &w);
 }
 
 static const struct scenario *scenario_of(struct str id)
@@ -176,28 +132,24 @@ static const struct scenario *scenario_of(struct str id)
 void vectors_paths(struct vec_file *file)
 {
 	struct vec_row row;
-	struct buf trail, result, expected;
+	struct buf trail, expected;
 
 	buf_init(&trail, 8192);
-	buf_init(&result, 256);
 	buf_init(&expected, 8192);
 	while (vec_next(file, &row)) {
-		struct str mode = vec_get(&row, "mode");
-		char digit = mode.n == 2 ? mode.p[1] : '1';
-		struct message m = { .s = scenario_of(vec_get(&row, "id")), .trail = &trail, .result = &result };
-		m.mode = (struct mode){ .mx = digit == '1' || digit == '4' ? SIDE_ONPREM : SIDE_CLOUD,
-					.cmt = digit >= '3' };
+		struct str name = vec_get(&row, "mode");
+		char digit = name.n == 2 ? name.p[1] : '1';
+		const struct scenario *s = scenario_of(vec_get(&row, "id"));
+		const struct mode mode = { .mx = digit == '1' || digit == '4' ? SIDE_ONPREM : SIDE_CLOUD,
+					   .cmt = digit >= '3' };
 		buf_reset(&trail);
-		buf_reset(&result);
 		buf_reset(&expected);
 		buf_addf(&expected, STR_FMT " = " STR_FMT, STR_ARG(vec_get(&row, "trail")),
 			 STR_ARG(vec_get(&row, "result")));
-		if (m.s != NULL)
-			run(&m);
-		buf_addf(&trail, " = " STR_FMT, STR_ARG(buf_str(&result)));
+		if (s != NULL)
+			run(s, &mode, &trail);
 		vec_check(&row, buf_str(&expected), buf_str(&trail));
 	}
 	buf_fini(&trail);
-	buf_fini(&result);
 	buf_fini(&expected);
 }
