@@ -587,6 +587,11 @@ static const struct column hop_columns[] = {
 	{ NULL, NULL, COL_TEXT, 0 },
 };
 
+static const struct column simulate_columns[] = {
+	{ "finding", "FINDING", COL_GROUP, 0 }, { "count", "COUNT", COL_NUM, 0 }, { "says", "WHAT", COL_WRAP, 0 },
+	{ "sample", "", COL_NOTE, 0 },          { NULL, NULL, COL_TEXT, 0 },
+};
+
 static const struct column tls_columns[] = {
 	{ "used_by", "USED BY", COL_TEXT, 30 },
 	{ "subject", "SUBJECT", COL_TEXT, 40 },
@@ -606,6 +611,7 @@ static const struct print_layout layouts[] = {
 	{ "config", "diff", NULL, NULL, print_diff },        { "connector", "list", connector_columns, NULL, NULL },
 	{ "connector", "hops", hop_columns, NULL, NULL },    { "connector", "test", NULL, NULL, print_stage },
 	{ "tls", "show", tls_columns, NULL, NULL },          { "trace", "", NULL, NULL, print_trace },
+	{ "simulate", "", simulate_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

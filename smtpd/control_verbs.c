@@ -122,6 +122,15 @@ static const struct verb_arg trace_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg simulate_args[] = {
+	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "the mode to try" },
+	{ "since", ARG_SPAN, ARG_OPTION, "24h", "only messages that are not older" },
+	{ "peer-config", ARG_FILE, ARG_OPTION, "FILE", "the configuration of the other side's gateway" },
+	{ "track", ARG_FILE, ARG_OPTION, "FILE", "the tracking log (default: the configuration's, see -c)" },
+	{ "also", ARG_LIST, ARG_OPTION, "FILE", "a tracking log of the other side; may be repeated" },
+	{ 0 },
+};
+
 const struct verb control_verbs[] = {
 	{ "status", "", 0, VERB_LOOP, run_status, NULL, "what the daemon is and does, at a glance" },
 	{ "top", "", 0, VERB_LOCAL, run_top, top_args, "what it does now, over and over, with rates" },
@@ -141,6 +150,9 @@ const struct verb control_verbs[] = {
 
 	{ "trace", "", VERB_FILES, VERB_LOCAL, run_trace, trace_args,
 	  "what happened to a message, on this side and the other" },
+
+	{ "simulate", "", VERB_FILES | VERB_STORE, VERB_LOCAL, run_simulate, simulate_args,
+	  "recorded mail under another mode: what would change" },
 
 	{ "mode", "show", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_show, NULL,
 	  "where the MX points, and whether CMT is on" },

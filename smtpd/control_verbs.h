@@ -34,6 +34,9 @@ void run_mode_set(struct call *c);
 /* control_trace.c */
 void run_trace(struct call *c);
 
+/* control_simulate.c */
+void run_simulate(struct call *c);
+
 /* control_recipients.c */
 void run_recipients_import(struct call *c);
 void run_recipients_export(struct call *c);
