@@ -491,10 +491,10 @@ static void tell_message(const struct trace *t, size_t v)
 
 static int read_all(struct trace *t, struct track_reader *all, struct err *e)
 {
-	struct track_reader select = { select_wants, select_event, t, 0, 0, 0 };
-	struct track_reader follow = { follow_wants, follow_event, t, 0, 0, 0 };
+	struct track_reader select = { .wants = select_wants, .event = select_event, .arg = t };
+	struct track_reader follow = { .wants = follow_wants, .event = follow_event, .arg = t };
 
-	*all = (struct track_reader){ gather_wants, gather_event, t, 0, 0, 0 };
+	*all = (struct track_reader){ .wants = gather_wants, .event = gather_event, .arg = t };
 	if (track_read(&t->logs, &select, e) != 0)
 		return -1;
 	t->grown = json_object_size(t->ids) > 0;

@@ -79,6 +79,12 @@ static void take_line(struct reading *g, struct str line)
 	}
 	if (r->wants != NULL && !r->wants(r->arg, line))
 		return;
+	if (r->line != NULL) {
+		bool broken = false;
+		g->over = !r->line(r->arg, line, &broken);
+		r->broken += broken;
+		return;
+	}
 	event = json_loadb(line.p, line.n, 0, NULL);
 	if (!json_is_object(event) || track_text(event, "event-id").n == 0)
 		r->broken++;

@@ -18,6 +18,8 @@ struct track_logs { /* of one question: this gateway's, then the others' */
 struct track_reader {
 	/* Is the line worth parsing?  NULL = all are. */
 	bool (*wants)(void *arg, struct str line);
+	/* Takes the line itself, instead of `event`; *broken: it is no event.  NULL: not asked for. */
+	bool (*line)(void *arg, struct str line, bool *broken);
 	/* The object lives as long as the call.  False: enough. */
 	bool (*event)(void *arg, const json_t *event);
 	void *arg;

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KNOWN_N = 1 << 16, FINDINGS_MAX = 8192, SLOTS = 1 << 14, VIEW_RCPTS = 50000, SAMPLE_MAX = 320 };
+enum { KNOWN_N = 1 << 18, FINDINGS_MAX = 8192, SLOTS = 1 << 14, VIEW_RCPTS = 50000, SAMPLE_MAX = 320 };
 
-struct known {         /* what the two tables say of an address */
-	uint64_t hash; /* 0 = free */
-	struct walk_side sides[2];
-	bool bad;
+struct known {                  /* what the two tables say of an address */
+	uint64_t hash;          /* 0 = free */
+	unsigned char kinds[2]; /* by site */
+	bool bad, disabled, auth_required, is_group, routing_public, redirect_loop, follows;
 };
 
 struct finding {
@@ -128,15 +128,14 @@ static int locate(struct simulation *s, const struct addr *a, struct known *k, s
 
 	if (!routing_route(&s->view, &q, &s->arena, &rt, NULL, e))
 		return -1;
-	struct route_facts both = { .kind = rt.facts.kind,
-				    .disabled = rt.facts.disabled,
-				    .auth_required = rt.facts.auth_required,
-				    .is_group = rt.facts.is_group,
-				    .routing_public = rt.facts.routing_public };
-	k->sides[here] = (struct walk_side){ .facts = both, .follows = rt.redirects > 0 };
-	k->sides[here].facts.redirect_loop = rt.facts.redirect_loop;
-	k->sides[there] = (struct walk_side){ .facts = both };
-	k->sides[there].facts.kind = walk_mirror(both.kind, type_there(s, rt.located.domain));
+	k->kinds[here] = (unsigned char)rt.facts.kind;
+	k->kinds[there] = (unsigned char)walk_mirror(rt.facts.kind, type_there(s, rt.located.domain));
+	k->disabled = rt.facts.disabled;
+	k->auth_required = rt.facts.auth_required;
+	k->is_group = rt.facts.is_group;
+	k->routing_public = rt.facts.routing_public;
+	k->redirect_loop = rt.facts.redirect_loop;
+	k->follows = rt.redirects > 0;
 	arena_rewind(&s->arena, mark);
 	return 0;
 }
@@ -155,7 +154,7 @@ static const struct known *known_of(struct simulation *s, struct str rcpt, struc
 {
 	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
 	uint64_t hash = str_hash(rcpt, 0) | 1;
-	struct known *k = &s->known[hash >> 48 & (KNOWN_N - 1)];
+	struct known *k = &s->known[hash >> 40 & (KNOWN_N - 1)];
 	struct addr a;
 
 	if (k->hash == hash)
@@ -169,19 +168,20 @@ static const struct known *known_of(struct simulation *s, struct str rcpt, struc
 	return k;
 }
 
-/* The policies of a side with what is special about this recipient. */
-static struct walk_side join(const struct walk_side *base, const struct walk_side *rcpt)
+/* The policies of a side with what is special about this recipient; what our table redirects, theirs does not know. */
+static struct walk_side side_for(const struct simulation *s, int which, enum conf_site site, const struct known *k)
 {
-	struct walk_side s = *base;
+	struct walk_side side = s->base[which][site];
+	bool ours = site == s->o.ours->site;
 
-	s.facts.kind = rcpt->facts.kind;
-	s.facts.disabled = rcpt->facts.disabled;
-	s.facts.auth_required = rcpt->facts.auth_required;
-	s.facts.is_group = rcpt->facts.is_group;
-	s.facts.routing_public = rcpt->facts.routing_public;
-	s.facts.redirect_loop = rcpt->facts.redirect_loop;
-	s.follows = rcpt->follows;
-	return s;
+	side.facts.kind = k->kinds[site];
+	side.facts.disabled = k->disabled;
+	side.facts.auth_required = k->auth_required;
+	side.facts.is_group = k->is_group;
+	side.facts.routing_public = k->routing_public;
+	side.facts.redirect_loop = ours && k->redirect_loop;
+	side.follows = ours && k->follows;
+	return side;
 }
 
 /* ---- where it starts ---- */
@@ -209,8 +209,7 @@ static struct walk_start start_of(const struct sim_envelope *env, const struct m
 static void walk(struct simulation *s, int which, const struct known *k, struct walk *out)
 {
 	const struct walk_start start = start_of(&s->env, which == 0 ? &s->now : &s->o.asked);
-	const struct walk_side sides[2] = { join(&s->base[which][0], &k->sides[0]),
-					    join(&s->base[which][1], &k->sides[1]) };
+	const struct walk_side sides[2] = { side_for(s, which, SITE_ONPREM, k), side_for(s, which, SITE_CLOUD, k) };
 
 	walk_rcpt(sides, &start, out);
 	for (size_t i = 0; i + 1 < out->n; i++)
@@ -337,16 +336,14 @@ static void end_envelope(struct simulation *s)
 	s->hops[0] = s->hops[1] = 0;
 }
 
-int sim_envelope(struct simulation *s, const struct sim_envelope *env, struct err *e)
+void sim_envelope(struct simulation *s, const struct sim_envelope *env)
 {
-	(void)e;
 	end_envelope(s);
 	s->env = *env;
 	s->env_ours = env->from.n > 0 && routing_is_our_domain(&s->view, domain_of(env->from));
 	s->totals.envelopes++;
 	if (env->origin == ENV_INTERNET && !env->site_was_mx)
 		found(s, SIM_OLD_MX, 0, STR_NONE, env->client, NULL, NULL);
-	return 0;
 }
 
 int sim_rcpt(struct simulation *s, struct str rcpt, struct err *e)

@@ -29,8 +29,8 @@ struct sim_envelope {
 
 struct simulation *sim_open(const struct sim_options *o, struct err *e);
 void sim_close(struct simulation **s);
-/* One message with its recipients, all of them before the next.  -1 when the table cannot be read. */
-int sim_envelope(struct simulation *s, const struct sim_envelope *env, struct err *e);
+/* One message, then its recipients; the texts must live until the next one.  -1 when the table cannot be read. */
+void sim_envelope(struct simulation *s, const struct sim_envelope *env);
 int sim_rcpt(struct simulation *s, struct str rcpt, struct err *e);
 
 /* ---- what came of it ---- */
