@@ -3,6 +3,7 @@
  * The same calls as at RCPT and in `route explain`; here a refusal becomes a report and a wait a deferral.  A mode that
  * changed since the message was accepted does not make its sender a straggler afterwards. */
 #include "connectors/plan.h"
+#include "connectors/reason.h"
 
 #include "base/must.h"
 
@@ -75,6 +76,7 @@ static void settle_by_selection(const struct planner *p, struct plan *plan, cons
 	plan->cause = sel->result == SELECT_REJECT ? "the message is too big for the way it must take"
 						   : "the way this message must take is closed";
 	plan->fixer = "administrator";
+	plan->told = sel->reply.text;
 	plan_settle(plan, p->arena, sel->result == SELECT_REJECT ? RCPT_FAILED : RCPT_DEFERRED, sel->reply,
 		    str_c(text));
 }
@@ -106,7 +108,10 @@ static void settle_by_trouble(const struct planner *p, struct plan *plan, const 
 		 STR_ARG(trouble));
 	plan->cause = "the way this message must take has no certificate to show";
 	plan->fixer = "administrator";
-	plan_settle(plan, p->arena, RCPT_DEFERRED, REPLY(454, 4, 7, 5, "certificate missing"), str_c(text));
+	const struct config *c = outbound_config(p->outbound);
+	struct reply r = reason_reply(REASON_CERT_MISSING, c->status_codes, c->site);
+	plan->told = r.text;
+	plan_settle(plan, p->arena, RCPT_DEFERRED, r, str_c(text));
 }
 
 static void choose_hop(const struct planner *p, struct plan *plan, const struct route *rt, const struct addr *original)

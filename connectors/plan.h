@@ -17,6 +17,7 @@ struct plan {                  /* one recipient of one attempt */
 	uint64_t serial;
 	unsigned redirects; /* followed to get here */
 	bool straggler;
+	struct str told;           /* what a stranger may be told instead of rcpt.text; empty: the same */
 	const char *cause, *fixer; /* in plain words; NULL when all is well */
 	enum route_form form;
 	enum route_next next;

@@ -3,6 +3,7 @@
  * Order is the invariant: what an outcome promises to somebody (a report, a copy) is durable before the outcome is
  * written; when it cannot be stored, the recipient waits instead. */
 #include "connectors/job.h"
+#include "connectors/reason.h"
 
 #include "base/must.h"
 #include "base/time.h"
@@ -43,11 +44,17 @@ static struct str status_of(struct job *j, const struct plan *p)
 	return keep(j, text);
 }
 
+/* Who writes from the Internet learns nothing of tables, ways and places (spec 5.3). */
+static bool is_strangers(const struct job *j)
+{
+	return j->lease->env.origin == ENV_INTERNET || j->lease->env.origin == ENV_PARTNER;
+}
+
 static struct str reason_of(struct job *j, const struct plan *p)
 {
 	char text[400];
 
-	if (p->cause == NULL || p->rcpt.result == RCPT_SENT)
+	if (p->cause == NULL || p->rcpt.result == RCPT_SENT || is_strangers(j))
 		return STR_NONE;
 	snprintf(text, sizeof text, "%s%s%s (%s %s)", p->cause, p->fixer != NULL ? "; it can be mended by the " : "",
 		 p->fixer != NULL ? p->fixer : "", p->reason, p->rule);
@@ -67,7 +74,7 @@ static void add_report(struct job *j, const struct plan *p, enum dsn_action acti
 				   .action = action,
 				   .status = status_of(j, p),
 				   .remote_mta = p->where != NULL ? str_c(p->where->host) : STR_NONE,
-				   .diagnostic = p->rcpt.text,
+				   .diagnostic = is_strangers(j) && p->told.n > 0 ? p->told : p->rcpt.text,
 				   .reason = reason_of(j, p),
 				   .last_attempt_ms = now_ms,
 				   .retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
@@ -75,12 +82,11 @@ static void add_report(struct job *j, const struct plan *p, enum dsn_action acti
 
 static void expire(struct job *j, struct plan *p)
 {
-	bool exchange = outbound_config(j->d->outbound)->status_codes == CODES_EXCHANGE;
+	const struct config *c = outbound_config(j->d->outbound);
 	char text[400];
 
 	snprintf(text, sizeof text, "message expired; the last attempt: " STR_FMT, STR_ARG(p->rcpt.text));
-	plan_settle(p, &j->arena, RCPT_FAILED, exchange ? REPLY(550, 5, 4, 300, "") : REPLY(550, 5, 4, 7, ""),
-		    str_c(text));
+	plan_settle(p, &j->arena, RCPT_FAILED, reason_reply(REASON_EXPIRED, c->status_codes, c->site), str_c(text));
 	log_warn(&j->log, "delivery.expired", kv_str("to", p->rcpt.env.addr), kv_c("why", text));
 }
 

@@ -587,6 +587,17 @@ static const struct column hop_columns[] = {
 	{ NULL, NULL, COL_TEXT, 0 },
 };
 
+static const struct column reasons_columns[] = {
+	{ "reason", "REASON", COL_TEXT, 20 },
+	{ "rule", "RULE", COL_TEXT, 0 },
+	{ "standard", "STANDARD", COL_TEXT, 0 },
+	{ "exchange", "EXCHANGE", COL_TEXT, 0 },
+	{ "exchange_cloud", "AT CLOUD", COL_TEXT, 0 },
+	{ "cause", "CAUSE", COL_WRAP, 0 },
+	{ "mend", "", COL_NOTE, 0 },
+	{ NULL, NULL, COL_TEXT, 0 },
+};
+
 static const struct column simulate_columns[] = {
 	{ "finding", "FINDING", COL_GROUP, 0 }, { "count", "COUNT", COL_NUM, 0 }, { "says", "WHAT", COL_WRAP, 0 },
 	{ "sample", "", COL_NOTE, 0 },          { NULL, NULL, COL_TEXT, 0 },
@@ -611,7 +622,7 @@ static const struct print_layout layouts[] = {
 	{ "config", "diff", NULL, NULL, print_diff },        { "connector", "list", connector_columns, NULL, NULL },
 	{ "connector", "hops", hop_columns, NULL, NULL },    { "connector", "test", NULL, NULL, print_stage },
 	{ "tls", "show", tls_columns, NULL, NULL },          { "trace", "", NULL, NULL, print_trace },
-	{ "simulate", "", simulate_columns, NULL, NULL },
+	{ "simulate", "", simulate_columns, NULL, NULL },    { "reasons", "", reasons_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

@@ -2,6 +2,7 @@
 #include "smtpd/commands.h"
 
 #include "base/time.h"
+#include "connectors/reason.h"
 #include "smtpd/policy.h"
 #include "smtpd/track_session.h"
 
@@ -35,7 +36,7 @@ bool check_mail(const struct session *s, struct str args, struct reply *r)
 	if (!parse_mail(s, args, &m, r))
 		return false;
 	if (m.has_size && m.size > policy_size_max(session_config(s), s->receive)) {
-		*r = REPLY(552, 5, 3, 4, "message is larger than this server takes (SIZE)");
+		*r = reason_reply(REASON_SIZE, CODES_STANDARD, SITE_ONPREM);
 		return false;
 	}
 	return true;
@@ -80,6 +81,8 @@ enum step run_mail(struct session *s, struct str args)
 	}
 	session_attribute(s, &(struct said){ .at_mail = true, .from = env->from, .claim = env->xorg });
 	if (!policy_may_send(s->receive, &s->who, s->secured, session_config(s)->status_codes, &r)) {
+		char text[600];
+		policy_add_id(&r, env->trace_id, text, sizeof text, &r);
 		transaction_reset(&s->tx);
 		session_error(s);
 		session_reply(s, &r);
@@ -233,7 +236,8 @@ enum step run_rcpt(struct session *s, struct str args)
 		return STEP_NEXT;
 	}
 	if (!complete_postmaster(s, &c, &room) || !judge_rcpt(s, &c.to, &v, &provisional)) {
-		session_reply(s, &REPLY(451, 4, 3, 0, "recipients cannot be looked up now (TABLE-STALE)"));
+		r = reason_reply(REASON_LOOKUP, CODES_STANDARD, SITE_ONPREM);
+		session_reply(s, &r);
 		return STEP_NEXT;
 	}
 	if (v.action == ROUTE_REJECT || v.action == ROUTE_DEFER)

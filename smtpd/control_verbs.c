@@ -47,6 +47,7 @@ static const struct verb_arg explain_args[] = {
 	{ "token", ARG_FLAG, ARG_OPTION, NULL, "the message carries our route token for this recipient" },
 	{ "redirected", ARG_FLAG, ARG_OPTION, NULL, "reached by forwarding or expansion" },
 	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "as if this mode were in force" },
+	{ "headers", ARG_FILE, ARG_OPTION, "FILE", "the header of the message: which fields would be changed" },
 	{ "why-not", ARG_TEXT, ARG_OPTION, "CONNECTOR", "say why this send or inbound connector was not taken" },
 	{ "size", ARG_BYTES, ARG_OPTION, "12M", "size of the message" },
 	{ 0 },
@@ -122,6 +123,11 @@ static const struct verb_arg trace_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg reasons_args[] = {
+	{ "CODE", ARG_TEXT, ARG_MAY, "CODE", "one reason code or rule (default: all)" },
+	{ 0 },
+};
+
 static const struct verb_arg simulate_args[] = {
 	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "the mode to try" },
 	{ "since", ARG_SPAN, ARG_OPTION, "24h", "only messages that are not older" },
@@ -147,6 +153,9 @@ const struct verb control_verbs[] = {
 
 	{ "route", "explain", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_route_explain, explain_args,
 	  "what would happen to a recipient, and why" },
+
+	{ "reasons", "", 0, VERB_LOCAL, run_reasons, reasons_args,
+	  "every reason code: when, which codes, who can mend it" },
 
 	{ "trace", "", VERB_FILES, VERB_LOCAL, run_trace, trace_args,
 	  "what happened to a message, on this side and the other" },

@@ -34,6 +34,9 @@ void run_mode_set(struct call *c);
 /* control_trace.c */
 void run_trace(struct call *c);
 
+/* control_reasons.c */
+void run_reasons(struct call *c);
+
 /* control_simulate.c */
 void run_simulate(struct call *c);
 

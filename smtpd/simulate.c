@@ -5,6 +5,7 @@
 #include "smtpd/simulate.h"
 
 #include "base/must.h"
+#include "connectors/track.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -400,9 +401,8 @@ void sim_each(const struct simulation *s, void (*each)(void *arg, const struct s
 void sim_put_walk(struct buf *b, enum env_origin origin, const struct walk *w)
 {
 	static const char *const ends[] = { "DELIVERED", "SENT", "REJECT", "DEFER", "LOOP" };
-	static const char *const origins[] = { "INTERNET", "PEER", "LOCAL", "APP", "PARTNER", "SELF" };
 
-	buf_add(b, str_c(origins[origin]));
+	buf_add(b, str_c(track_origin_name(origin)));
 	for (size_t i = 0; i < w->n; i++) {
 		const struct verdict *v = &w->steps[i].verdict;
 		buf_addf(b, " %s[%s %s", conf_site_name(w->steps[i].site), v->rule, v->reason);
