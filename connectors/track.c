@@ -327,6 +327,8 @@ static void put_json_text(struct buf *b, struct str s)
 		buf_add(b, str_head(s, run));
 		if (ch == '"' || ch == '\\')
 			buf_add(b, (struct str){ (const char[]){ '\\', ch }, 2 });
+		else if (ch == '\0')
+			buf_add(b, S("\\ufffd")); /* many readers take no NUL */
 		else
 			buf_add(b, (struct str){ (const char[]){ '\\', 'u', '0', '0', hex[(unsigned char)ch >> 4],
 								 hex[ch & 15] },
