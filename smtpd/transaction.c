@@ -79,18 +79,27 @@ void transaction_judge(struct transaction *t, struct reply r)
 		t->verdict = r;
 }
 
+static void judge_reason(struct transaction *t, enum reason reason, enum conf_codes codes, enum conf_site site)
+{
+	if (t->verdict.code == 0) {
+		t->verdict_rule.rule = reason_row(reason)->rule;
+		t->verdict_rule.reason = reason_row(reason)->name;
+	}
+	transaction_judge(t, reason_reply(reason, codes, site));
+}
+
 static void judge_failure(struct transaction *t, const struct err *e)
 {
 	switch (e->code) {
 	case ERR_TOO_BIG:
-		transaction_judge(t, reason_reply(REASON_SIZE, CODES_STANDARD, SITE_ONPREM));
+		judge_reason(t, REASON_SIZE, CODES_STANDARD, SITE_ONPREM);
 		break;
 	case ERR_NO_SPACE:
 	case ERR_BUSY:
-		transaction_judge(t, reason_reply(REASON_PRESSURE, CODES_STANDARD, SITE_ONPREM));
+		judge_reason(t, REASON_PRESSURE, CODES_STANDARD, SITE_ONPREM);
 		break;
 	default:
-		transaction_judge(t, reason_reply(REASON_STORE, CODES_STANDARD, SITE_ONPREM));
+		judge_reason(t, REASON_STORE, CODES_STANDARD, SITE_ONPREM);
 		break;
 	}
 }
@@ -122,7 +131,7 @@ static void store_or_hold(struct transaction *t, struct str run)
 	size_t n = header_scan_add(&t->header, run);
 
 	if (t->header.too_big) {
-		transaction_judge(t, reason_reply(REASON_HEADER_SIZE, CODES_STANDARD, SITE_ONPREM));
+		judge_reason(t, REASON_HEADER_SIZE, CODES_STANDARD, SITE_ONPREM);
 		return;
 	}
 	if (t->header.done && t->held.n == 0) {
@@ -233,7 +242,7 @@ static void add(struct transaction *t, struct str run)
 {
 	t->size += run.n;
 	if (t->size > t->size_max)
-		transaction_judge(t, reason_reply(REASON_SIZE, CODES_STANDARD, SITE_ONPREM));
+		judge_reason(t, REASON_SIZE, CODES_STANDARD, SITE_ONPREM);
 	if (t->bare_policy == BARE_NORMALISE)
 		store_normalised(t, run);
 	else
@@ -262,12 +271,12 @@ bool transaction_content_end(struct transaction *t, const struct config *c)
 		store_header(t, buf_str(&t->held));
 	}
 	if (t->body.nul || t->scan.nul)
-		transaction_judge(t, reason_reply(REASON_NUL, c->status_codes, c->site));
+		judge_reason(t, REASON_NUL, c->status_codes, c->site);
 	if (bare && t->bare_policy == BARE_REJECT)
-		transaction_judge(t, reason_reply(REASON_BARE_LF, c->status_codes, c->site));
+		judge_reason(t, REASON_BARE_LF, c->status_codes, c->site);
 	t->env.hops = t->header.received;
 	if (t->header.received > c->loop.max_hops ||
 	    (c->loop.max_local_hops > 0 && t->header.received_own > c->loop.max_local_hops))
-		transaction_judge(t, reason_reply(REASON_HOPS, c->status_codes, c->site));
+		judge_reason(t, REASON_HOPS, c->status_codes, c->site);
 	return t->verdict.code == 0;
 }
