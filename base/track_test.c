@@ -62,7 +62,7 @@ static void put_head(struct buf *b, int64_t now_ms)
 static void on_trouble(const struct err *e)
 {
 	(void)e;
-	seen.troubles++;
+	__atomic_add_fetch(&seen.troubles, 1, __ATOMIC_RELAXED);
 }
 
 static struct track_options options(void)
@@ -139,7 +139,7 @@ static void test_overflow(void **state)
 	struct track_options o = options();
 	struct track *t = open_track(&o);
 	struct track_ring *r = track_ring(t);
-	char line[1001];
+	char line[1004];
 	uint64_t taken = 0, lost = 0, last = 0, there = 0, told = 0;
 	struct str rest, one;
 
