@@ -145,7 +145,7 @@ static void put_says(struct buf *b, const struct sim_finding *f)
 	}
 }
 
-static void put_path(json_t *row, const char *key, const struct sim_finding *f, const struct walk *w)
+static void put_path(json_t *row, const char *key, const struct sim_finding *f, const struct passage *w)
 {
 	struct buf b;
 

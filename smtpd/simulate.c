@@ -21,7 +21,7 @@ struct known {                  /* what the two tables say of an address */
 struct finding {
 	struct sim_finding f;
 	uint64_t hash;
-	struct walk before, after;
+	struct passage before, after;
 	char from[SAMPLE_MAX], rcpt[SAMPLE_MAX], name[SAMPLE_MAX];
 };
 
@@ -31,7 +31,7 @@ struct simulation {
 	bool view_open;
 	unsigned view_rcpts;
 	struct mode now;
-	struct walk_side base[2][2]; /* [0] in force, [1] asked; by site */
+	struct passage_side base[2][2]; /* [0] in force, [1] asked; by site */
 	struct known *known;
 	struct finding **findings;
 	size_t finding_n;
@@ -61,11 +61,11 @@ static const struct conf_inbound *peer_inbound(const struct config *c)
 	return NULL;
 }
 
-static struct walk_side side_of(const struct config *c, enum conf_site site, const struct mode *m, bool grace_over)
+static struct passage_side side_of(const struct config *c, enum conf_site site, const struct mode *m, bool grace_over)
 {
 	const struct conf_inbound *in = peer_inbound(c);
 
-	return (struct walk_side){ .facts = { .site = site,
+	return (struct passage_side){ .facts = { .site = site,
 					      .mx = m->mx,
 					      .cmt = m->cmt,
 					      .grace_over = grace_over,
@@ -80,10 +80,10 @@ static struct walk_side side_of(const struct config *c, enum conf_site site, con
 }
 
 /* Without its configuration: a foreign system that recognises us and has the same policies. */
-static struct walk_side foreign_side(const struct config *ours, enum conf_site site, const struct mode *m,
+static struct passage_side foreign_side(const struct config *ours, enum conf_site site, const struct mode *m,
 				     bool grace_over)
 {
-	struct walk_side s = side_of(ours, site, m, grace_over);
+	struct passage_side s = side_of(ours, site, m, grace_over);
 
 	s.knows_peer = true;
 	s.makes_tokens = s.facts.return_internal = s.facts.peer_relay = false;
@@ -130,7 +130,7 @@ static int locate(struct simulation *s, const struct addr *a, struct known *k, s
 	if (!routing_route(&s->view, &q, &s->arena, &rt, NULL, e))
 		return -1;
 	k->kinds[here] = (unsigned char)rt.facts.kind;
-	k->kinds[there] = (unsigned char)walk_mirror(rt.facts.kind, type_there(s, rt.located.domain));
+	k->kinds[there] = (unsigned char)passage_mirror(rt.facts.kind, type_there(s, rt.located.domain));
 	k->disabled = rt.facts.disabled;
 	k->auth_required = rt.facts.auth_required;
 	k->is_group = rt.facts.is_group;
@@ -170,9 +170,9 @@ static const struct known *known_of(struct simulation *s, struct str rcpt, struc
 }
 
 /* The policies of a side with what is special about this recipient; what our table redirects, theirs does not know. */
-static struct walk_side side_for(const struct simulation *s, int which, enum conf_site site, const struct known *k)
+static struct passage_side side_for(const struct simulation *s, int which, enum conf_site site, const struct known *k)
 {
-	struct walk_side side = s->base[which][site];
+	struct passage_side side = s->base[which][site];
 	bool ours = site == s->o.ours->site;
 
 	side.facts.kind = k->kinds[site];
@@ -194,25 +194,25 @@ static enum conf_site mx_site(const struct mode *m)
 
 /* What the log calls PEER began on the other side: by one of its users (INT), or as Internet mail at its entrance. Mail
  * that came by the MX will come by the new one; what ignored the MX will go on doing so. */
-static struct walk_start start_of(const struct sim_envelope *env, const struct mode *m)
+static struct passage_start start_of(const struct sim_envelope *env, const struct mode *m)
 {
 	enum conf_site there = env->site == SITE_CLOUD ? SITE_ONPREM : SITE_CLOUD;
 
 	if (env->origin == ENV_PEER && env->class == ENV_CLASS_INT)
-		return (struct walk_start){ there, ENV_LOCAL, true };
+		return (struct passage_start){ there, ENV_LOCAL, true };
 	if (env->origin == ENV_PEER)
-		return (struct walk_start){ mx_site(m), ENV_INTERNET, false };
+		return (struct passage_start){ mx_site(m), ENV_INTERNET, false };
 	if (env->origin == ENV_INTERNET || env->origin == ENV_PARTNER)
-		return (struct walk_start){ env->site_was_mx ? mx_site(m) : env->site, env->origin, false };
-	return (struct walk_start){ env->site, env->origin, true };
+		return (struct passage_start){ env->site_was_mx ? mx_site(m) : env->site, env->origin, false };
+	return (struct passage_start){ env->site, env->origin, true };
 }
 
-static void walk(struct simulation *s, int which, const struct known *k, struct walk *out)
+static void walk(struct simulation *s, int which, const struct known *k, struct passage *out)
 {
-	const struct walk_start start = start_of(&s->env, which == 0 ? &s->now : &s->o.asked);
-	const struct walk_side sides[2] = { side_for(s, which, SITE_ONPREM, k), side_for(s, which, SITE_CLOUD, k) };
+	const struct passage_start start = start_of(&s->env, which == 0 ? &s->now : &s->o.asked);
+	const struct passage_side sides[2] = { side_for(s, which, SITE_ONPREM, k), side_for(s, which, SITE_CLOUD, k) };
 
-	walk_rcpt(sides, &start, out);
+	passage_rcpt(sides, &start, out);
 	for (size_t i = 0; i + 1 < out->n; i++)
 		if (out->steps[i].site != out->steps[i + 1].site)
 			s->hops[which] |= 1U << i;
@@ -220,12 +220,12 @@ static void walk(struct simulation *s, int which, const struct known *k, struct 
 
 /* ---- findings ---- */
 
-static uint64_t walk_hash(const struct walk *w, uint64_t seed)
+static uint64_t walk_hash(const struct passage *w, uint64_t seed)
 {
 	struct {
 		const char *rule;
 		unsigned site, next;
-	} words[WALK_STEPS_MAX + 1];
+	} words[PASSAGE_STEPS_MAX + 1];
 
 	memset(words, 0, sizeof words); /* padding counts */
 	for (size_t i = 0; i < w->n; i++) {
@@ -261,7 +261,7 @@ static struct str keep(char room[SAMPLE_MAX], struct str s)
 }
 
 static void found(struct simulation *s, enum sim_kind kind, uint64_t hash, struct str rcpt, struct str name,
-		  const struct walk *before, const struct walk *after)
+		  const struct passage *before, const struct passage *after)
 {
 	struct finding *f = finding_at(s, str_hash(name, hash * SIM_KIND_N + kind));
 
@@ -287,23 +287,23 @@ static void found(struct simulation *s, enum sim_kind kind, uint64_t hash, struc
 	f->f.bytes += s->env.size;
 }
 
-static bool is_loop(const struct walk *w)
+static bool is_loop(const struct passage *w)
 {
 	const char *reason = w->steps[w->n - 1].verdict.reason;
 
-	return w->end == WALK_HOPS || str_starts(str_c(reason), S("LOOP-")) || str_starts(str_c(reason), S("LOC-"));
+	return w->end == PASSAGE_HOPS || str_starts(str_c(reason), S("LOOP-")) || str_starts(str_c(reason), S("LOC-"));
 }
 
-static bool is_refused(const struct walk *w)
+static bool is_refused(const struct passage *w)
 {
-	return w->end == WALK_REJECTED || w->end == WALK_DEFERRED || w->end == WALK_HOPS;
+	return w->end == PASSAGE_REJECTED || w->end == PASSAGE_DEFERRED || w->end == PASSAGE_HOPS;
 }
 
 /* Mail of one of our domains that would leave from another side: the addresses there must be in its SPF record. */
-static bool leaves_elsewhere(const struct simulation *s, const struct walk *before, const struct walk *after)
+static bool leaves_elsewhere(const struct simulation *s, const struct passage *before, const struct passage *after)
 {
-	return s->env_ours && after->end == WALK_SENT &&
-	       (before->end != WALK_SENT || before->steps[before->n - 1].site != after->steps[after->n - 1].site);
+	return s->env_ours && after->end == PASSAGE_SENT &&
+	       (before->end != PASSAGE_SENT || before->steps[before->n - 1].site != after->steps[after->n - 1].site);
 }
 
 static struct str domain_of(struct str address)
@@ -311,7 +311,7 @@ static struct str domain_of(struct str address)
 	return str_skip(address, (size_t)(str_rchr(address, '@') + 1));
 }
 
-static void compare(struct simulation *s, struct str rcpt, const struct walk *before, const struct walk *after)
+static void compare(struct simulation *s, struct str rcpt, const struct passage *before, const struct passage *after)
 {
 	uint64_t was = walk_hash(before, s->env.origin), hash = walk_hash(after, was);
 
@@ -350,7 +350,7 @@ void sim_envelope(struct simulation *s, const struct sim_envelope *env)
 int sim_rcpt(struct simulation *s, struct str rcpt, struct err *e)
 {
 	const struct known *k = known_of(s, rcpt, e);
-	struct walk before, after;
+	struct passage before, after;
 
 	if (k == NULL)
 		return -1;
@@ -398,7 +398,7 @@ void sim_each(const struct simulation *s, void (*each)(void *arg, const struct s
 	free(sorted);
 }
 
-void sim_put_walk(struct buf *b, enum env_origin origin, const struct walk *w)
+void sim_put_walk(struct buf *b, enum env_origin origin, const struct passage *w)
 {
 	static const char *const ends[] = { "DELIVERED", "SENT", "REJECT", "DEFER", "LOOP" };
 

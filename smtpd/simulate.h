@@ -3,12 +3,12 @@
  *
  * Ours is the current recipient table and configuration; the other side is a model: its configuration, where there is
  * one, and the same table seen from there (LOCAL and REMOTE change places).  Decisions are route_decide's
- * (routing/walk). What only DNS knows is not asked: which addresses an SPF record names, who still has the old MX.
+ * (routing/passage). What only DNS knows is not asked: which addresses an SPF record names, who still has the old MX.
  * Knows: routing.  Must not know: JSON, files.  Threads: one; reads the store. */
 #ifndef SMTPD_SIMULATE_H
 #define SMTPD_SIMULATE_H
 
-#include "routing/walk.h"
+#include "routing/passage.h"
 
 struct simulation;
 
@@ -41,7 +41,7 @@ const char *sim_kind_name(enum sim_kind k); /* "changed path" */
 struct sim_finding { /* views into the simulation */
 	enum sim_kind kind;
 	uint64_t recipients, bytes;
-	const struct walk *before, *after; /* paths; NULL for SPF and OLD_MX */
+	const struct passage *before, *after; /* paths; NULL for SPF and OLD_MX */
 	struct str from, rcpt;             /* a sample */
 	struct str name;                   /* SPF: our domain; OLD_MX: the client's address */
 	enum conf_site egress;             /* SPF: the side it would leave from */
@@ -62,6 +62,6 @@ void sim_each(const struct simulation *s, void (*each)(void *arg, const struct s
 			     most first */
 
 /* "INTERNET onprem[R40 ->peer] cloud[R30 deliver] = DELIVERED". */
-void sim_put_walk(struct buf *b, enum env_origin origin, const struct walk *w);
+void sim_put_walk(struct buf *b, enum env_origin origin, const struct passage *w);
 
 #endif

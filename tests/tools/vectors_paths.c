@@ -1,8 +1,8 @@
 /* tests/tools/vectors_paths.c: paths.csv, the trail of one message through two gateways back to back.
  *
- * Walked by the product's own walker (routing/walk).  Only the on-prem side makes and reads route tokens here (the
+ * Walked by the product's own walker (routing/passage).  Only the on-prem side makes and reads route tokens here (the
  * cloud is taken as foreign); a recipient reached by forwarding starts without one. */
-#include "routing/walk.h"
+#include "routing/passage.h"
 #include "tests/tools/vectors.h"
 
 enum place { ON_PREM, IN_CLOUD, NOWHERE, OUTSIDE }; /* where the mailbox really is */
@@ -52,9 +52,9 @@ static enum rcpt_kind kind_at(const struct scenario *s, enum conf_site site)
 	return (s->place == IN_CLOUD) == at_cloud && !wrong ? KIND_LOCAL : KIND_REMOTE;
 }
 
-static struct walk_side side_of(const struct scenario *s, const struct mode *mode, enum conf_site site)
+static struct passage_side side_of(const struct scenario *s, const struct mode *mode, enum conf_site site)
 {
-	return (struct walk_side){
+	return (struct passage_side){
 		.facts = { .site = site,
 			   .mx = mode->mx,
 			   .cmt = mode->cmt,
@@ -72,7 +72,7 @@ static void put_code(struct buf *b, const struct reply *r)
 	buf_addf(b, "%d %u.%u.%u", r->code, r->class, r->subject, r->detail);
 }
 
-static void put_step(struct buf *b, const struct walk_step *step)
+static void put_step(struct buf *b, const struct passage_step *step)
 {
 	const struct verdict *v = &step->verdict;
 
@@ -87,32 +87,32 @@ static void put_step(struct buf *b, const struct walk_step *step)
 	buf_add(b, step->forwarded ? S("]+forward") : S("]"));
 }
 
-static void put_end(struct buf *b, const struct walk *w)
+static void put_end(struct buf *b, const struct passage *w)
 {
 	static const char *const names[] = { "DELIVERED", "SENT", "REJECT ", "DEFER ", "HOP-COUNT" };
 
 	buf_add(b, str_c(names[w->end]));
-	if (w->end == WALK_REJECTED || w->end == WALK_DEFERRED)
+	if (w->end == PASSAGE_REJECTED || w->end == PASSAGE_DEFERRED)
 		put_code(b, &w->steps[w->n - 1].verdict.reply);
 }
 
 static void run(const struct scenario *s, const struct mode *mode, struct buf *trail)
 {
 	static const char *const names[] = { "INTERNET", "onprem-sender", "cloud-sender" };
-	const struct walk_side sides[2] = { side_of(s, mode, SITE_ONPREM), side_of(s, mode, SITE_CLOUD) };
+	const struct passage_side sides[2] = { side_of(s, mode, SITE_ONPREM), side_of(s, mode, SITE_CLOUD) };
 	bool stranger = s->start == FROM_INTERNET;
 	bool cloud = s->start == FROM_CLOUD ||
 		     (stranger && (s->entry == AT_CLOUD || (s->entry == AT_MX && mode->mx == SIDE_CLOUD)));
-	const struct walk_start start = { .site = cloud ? SITE_CLOUD : SITE_ONPREM,
+	const struct passage_start start = { .site = cloud ? SITE_CLOUD : SITE_ONPREM,
 					  .origin = stranger ? ENV_INTERNET : ENV_LOCAL,
 					  .internal = !stranger };
-	struct walk w;
+	struct passage w;
 
-	walk_rcpt(sides, &start, &w);
+	passage_rcpt(sides, &start, &w);
 	buf_add(trail, str_c(names[s->start]));
 	for (size_t i = 0; i < w.n; i++)
 		put_step(trail, &w.steps[i]);
-	if (w.end == WALK_SENT)
+	if (w.end == PASSAGE_SENT)
 		buf_add(trail, S(" Internet"));
 	buf_add(trail, S(" = "));
 	put_end(trail, &w);

@@ -1,11 +1,11 @@
-/* routing/walk_test.c: what the path vectors do not say: redirections of the table, the other side's types, two sides
+/* routing/passage_test.c: what the path vectors do not say: redirections of the table, the other side's types, two sides
  * that do not know each other. */
-#include "routing/walk.h"
+#include "routing/passage.h"
 #include "tests/unit.h"
 
-static struct walk_side side(enum conf_site site, enum rcpt_kind kind)
+static struct passage_side side(enum conf_site site, enum rcpt_kind kind)
 {
-	return (struct walk_side){ .facts = { .site = site, .mx = SIDE_ONPREM, .kind = kind }, .knows_peer = true };
+	return (struct passage_side){ .facts = { .site = site, .mx = SIDE_ONPREM, .kind = kind }, .knows_peer = true };
 }
 
 static void test_mirror(void **state)
@@ -26,39 +26,39 @@ static void test_mirror(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++)
-		check(walk_mirror(rows[i].here, rows[i].type) == rows[i].there, kind_name(rows[i].here));
+		check(passage_mirror(rows[i].here, rows[i].type) == rows[i].there, kind_name(rows[i].here));
 }
 
 static void test_contact(void **state)
 {
-	struct walk_side sides[2] = { side(SITE_ONPREM, KIND_EXTERNAL), side(SITE_CLOUD, KIND_EXTERNAL) };
-	const struct walk_start start = { SITE_ONPREM, ENV_INTERNET, false };
-	struct walk w;
+	struct passage_side sides[2] = { side(SITE_ONPREM, KIND_EXTERNAL), side(SITE_CLOUD, KIND_EXTERNAL) };
+	const struct passage_start start = { SITE_ONPREM, ENV_INTERNET, false };
+	struct passage w;
 
 	(void)state;
-	walk_rcpt(sides, &start, &w);
-	assert_int_equal(w.end, WALK_REJECTED); /* relaying for strangers */
+	passage_rcpt(sides, &start, &w);
+	assert_int_equal(w.end, PASSAGE_REJECTED); /* relaying for strangers */
 	sides[SITE_ONPREM].follows = true;
-	walk_rcpt(sides, &start, &w);
-	assert_int_equal(w.end, WALK_SENT); /* a contact of ours: sent on as our own */
+	passage_rcpt(sides, &start, &w);
+	assert_int_equal(w.end, PASSAGE_SENT); /* a contact of ours: sent on as our own */
 	assert_int_equal(w.n, 1);
 }
 
 /* Unknown on both sides, each takes the other for the one who knows: without recognition this goes round for ever. */
 static void test_loop(void **state)
 {
-	struct walk_side sides[2] = { side(SITE_ONPREM, KIND_REMOTE), side(SITE_CLOUD, KIND_REMOTE) };
-	const struct walk_start start = { SITE_ONPREM, ENV_LOCAL, true };
-	struct walk w;
+	struct passage_side sides[2] = { side(SITE_ONPREM, KIND_REMOTE), side(SITE_CLOUD, KIND_REMOTE) };
+	const struct passage_start start = { SITE_ONPREM, ENV_LOCAL, true };
+	struct passage w;
 
 	(void)state;
-	walk_rcpt(sides, &start, &w);
+	passage_rcpt(sides, &start, &w);
 	check_str(str_c(w.steps[w.n - 1].verdict.rule), S("R45"), "seen as a disagreement");
 	assert_int_equal(w.n, 2);
 	sides[0].knows_peer = sides[1].knows_peer = false;
-	walk_rcpt(sides, &start, &w);
-	assert_int_equal(w.end, WALK_HOPS);
-	assert_int_equal(w.n, WALK_STEPS_MAX);
+	passage_rcpt(sides, &start, &w);
+	assert_int_equal(w.end, PASSAGE_HOPS);
+	assert_int_equal(w.n, PASSAGE_STEPS_MAX);
 }
 
 int main(void)

@@ -1,17 +1,17 @@
-/* routing/walk.c: from gateway to gateway until somebody delivers, refuses or it is a loop; see the header. */
-#include "routing/walk.h"
+/* routing/passage.c: from gateway to gateway until somebody delivers, refuses or it is a loop; see the header. */
+#include "routing/passage.h"
 
 #include "base/must.h"
 
 struct walker {
-	const struct walk_side *sides;
-	struct walk *out;
+	const struct passage_side *sides;
+	struct passage *out;
 	enum conf_site site;
 	enum env_origin origin;
 	bool internal, token, redirected, outside;
 };
 
-enum rcpt_kind walk_mirror(enum rcpt_kind kind, enum conf_domain_type peer_type)
+enum rcpt_kind passage_mirror(enum rcpt_kind kind, enum conf_domain_type peer_type)
 {
 	switch (kind) {
 	case KIND_LOCAL:
@@ -35,7 +35,7 @@ enum rcpt_kind walk_mirror(enum rcpt_kind kind, enum conf_domain_type peer_type)
 
 static void decide(const struct walker *w, struct verdict *v)
 {
-	const struct walk_side *side = &w->sides[w->site];
+	const struct passage_side *side = &w->sides[w->site];
 	struct route_facts f = side->facts;
 	bool peer = w->origin == ENV_PEER;
 
@@ -74,13 +74,13 @@ static void go_to_peer(struct walker *w)
 /* One gateway; true while the message goes on. */
 static bool pass(struct walker *w)
 {
-	struct walk_step *step = &w->out->steps[w->out->n++];
+	struct passage_step *step = &w->out->steps[w->out->n++];
 	struct verdict *v = &step->verdict;
 
-	*step = (struct walk_step){ .site = w->site };
+	*step = (struct passage_step){ .site = w->site };
 	decide(w, v);
 	if (v->action == ROUTE_REJECT || v->action == ROUTE_DEFER) {
-		w->out->end = v->action == ROUTE_REJECT ? WALK_REJECTED : WALK_DEFERRED;
+		w->out->end = v->action == ROUTE_REJECT ? PASSAGE_REJECTED : PASSAGE_DEFERRED;
 		return false;
 	}
 	if (v->action == ROUTE_DELIVER && w->sides[w->site].forwards) {
@@ -91,11 +91,11 @@ static bool pass(struct walker *w)
 		go_to_peer(w);
 		return true;
 	}
-	w->out->end = v->action == ROUTE_DELIVER ? WALK_DELIVERED : WALK_SENT;
+	w->out->end = v->action == ROUTE_DELIVER ? PASSAGE_DELIVERED : PASSAGE_SENT;
 	return false;
 }
 
-void walk_rcpt(const struct walk_side sides[2], const struct walk_start *start, struct walk *out)
+void passage_rcpt(const struct passage_side sides[2], const struct passage_start *start, struct passage *out)
 {
 	struct walker w = {
 		.sides = sides, .out = out, .site = start->site, .origin = start->origin, .internal = start->internal
@@ -103,7 +103,7 @@ void walk_rcpt(const struct walk_side sides[2], const struct walk_start *start, 
 
 	must(start->site == SITE_ONPREM || start->site == SITE_CLOUD);
 	out->n = 0;
-	out->end = WALK_HOPS;
-	while (out->n < WALK_STEPS_MAX && pass(&w))
+	out->end = PASSAGE_HOPS;
+	while (out->n < PASSAGE_STEPS_MAX && pass(&w))
 		;
 }
