@@ -94,29 +94,6 @@ bool log_wants(enum log_level level)
 	return level >= sink.least;
 }
 
-/* Length of the well-formed UTF-8 sequence at the front of s, 0 when there is none (RFC 3629). */
-static size_t utf8_len(struct str s)
-{
-	unsigned char c = (unsigned char)s.p[0];
-	size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-
-	if (n == 0 || n > s.n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if (((unsigned char)s.p[i] & 0xC0) != 0x80)
-			return 0;
-	unsigned char d = n > 1 ? (unsigned char)s.p[1] : 0;
-	if ((c == 0xE0 && d < 0xA0) || (c == 0xED && d >= 0xA0) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d >= 0x90))
-		return 0;
-	/* C1 controls, bidi overrides and isolates may rearrange what an administrator sees */
-	if (c == 0xC2 && d < 0xA0)
-		return 0;
-	if (c == 0xE2 && ((d == 0x80 && (unsigned char)s.p[2] >= 0xA8 && (unsigned char)s.p[2] <= 0xAE) ||
-			  (d == 0x81 && (unsigned char)s.p[2] >= 0xA6 && (unsigned char)s.p[2] <= 0xA9)))
-		return 0;
-	return n;
-}
-
 static void put_quoted(struct buf *b, struct str s, bool json)
 {
 	bool cut = s.n > VALUE_BYTES;
@@ -124,7 +101,7 @@ static void put_quoted(struct buf *b, struct str s, bool json)
 	s = str_head(s, VALUE_BYTES);
 	buf_addc(b, '"');
 	while (s.n > 0) {
-		size_t n = utf8_len(s);
+		size_t n = str_utf8(s);
 		if (n == 0 || (n == 1 && chr_is_ctl(s.p[0]))) {
 			buf_addf(b, json ? "\\u00%02x" : "\\x%02x", (unsigned)(unsigned char)s.p[0]);
 			n = 1;

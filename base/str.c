@@ -147,3 +147,25 @@ uint64_t str_hash(struct str s, uint64_t seed)
 {
 	return XXH3_64bits_withSeed(s.n == 0 ? "" : s.p, s.n, seed);
 }
+
+size_t str_utf8(struct str s)
+{
+	unsigned char c = (unsigned char)s.p[0];
+	size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+
+	if (n == 0 || n > s.n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if (((unsigned char)s.p[i] & 0xC0) != 0x80)
+			return 0;
+	unsigned char d = n > 1 ? (unsigned char)s.p[1] : 0;
+	if ((c == 0xE0 && d < 0xA0) || (c == 0xED && d >= 0xA0) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d >= 0x90))
+		return 0;
+	/* C1 controls, bidi overrides and isolates may rearrange what an administrator sees */
+	if (c == 0xC2 && d < 0xA0)
+		return 0;
+	if (c == 0xE2 && ((d == 0x80 && (unsigned char)s.p[2] >= 0xA8 && (unsigned char)s.p[2] <= 0xAE) ||
+			  (d == 0x81 && (unsigned char)s.p[2] >= 0xA6 && (unsigned char)s.p[2] <= 0xA9)))
+		return 0;
+	return n;
+}

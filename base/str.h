@@ -57,6 +57,10 @@ bool str_u64(struct str s, uint64_t max, uint64_t *out);
 /* Seeded hash for tables whose keys come from outside (XXH3, 64 bit). */
 uint64_t str_hash(struct str s, uint64_t seed);
 
+/* Length of the UTF-8 character at the front of s (not empty): 0 when it is malformed (RFC 3629) or may rearrange what
+ * an administrator sees: C1 controls, bidi overrides and isolates. */
+size_t str_utf8(struct str s);
+
 /* ASCII classes; a table, so that no locale and no signed char can bite. */
 static inline bool chr_is_digit(char c)
 {

@@ -41,6 +41,8 @@ enum conf_loop_action { LOOP_DEFER_THEN_REJECT, LOOP_REJECT };
 enum conf_wire_policy { BARE_REJECT, BARE_NORMALISE };
 enum conf_author { AUTHOR_RULE_ANY, AUTHOR_RULE_ONE, AUTHOR_RULE_REQUIRED };
 enum conf_headers { HEADERS_TRANSPARENT, HEADERS_ENDPOINT };
+enum conf_track_format { TRACK_FORMAT_JSON, TRACK_FORMAT_CSV };
+enum conf_track_subject { TRACK_SUBJECT_OFF, TRACK_SUBJECT_HASH, TRACK_SUBJECT_ON };
 
 struct conf_mode { /* where the flow starts; later changes live in the recipient store (routing/epoch) */
 	enum conf_side mx;
@@ -315,6 +317,14 @@ struct conf_log {
 	enum log_format format;
 };
 
+struct conf_track {     /* the tracking log (spec 6.5) */
+	conf_text path; /* empty = none */
+	enum conf_track_format format;
+	enum conf_track_subject subject;
+	conf_msec retain_ms;
+	conf_bytes rotate_bytes, ring_bytes;
+};
+
 struct config {
 	enum conf_site site;
 	conf_text hostname;   /* default: the machine's FQDN */
@@ -339,6 +349,7 @@ struct config {
 	struct conf_pressure pressure;
 	struct conf_metrics metrics;
 	struct conf_log log;
+	struct conf_track track;
 	struct conf_domain *domains;
 	size_t domain_n;
 	struct conf_receive *receives;

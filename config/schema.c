@@ -38,6 +38,8 @@ WORDS wire_policy_names[] = { "reject", "normalise", NULL };
 WORDS author_names[] = { "any", "one", "required", NULL };
 WORDS log_level_names[] = { "debug", "info", "warn", "error", NULL };
 WORDS log_format_names[] = { "text", "json", NULL };
+WORDS track_format_names[] = { "json", "exchange-csv", NULL };
+WORDS track_subject_names[] = { "off", "hash", "on", NULL };
 
 static const struct option top[] = {
 	{ "site", FIELD(OPT_ENUM, site), site_names, .dflt = "onprem", .restart = true,
@@ -562,6 +564,24 @@ static const struct option log_options[] = {
 	  .doc = "`key=value` lines or one JSON object a line." },
 };
 
+static const struct option track[] = {
+	{ "path", FIELD(OPT_TEXT, track.path), .dflt = "", .restart = true,
+	  .doc = "Path of the tracking log, such as /var/log/tombolo/track.jsonl; older files get the time they were put "
+		 "aside behind their name.  Empty for none." },
+	{ "format", FIELD(OPT_ENUM, track.format), track_format_names, .dflt = "json", .restart = true,
+	  .doc = "One JSON object a line, which `tombolo trace` and `simulate` read, or the CSV that tools for Exchange's "
+		 "message tracking log read." },
+	{ "retain", FIELD(OPT_MSEC, track.retain_ms), .dflt = "30d", .min = "1h", .max = "3650d", .restart = true,
+	  .doc = "How long a file that was put aside is kept." },
+	{ "rotate", FIELD(OPT_BYTES, track.rotate_bytes), .dflt = "256M", .min = "64K", .max = "1T", .restart = true,
+	  .doc = "Size at which the file is put aside; that is also done at the end of each day (UTC)." },
+	{ "subject", FIELD(OPT_ENUM, track.subject), track_subject_names, .dflt = "off", .restart = true,
+	  .doc = "Subjects in the tracking log: left out, as a hash that tells equal ones, or as they are." },
+	{ "ring", FIELD(OPT_BYTES, track.ring_bytes), .dflt = "1M", .min = "64K", .max = "1G", .restart = true,
+	  .doc = "Memory of each event loop for events that wait to be written; what does not fit is counted "
+		 "(TRACK-LOST), never waited for." },
+};
+
 const struct section sections[] = {
 	{ ONE("", top), .doc = "Options outside of all sections." },
 	{ ONE("mode", mode), .doc = "Where the flow of mail starts; changed while running with `tombolo mode set`." },
@@ -592,6 +612,8 @@ const struct section sections[] = {
 		 "which it is medium again, below which low." },
 	{ ONE("metrics", metrics), .doc = "Figures for a monitoring system.  See docs/METRICS.md." },
 	{ ONE("log", log_options), .doc = "What is written about all this." },
+	{ ONE("track", track),
+	  .doc = "The tracking log: every step of every message, for `tombolo trace` and `tombolo simulate`." },
 };
 const size_t section_n = COUNT(sections);
 

@@ -7,6 +7,7 @@
  * on a date.  Restrictions of partners are judged after the hit, and hold for mail of their domains from elsewhere too.
  */
 #include "connectors/attribute.h"
+#include "connectors/reason.h"
 
 #include "base/must.h"
 
@@ -264,16 +265,9 @@ static const struct conf_inbound *broken_restriction(const struct config *c, con
 	return broken;
 }
 
-/* What Exchange's administrators look for is 451 with 5.7.3, which breaks RFC 2034 4 (the classes differ): so there the
- * enhanced code is text. */
 struct reply attribute_tls_required(enum conf_codes codes)
 {
-	static const struct reply exchange = {
-		.code = 451, .text = STR_LIT("5.7.3 STARTTLS is required to send mail (TLS-REQUIRED)")
-	};
-
-	return codes == CODES_EXCHANGE ? exchange
-				       : REPLY(530, 5, 7, 0, "Must issue a STARTTLS command first (TLS-REQUIRED)");
+	return reason_reply(REASON_TLS_REQUIRED, codes, SITE_ONPREM);
 }
 
 static void judge_restrictions(const struct config *c, const struct caller *k, struct attribution *out)
@@ -283,15 +277,10 @@ static void judge_restrictions(const struct config *c, const struct caller *k, s
 	if (in != NULL && in->require_tls && !k->secured)
 		out->refused = attribute_tls_required(c->status_codes);
 	else if ((broken = broken_restriction(c, k, out)) != NULL)
-		out->refused =
-			broken->restrict_cert
-				? REPLY(550, 5, 7, 51,
-					"Mail of this sender domain is accepted only with the partner's certificate")
-				: REPLY(550, 5, 7, 51,
-					"Mail of this sender domain is accepted only from the partner's addresses");
+		out->refused = reason_reply(broken->restrict_cert ? REASON_PARTNER_CERT : REASON_PARTNER_IP,
+					    c->status_codes, c->site);
 	else if (out->foreign && in->own_tenant_only == OWN_TENANT_YES)
-		out->refused =
-			REPLY(550, 5, 7, 51, "Mail of other organisations is not accepted here (ORG-UNVERIFIED)");
+		out->refused = reason_reply(REASON_FOREIGN, c->status_codes, c->site);
 }
 
 static const char *find_hit(const struct config *c, const struct caller *k, struct hit *hit, struct attribution *out)

@@ -115,7 +115,6 @@ static void commit_report(struct bounce *b, const struct bounce_order *o, struct
 int bounce_start(struct bounce *b, const struct bounce_order *o, void (*done)(struct bounce *, const struct err *),
 		 struct err *e)
 {
-	char trace_id[GUID_SIZE];
 	int64_t now_ms = clock_wall_ms();
 	struct spool *s;
 	struct buf text;
@@ -125,13 +124,13 @@ int bounce_start(struct bounce *b, const struct bounce_order *o, void (*done)(st
 	s = spool_begin(o->port, e);
 	if (s == NULL)
 		return -1;
-	guid_make(trace_id);
+	guid_make(b->trace_id);
 	buf_init(&text, REPORT_MAX);
 	b->done = done;
-	if (!compose(&text, o, spool_id(s), str_c(trace_id), now_ms)) {
+	if (!compose(&text, o, spool_id(s), str_c(b->trace_id), now_ms)) {
 		err_set(e, ERR_TOO_BIG, "bounce.start", "the report is too big");
 	} else if (spool_write(s, buf_str(&text), e) == 0) {
-		commit_report(b, o, &s, str_c(trace_id), is_8bit(buf_str(&text)), now_ms);
+		commit_report(b, o, &s, str_c(b->trace_id), is_8bit(buf_str(&text)), now_ms);
 		result = 0;
 	}
 	buf_fini(&text);

@@ -5,11 +5,13 @@
 #ifndef CONNECTORS_BOUNCE_H
 #define CONNECTORS_BOUNCE_H
 
+#include "base/guid.h"
 #include "connectors/connectors.h"
 #include "wire/dsn.h"
 
 struct bounce {
 	struct commit commit;
+	char trace_id[GUID_SIZE];                            /* network message id of the report */
 	void (*done)(struct bounce *b, const struct err *e); /* e NULL: durable */
 };
 

@@ -129,6 +129,7 @@ const struct token_keys *outbound_srs_keys(const struct outbound *o); /* n = 0: 
 
 struct deliver;
 struct breakers; /* connectors/breaker.h: made and freed by whoever makes the delivers */
+struct track_ring;
 
 struct deliver_options {
 	struct loop *loop;
@@ -141,6 +142,7 @@ struct deliver_options {
 	size_t own_n;
 	unsigned shares;           /* loops that share the connection limits; 0 = 1 */
 	struct breakers *breakers; /* shared by all loops; NULL: this deliver's own */
+	struct track_ring *track;  /* the tracking log of this loop; NULL = none */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);

@@ -105,6 +105,8 @@ static void note_result(struct job *j, struct plan *p, const struct delivery *dl
 	if (p->rcpt.result == RCPT_SENT)
 		routing_coverage_count(j->d->o.routing, p->coverage, clock_wall_ms());
 	log_attempt(j, p);
+	if (p->rcpt.result == RCPT_SENT)
+		job_track_sent(j, p, dl);
 }
 
 /* Recipients that the server wanted in another transaction go into one.  False when there are none. */
@@ -256,8 +258,10 @@ static void send_all(struct job *j, bool header_known)
 			j->open_n++;
 	}
 	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
-		if (dl->txn.rcpt_n > 0)
+		if (dl->txn.rcpt_n > 0) {
+			dl->began_ms = loop_now_ms(j->d->o.loop);
 			pool_add(dl->txn.hop, &dl->txn);
+		}
 	if (j->open_n == 0)
 		job_end(j);
 }

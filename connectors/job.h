@@ -13,6 +13,7 @@
 #include "connectors/plan.h"
 #include "connectors/report.h"
 #include "connectors/validate.h"
+#include "connectors/track.h"
 
 struct job;
 
@@ -24,6 +25,8 @@ struct delivery { /* one transaction of a job */
 	bool forwarded;
 	unsigned generation; /* of its recipients, on the way to the peer: the token says it */
 	struct lease_read read;
+	struct track_headers headers; /* what was changed for this way */
+	int64_t began_ms;             /* given to the pool; monotonic */
 };
 
 struct job {
@@ -77,6 +80,12 @@ void job_keep_tokens(struct job *j);        /* after the scan: fills tokens */
 struct str job_clean_head(struct job *j, struct str head, struct buf *room);
 bool job_is_automatic(struct str head);                   /* written by a robot, or wants no reports (spec 4.2 H15) */
 bool job_edit_header(struct job *j, struct delivery *dl); /* recipients are in it; false: no memory for it now */
+
+/* job_track.c: for the tracking log. */
+void job_track_sent(const struct job *j, const struct plan *p, const struct delivery *dl);
+void job_track_outcome(const struct job *j, const struct plan *p, const struct outcome *o);
+void job_track_copies(const struct job *j);
+void job_track_report(const struct job *j);
 
 void job_end(struct job *j); /* every plan has its result; the job is gone when this is through */
 void job_free(struct job *j);

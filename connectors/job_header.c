@@ -225,6 +225,7 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 			 kv_int("rcpts", (int64_t)dl->txn.rcpt_n),
 			 kv_int("failing_since_ms", routing_peer_failing_since(j->d->o.routing)));
 	dl->txn.edits = changes.edits;
+	track_headers_of(&changes, &dl->headers);
 	dl->txn.size = (uint64_t)((int64_t)j->lease->size + edits_growth(changes.edits));
 	if (changes.total > 0)
 		log_info(&j->log, "header.edited", kv_str("names", changes.names), kv_str("groups", changes.summary),

@@ -3,6 +3,7 @@
  * The same calls as at RCPT and in `route explain`; here a refusal becomes a report and a wait a deferral.  A mode that
  * changed since the message was accepted does not make its sender a straggler afterwards. */
 #include "connectors/plan.h"
+#include "connectors/reason.h"
 
 #include "base/must.h"
 
@@ -108,6 +109,7 @@ static void settle_by_selection(const struct planner *p, struct plan *plan, cons
 	plan->cause = sel->result == SELECT_REJECT ? "the message is too big for the way it must take"
 						   : "the way this message must take is closed";
 	plan->fixer = "administrator";
+	plan->told = sel->reply.text;
 	plan_settle(plan, p->arena, sel->result == SELECT_REJECT ? RCPT_FAILED : RCPT_DEFERRED, sel->reply,
 		    str_c(text));
 }
@@ -140,7 +142,10 @@ static void settle_by_trouble(const struct planner *p, struct plan *plan, const 
 		 STR_ARG(trouble));
 	plan->cause = "the way this message must take has no certificate to show";
 	plan->fixer = "administrator";
-	plan_settle(plan, p->arena, RCPT_DEFERRED, REPLY(454, 4, 7, 5, "certificate missing"), str_c(text));
+	const struct config *c = outbound_config(p->outbound);
+	struct reply r = reason_reply(REASON_CERT_MISSING, c->status_codes, c->site);
+	plan->told = r.text;
+	plan_settle(plan, p->arena, RCPT_DEFERRED, r, str_c(text));
 }
 
 /* To strangers, mail of strangers leaves under an address of ours (R53, R55; spec 2.6).  False: settled. */
@@ -249,6 +254,11 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	/* a mailbox on both sides is one mailbox: nothing was redirected, but the copy is ours */
 	plan->copy_generation = rt.redirects > 0 ? rt.redirects : 1;
 	plan->forwards = rt.forwards;
+	plan->loc = kind_name(rt.facts.kind);
+	plan->mode = v->mode;
+	plan->serial = v->serial;
+	plan->redirects = rt.redirects;
+	plan->straggler = rt.verdict.straggler;
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)

@@ -12,6 +12,12 @@ struct plan {                  /* one recipient of one attempt */
 	unsigned attempts;     /* before this one */
 	bool delay_told;
 	const char *rule, *reason; /* of the verdict */
+	const char *loc;           /* kind of the recipient, "REMOTE" */
+	struct mode mode;          /* that was in force, and the table */
+	uint64_t serial;
+	unsigned redirects; /* followed to get here */
+	bool straggler;
+	struct str told;           /* what a stranger may be told instead of rcpt.text; empty: the same */
 	const char *cause, *fixer; /* in plain words; NULL when all is well */
 	enum route_form form;
 	bool forwarded; /* to outside, by a redirection of ours: it goes under our own claim */

@@ -5,6 +5,7 @@
  * space, where it might leave in clear text.  exchange_policy gives the documented behaviour, which does fall through.
  */
 #include "connectors/connectors.h"
+#include "connectors/reason.h"
 
 #include "base/must.h"
 
@@ -222,12 +223,11 @@ void select_send(const struct config *c, const struct select_query *q, struct se
 		}
 		if (l.disabled_owner != NULL) {
 			end(out, SELECT_HOLD, l.disabled_owner,
-			    REPLY(451, 4, 4, 4, "The connector that owns this address space is disabled"));
+			    reason_reply(REASON_WAY_DISABLED, c->status_codes, c->site));
 			return;
 		}
 		if (l.small_owner != NULL) {
-			end(out, SELECT_REJECT, l.small_owner,
-			    REPLY(552, 5, 3, 4, "Message too big for the connector that owns this address space"));
+			end(out, SELECT_REJECT, l.small_owner, reason_reply(REASON_WAY_SIZE, c->status_codes, c->site));
 			return;
 		}
 		for (size_t i = 0; i < c->send_n; i++)
@@ -237,7 +237,7 @@ void select_send(const struct config *c, const struct select_query *q, struct se
 			}
 	}
 	if (small != NULL && small_only)
-		end(out, SELECT_REJECT, small, REPLY(552, 5, 3, 4, "Message too big for every way out"));
+		end(out, SELECT_REJECT, small, reason_reply(REASON_WAYS_SIZE, c->status_codes, c->site));
 	else
-		end(out, SELECT_HOLD, NULL, REPLY(451, 4, 4, 4, "No send connector leads there"));
+		end(out, SELECT_HOLD, NULL, reason_reply(REASON_NO_WAY, c->status_codes, c->site));
 }

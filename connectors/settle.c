@@ -3,6 +3,7 @@
  * Order is the invariant: what an outcome promises to somebody (a report, a copy) is durable before the outcome is
  * written; when it cannot be stored, the recipient waits instead. */
 #include "connectors/job.h"
+#include "connectors/reason.h"
 
 #include "base/must.h"
 #include "base/time.h"
@@ -17,6 +18,8 @@ static const struct conf_queue *conf_of(const struct job *j)
 static void settle(struct job *j)
 {
 	lease_read_fini(&j->head_read);
+	for (size_t i = 0; i < j->plan_n; i++)
+		job_track_outcome(j, &j->plans[i], &j->outcomes[i]);
 	lease_settle(&j->lease, j->outcomes, j->plan_n);
 	job_free(j);
 }
@@ -47,6 +50,12 @@ static struct str status_of(struct job *j, const struct plan *p)
 	return keep(j, text);
 }
 
+/* Who writes from the Internet learns nothing of tables, ways and places (spec 5.3). */
+static bool is_strangers(const struct job *j)
+{
+	return j->lease->env.origin == ENV_INTERNET || j->lease->env.origin == ENV_PARTNER;
+}
+
 /* A report that cannot be delivered is never reported to its (null) sender: that is how mail storms begin. */
 static bool note_double_bounce(struct job *j, const struct plan *p)
 {
@@ -73,17 +82,17 @@ static void add_report(struct job *j, const struct plan *p, enum dsn_action acti
 				.status = status_of(j, p),
 				.last_attempt_ms = now_ms,
 				.retry_until_ms = action == DSN_DELAYED ? until_ms : 0 };
-	report_words(p, report_is_for_us(outbound_config(j->d->outbound), j->report_to), &j->arena, r);
+	report_words(p, !is_strangers(j) && report_is_for_us(outbound_config(j->d->outbound), j->report_to), &j->arena,
+		     r);
 }
 
 static void expire(struct job *j, struct plan *p)
 {
-	bool exchange = outbound_config(j->d->outbound)->status_codes == CODES_EXCHANGE;
+	const struct config *c = outbound_config(j->d->outbound);
 	char text[400];
 
 	snprintf(text, sizeof text, "message expired; the last attempt: " STR_FMT, STR_ARG(p->rcpt.text));
-	plan_settle(p, &j->arena, RCPT_FAILED, exchange ? REPLY(550, 5, 4, 300, "") : REPLY(550, 5, 4, 7, ""),
-		    str_c(text));
+	plan_settle(p, &j->arena, RCPT_FAILED, reason_reply(REASON_EXPIRED, c->status_codes, c->site), str_c(text));
 	p->expired = true;
 	log_warn(&j->log, "delivery.expired", kv_str("to", p->rcpt.env.addr), kv_c("why", text));
 }
@@ -213,6 +222,8 @@ static void on_bounce(struct bounce *b, const struct err *e)
 
 	if (e != NULL)
 		take_back(j, owes_report, "report.failed", e);
+	else
+		job_track_report(j);
 	settle(j);
 }
 
@@ -321,6 +332,8 @@ static void on_expanded(struct expand *x, enum expand_end how, const struct err 
 		take_back(j, expand_is_owed, "copy.failed", e);
 	if (how == EXPAND_TOO_MANY)
 		fail_expansions(j);
+	if (how == EXPAND_COPIED)
+		job_track_copies(j);
 	report_and_settle(j);
 }
 

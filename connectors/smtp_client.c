@@ -8,6 +8,7 @@
  * Commands sent and not yet answered stand in a ring; each reply pops one and calls on_reply[].  Pipelining is pushing
  * before popping.  Invariant: a reply nobody asked for never counts: with an empty ring it ends the connection, and
  * bytes behind the reply that empties the ring are early talk, so nothing that depends on them is sent. */
+#include "connectors/reason.h"
 #include "queue/queue.h"
 #include "connectors/smtp_txn.h"
 
@@ -216,31 +217,24 @@ void client_fail(struct smtp_client *c, struct reply r, bool bad_host, const cha
 	close_client(c, false);
 }
 
-/* Of 451 4.x.y: 4.7.4 is "security features not supported", 4.7.5 "cryptographic failure" (RFC 3463 3.8). */
-static const struct {
-	const char *reason;
-	uint16_t standard[2], exchange[2];
-} refusals[] = {
-	[REFUSED_STARTTLS] = { "TLS-REQUIRED", { 7, 4 }, { 4, 101 } },
-	[REFUSED_HANDSHAKE] = { "TLS-REQUIRED", { 7, 5 }, { 4, 101 } },
-	[REFUSED_CHAIN] = { "CERT-CHAIN", { 7, 5 }, { 4, 317 } },
-	[REFUSED_NAME] = { "CERT-NAME", { 7, 5 }, { 7, 320 } },
+static const enum reason refusals[] = {
+	[REFUSED_STARTTLS] = REASON_OUT_STARTTLS,
+	[REFUSED_HANDSHAKE] = REASON_OUT_HANDSHAKE,
+	[REFUSED_CHAIN] = REASON_CERT_CHAIN,
+	[REFUSED_NAME] = REASON_CERT_NAME,
 };
 
 void client_refuse(struct smtp_client *c, enum tls_refusal why, const char *fmt, ...)
 {
 	enum { TAIL = 16 }; /* room kept for the reason code, however long the peer's names are */
-	const uint16_t *code = c->target.codes == CODES_EXCHANGE ? refusals[why].exchange : refusals[why].standard;
 	char text[sizeof c->fault.text - TAIL];
-	struct reply r = REPLY(451, 4, 0, 0, "");
+	struct reply r = reason_reply(refusals[why], c->target.codes, SITE_ONPREM);
 	va_list ap;
 
-	r.subject = code[0];
-	r.detail = code[1];
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	client_fail(c, r, true, "%s (%s)", text, refusals[why].reason);
+	client_fail(c, r, true, "%s (%s)", text, reason_row(refusals[why])->name);
 }
 
 static void fail_protocol(struct smtp_client *c, const char *what)
@@ -683,6 +677,7 @@ void smtp_client_start(struct smtp_client *c, struct loop *l, const struct smtp_
 	c->target = *t;
 	c->on_event = on_event;
 	snprintf(c->where.host, sizeof c->where.host, STR_FMT, STR_ARG(t->host));
+	c->where.level = t->level;
 	c->target.host = str_c(c->where.host); /* names may be looked up anew while we live */
 	if (t->tls_pattern.n == 0)
 		c->target.tls_pattern = c->target.host;

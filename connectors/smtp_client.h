@@ -53,6 +53,8 @@ struct smtp_where {
 	char host[256]; /* name from MX, smart host list or routing; "" before any connection */
 	char ip[64];
 	char tls[200]; /* "TLSv1.3 mail.contoso.com": protocol and the certificate name that was accepted; "" = clear */
+	char cipher[40], sha256[65]; /* what was agreed on, and the certificate shown; "" = clear */
+	enum conf_tls_level level;   /* that was asked for */
 };
 
 enum smtp_end {

@@ -133,5 +133,7 @@ bool client_judge_peer(struct smtp_client *c, const struct tls_peer *peer)
 		matched = STR_NONE; /* not proved on purpose: not told as if it were */
 	snprintf(c->where.tls, sizeof c->where.tls, STR_FMT "%s" STR_FMT, STR_ARG(peer->protocol),
 		 matched.n > 0 ? " " : "", STR_ARG(matched));
+	snprintf(c->where.cipher, sizeof c->where.cipher, STR_FMT, STR_ARG(peer->cipher));
+	snprintf(c->where.sha256, sizeof c->where.sha256, STR_FMT, STR_ARG(peer->sha256));
 	return true;
 }

@@ -559,13 +559,14 @@ enum { RULE_N = sizeof rules / sizeof rules[0] };
 
 _Static_assert(RULE_N <= sizeof((struct route_trace *)0)->steps / sizeof(struct route_step), "room for every rule");
 
+static struct reply reply_of(const struct codes *c, const unsigned short n[4])
+{
+	return (struct reply){ n[0], (unsigned char)n[1], n[2], n[3], c->text };
+}
+
 static void refuse(const struct route_facts *f, const struct codes *c, struct verdict *v)
 {
-	const unsigned short *n = f->codes == CODES_STANDARD ? c->standard
-				  : f->site == SITE_CLOUD    ? c->cloud
-							     : c->onprem;
-
-	v->reply = (struct reply){ n[0], (unsigned char)n[1], n[2], n[3], c->text };
+	v->reply = reply_of(c, f->codes == CODES_STANDARD ? c->standard : f->site == SITE_CLOUD ? c->cloud : c->onprem);
 	v->action = reply_is_transient(&v->reply) ? ROUTE_DEFER : ROUTE_REJECT;
 }
 
@@ -592,4 +593,33 @@ void route_decide(const struct route_facts *f, struct verdict *out, struct route
 		r->then(f, out);
 	/* a refused straggler is refused for its own reason; the mark is for mail that went the old way and arrived */
 	out->straggler = is_straggler(f) && r->codes == NULL;
+}
+
+/* ---- the same, told ---- */
+
+bool route_reason_at(size_t i, struct route_reason *out)
+{
+	if (i >= RULE_N)
+		return false;
+	const struct rule *r = &rules[i];
+	*out = (struct route_reason){ .rule = r->id,
+				      .reason = r->reason,
+				      .says = r->says,
+				      .cause = r->cause,
+				      .fixer = r->fixer,
+				      .refuses = r->codes != NULL };
+	if (r->codes != NULL) {
+		out->standard = reply_of(r->codes, r->codes->standard);
+		out->onprem = reply_of(r->codes, r->codes->onprem);
+		out->cloud = reply_of(r->codes, r->codes->cloud);
+	}
+	return true;
+}
+
+const char *route_cause(struct str rule, struct str reason)
+{
+	for (const struct rule *r = rules; r < rules + RULE_N; r++)
+		if (str_eq(str_c(r->id), rule) && str_eq(str_c(r->reason), reason))
+			return r->cause;
+	return NULL;
 }

@@ -142,6 +142,16 @@ struct route_trace {
 /* `trace` may be NULL. */
 void route_decide(const struct route_facts *f, struct verdict *out, struct route_trace *trace);
 
+/* The catalogue of reason codes: the rows of the table, each as a value (spec 8.14). */
+struct route_reason {
+	const char *rule, *reason, *says, *cause, *fixer;
+	bool refuses;                         /* else the replies are empty */
+	struct reply standard, onprem, cloud; /* of status_codes = standard; = exchange on each side */
+};
+bool route_reason_at(size_t i, struct route_reason *out); /* false past the end */
+/* What the rule means in plain words; NULL: no such rule. */
+const char *route_cause(struct str rule, struct str reason);
+
 /* ---- recipients and domains ---- */
 
 struct routing; /* the store of recipients and mode, and the domains of one configuration beside it */

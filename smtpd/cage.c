@@ -60,7 +60,7 @@ static void allow_own(int rules, const struct config *c, uint64_t rights)
 {
 	const struct str folders[] = { c->queue.path, c->recipients.path,
 				       c->tls.crl_fetch.n > 0 ? c->tls.crl_cache : STR_NONE };
-	const struct str files[] = { c->control, c->log.file };
+	const struct str files[] = { c->control, c->log.file, c->track.path };
 	char dir[4096];
 
 	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {

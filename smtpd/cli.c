@@ -199,7 +199,11 @@ static int run_verb(struct cli *cli)
 		return cli_top(&cli->words);
 	enum print_view view = cli->words.json ? PRINT_JSON : cli->words.postfix ? PRINT_POSTFIX : PRINT_TABLE;
 	printer_init(&cli->printer, v, view, stdout, clock_wall_ms());
-	if (v->where == VERB_LOCAL)
+	bool own_files = (v->flags & VERB_FILES) &&
+			 ((v->flags & VERB_STORE) || json_object_get(cli->words.args, "track") == NULL);
+	if (own_files)
+		status = run_offline(cli);
+	else if (v->where == VERB_LOCAL)
 		status = run_here(cli, NULL, NULL);
 	else
 		status = cli->words.offline ? run_offline(cli) : ask_daemon(cli);

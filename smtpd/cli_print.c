@@ -516,6 +516,103 @@ static const struct column mode_columns[] = {
 	{ "since_ms", "AGE", COL_AGE, 0 }, { "locked_ms", "LOCKED", COL_AGE, 0 }, { "who", "WHO", COL_TEXT, 30 },
 	{ NULL, NULL, COL_TEXT, 0 },
 };
+
+/* ---- trace ---- */
+
+static void put_part(struct buf *b, const char *before, struct str s, const char *after)
+{
+	if (s.n == 0)
+		return;
+	buf_add(b, str_c(before));
+	print_clean(b, s);
+	buf_add(b, str_c(after));
+}
+
+static void print_traced_message(struct printer *p, const json_t *row)
+{
+	const json_t *recipients = json_object_get(row, "recipients"), *one;
+	struct buf b;
+	size_t i;
+
+	buf_init(&b, SIZE_MAX / 2);
+	put_part(&b, "message ", text_at(row, "message"), "");
+	put_part(&b, " from ", text_at(row, "from"), "");
+	put_part(&b, " ", text_at(row, "message_id"), "");
+	buf_addc(&b, '\n');
+	json_array_foreach((json_t *)(uintptr_t)recipients, i, one)
+	{
+		put_part(&b, "  ", text_at(one, "status"), "");
+		put_part(&b, ": ", text_at(one, "address"), "\n");
+	}
+	print_str(p, buf_str(&b));
+	buf_fini(&b);
+}
+
+/* "RECEIVE from client.example [192.0.2.1] by inet (INTERNET, M1)". */
+static void put_traced(struct buf *b, const json_t *row)
+{
+	const json_t *rcpts = json_object_get(row, "recipient-address");
+	const json_t *tls = json_object_get(row, "tls"), *latency = json_object_get(row, "latency-ms");
+	bool in = str_eq(text_at(row, "event"), S("RECEIVE"));
+
+	print_clean(b, text_at(row, "event"));
+	put_part(b, " ", text_at(row, "related-recipient-address"), " as");
+	for (size_t i = 0; i < json_array_size(rcpts) && i < 5; i++)
+		put_part(b, i == 0 ? " " : ", ",
+			 str_n(json_string_value(json_array_get(rcpts, i)),
+			       json_string_length(json_array_get(rcpts, i))),
+			 "");
+	if (json_array_size(rcpts) > 5)
+		buf_addf(b, " and %zu more", json_array_size(rcpts) - 5);
+	put_part(b, in ? " from " : " to ", text_at(row, in ? "client-hostname" : "server-hostname"), "");
+	put_part(b, " [", text_at(row, in ? "client-ip" : "server-ip"), "]");
+	put_part(b, " by ", text_at(row, "connector-id"), "");
+	put_part(b, ", ", text_at(row, "origin"), "");
+	put_part(b, ", ", text_at(row, "mode"), "");
+	put_part(b, ", ", text_at(tls, "ver"), "");
+	put_part(b, " ", text_at(tls, "matched-id"), "");
+	put_part(b, ", report ", text_at(row, "reference"), "");
+	for (const char *const *k = (const char *const[]){ "receive", "queue", "send", NULL }; *k != NULL; k++)
+		if (int_at(latency, *k) > 0)
+			buf_addf(b, ", %s %lld ms", *k, (long long)int_at(latency, *k));
+}
+
+/* One line an event, deeper behind each hop; below it why, in words, and what was answered. */
+static void print_trace(struct printer *p, const json_t *row)
+{
+	unsigned depth = (unsigned)int_at(row, "depth"), indent = 2 + 4 * depth;
+	struct buf b;
+
+	if (json_object_get(row, "message") != NULL) {
+		print_traced_message(p, row);
+		return;
+	}
+	buf_init(&b, SIZE_MAX / 2);
+	print_spaces(p, indent);
+	put_part(&b, "", str_head(str_skip(text_at(row, "time"), 11), 12), " ");
+	put_part(&b, "", text_at(row, "gateway"), "  ");
+	put_traced(&b, row);
+	buf_addc(&b, '\n');
+	print_str(p, buf_str(&b));
+	buf_reset(&b);
+	put_part(&b, "", text_at(row, "rule"), " ");
+	put_part(&b, "", text_at(row, "reason"), ": ");
+	put_part(&b, "", text_at(row, "cause"), "\n");
+	if (b.n > 0) {
+		print_spaces(p, indent + 4);
+		print_str(p, buf_str(&b));
+	}
+	buf_reset(&b);
+	put_part(&b, "", text_at(row, "recipient-status"), " ");
+	put_part(&b, "", text_at(row, "source-context"), "");
+	if (b.n > 0) {
+		print_spaces(p, indent + 4);
+		print_str(p, buf_str(&b));
+		fputc('\n', p->out);
+	}
+	buf_fini(&b);
+}
+
 static const struct column queue_columns[] = {
 	{ "id", "ID", COL_TEXT, 0 },      { "state", "STATE", COL_TEXT, 0 },   { "arrived_ms", "AGE", COL_AGE, 0 },
 	{ "size", "SIZE", COL_BYTES, 0 }, { "attempts", "TRIES", COL_NUM, 0 }, { "due_ms", "NEXT", COL_IN, 0 },
@@ -552,6 +649,22 @@ static const struct column hop_columns[] = {
 	{ "last_error", "", COL_NOTE, 0 },      { NULL, NULL, COL_TEXT, 0 },
 };
 
+static const struct column reasons_columns[] = {
+	{ "reason", "REASON", COL_TEXT, 20 },
+	{ "rule", "RULE", COL_TEXT, 0 },
+	{ "standard", "STANDARD", COL_TEXT, 0 },
+	{ "exchange", "EXCHANGE", COL_TEXT, 0 },
+	{ "exchange_cloud", "AT CLOUD", COL_TEXT, 0 },
+	{ "cause", "CAUSE", COL_WRAP, 0 },
+	{ "mend", "", COL_NOTE, 0 },
+	{ NULL, NULL, COL_TEXT, 0 },
+};
+
+static const struct column simulate_columns[] = {
+	{ "finding", "FINDING", COL_GROUP, 0 }, { "count", "COUNT", COL_NUM, 0 }, { "says", "WHAT", COL_WRAP, 0 },
+	{ "sample", "", COL_NOTE, 0 },          { NULL, NULL, COL_TEXT, 0 },
+};
+
 static const struct column tls_columns[] = {
 	{ "used_by", "USED BY", COL_TEXT, 30 },
 	{ "subject", "SUBJECT", COL_TEXT, 40 },
@@ -585,6 +698,9 @@ static const struct print_layout layouts[] = {
 	{ "mode", "history", mode_columns, NULL, NULL },
 	{ "recipients", "history", history_columns, NULL, NULL },
 	{ "recipients", "conflicts", conflict_columns, NULL, NULL },
+	{ "trace", "", NULL, NULL, print_trace },
+	{ "simulate", "", simulate_columns, NULL, NULL },
+	{ "reasons", "", reasons_columns, NULL, NULL },
 };
 
 static const struct print_layout *find_layout(const struct verb *v)

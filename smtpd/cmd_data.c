@@ -1,8 +1,10 @@
 /* smtpd/cmd_data.c: DATA and BDAT: content on its way into the spool, and the reply that only durability permits. */
 #include "smtpd/commands.h"
 
+#include "connectors/reason.h"
 #include "smtpd/firewall.h"
 #include "smtpd/policy.h"
+#include "smtpd/track_session.h"
 
 static enum step step_data(struct session *s);
 static enum step step_bdat(struct session *s);
@@ -83,14 +85,17 @@ static void forget_message(struct session *s)
 static enum step refuse_message(struct session *s)
 {
 	struct transaction *t = &s->tx;
-	struct reply r = t->verdict;
+	char text[600];
+	struct reply r;
 	bool odd =
 		t->body.bare_cr || t->body.bare_lf || t->scan.bare_cr || t->scan.bare_lf || t->body.nul || t->scan.nul;
 
+	policy_add_id(&t->verdict, t->env.trace_id, text, sizeof text, &r);
 	COUNT(s->server, rejected_messages);
 	log_info(&s->log, "message.refused", kv_str("from", t->env.from), kv_int("code", r.code), kv_str("why", r.text),
 		 kv_int("size", (int64_t)t->size), kv_c("client", s->client_text), kv_str("trace", t->env.trace_id));
-	session_reply(s, &r); /* texts of verdicts are literals: they outlive the reset */
+	session_track_refused(s, &r);
+	session_reply(s, &r);
 	forget_message(s);
 	/* behind content with bare line ends or NUL may stand what a sloppier server would take for commands */
 	session_enter(s, odd && session_config(s)->limits.bare_lf == BARE_REJECT ? &state_closing : &state_command);
@@ -110,8 +115,8 @@ static void reply_queued(struct session *s)
 static struct reply commit_failed(const struct err *e)
 {
 	return e->code == ERR_NO_SPACE || e->code == ERR_BUSY
-		       ? REPLY(452, 4, 3, 1, "no room for messages now, try again later")
-		       : REPLY(451, 4, 3, 0, "the queue cannot take messages now, try again later");
+		       ? reason_reply(REASON_PRESSURE, CODES_STANDARD, SITE_ONPREM)
+		       : reason_reply(REASON_STORE, CODES_STANDARD, SITE_ONPREM);
 }
 
 static void on_committed(struct op *op);
@@ -149,6 +154,7 @@ static void on_committed(struct op *op)
 		COUNT(s->server, messages);
 		__atomic_add_fetch(&s->server->counters.message_bytes, s->tx.size, __ATOMIC_RELAXED);
 		log_queued(s);
+		session_track_received(s);
 		reply_queued(s);
 	} else {
 		struct reply r = commit_failed(&s->commit.err);
@@ -234,7 +240,7 @@ enum step run_bdat(struct session *s, struct str args)
 	}
 	if (!s->bdat_swallow && size > s->tx.size_max - (s->tx.size < s->tx.size_max ? s->tx.size : s->tx.size_max) &&
 	    s->tx.verdict.code == 0)
-		s->tx.verdict = REPLY(552, 5, 3, 4, "message is larger than this server takes");
+		s->tx.verdict = reason_reply(REASON_SIZE, CODES_STANDARD, SITE_ONPREM);
 	s->content_from_ms = loop_now_ms(s->server->loop);
 	session_enter(s, &state_bdat);
 	return STEP_NEXT;

@@ -2,7 +2,9 @@
 #include "smtpd/commands.h"
 
 #include "base/time.h"
+#include "connectors/reason.h"
 #include "smtpd/policy.h"
+#include "smtpd/track_session.h"
 
 #include <string.h>
 
@@ -42,7 +44,7 @@ bool check_mail(const struct session *s, struct str args, struct reply *r)
 	if (!parse_mail(s, args, &m, r))
 		return false;
 	if (m.has_size && m.size > policy_size_max(session_config(s), s->receive)) {
-		*r = REPLY(552, 5, 3, 4, "message is larger than this server takes (SIZE)");
+		*r = reason_reply(REASON_SIZE, CODES_STANDARD, SITE_ONPREM);
 		return false;
 	}
 	return true;
@@ -87,6 +89,8 @@ enum step run_mail(struct session *s, struct str args)
 	}
 	session_attribute(s, &(struct said){ .at_mail = true, .from = env->from, .claim = env->xorg });
 	if (!policy_may_send(s->receive, &s->who, s->secured, session_config(s)->status_codes, &r)) {
+		char text[600];
+		policy_add_id(&r, env->trace_id, text, sizeof text, &r);
 		transaction_reset(&s->tx);
 		session_error(s);
 		session_reply(s, &r);
@@ -180,7 +184,7 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		log_error(&s->log, "routing.failed", kv_c("why", e.text));
 	t->env.epoch = view.mode.epoch;
 	t->env.serial = view.serial;
-	t->mx = view.mode.mx;
+	t->mode = view.mode;
 	routing_end(&view);
 	arena_rewind(&s->arena, mark);
 	return ok;
@@ -220,7 +224,7 @@ static void note_straggler(struct session *s, const struct addr *rcpt, const str
 			       &(struct straggler_seen){ .client = str_c(s->client_text),
 							 .helo = t->env.helo,
 							 .rcpt = rcpt->whole,
-							 .mx = t->mx,
+							 .mx = t->mode.mx,
 							 .now_ms = clock_wall_ms(),
 							 .threshold = (uint64_t)session_config(s)->mode.threshold });
 	log_info(&s->log, "straggler", kv_c("client", s->client_text), kv_str("helo", t->env.helo),
@@ -237,6 +241,7 @@ static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const 
 	log_info(&s->log, "rcpt.refused", kv_str("from", s->tx.env.from), kv_str("to", c->to.whole),
 		 kv_int("code", reply.code), kv_c("rule", v->rule), kv_c("reason", v->reason),
 		 kv_c("client", s->client_text), kv_str("trace", s->tx.env.trace_id));
+	session_track_refused_rcpt(s, c->to.whole, v, &reply);
 	s->tx.rejected++;
 	if (v->action == ROUTE_DEFER)
 		COUNT(s->server, deferred_rcpts);
@@ -265,7 +270,8 @@ enum step run_rcpt(struct session *s, struct str args)
 		return STEP_NEXT;
 	}
 	if (!complete_postmaster(s, &c, &room) || !judge_rcpt(s, &c.to, &v, &provisional)) {
-		session_reply(s, &REPLY(451, 4, 3, 0, "recipients cannot be looked up now (TABLE-STALE)"));
+		r = reason_reply(REASON_LOOKUP, CODES_STANDARD, SITE_ONPREM);
+		session_reply(s, &r);
 		return STEP_NEXT;
 	}
 	note_straggler(s, &c.to, &v);

@@ -47,6 +47,7 @@ enum {
 	VERB_OPERATOR = 1 << 0, /* changes things */
 	VERB_OFFLINE = 1 << 1,  /* may run inside `tombolo --offline -c FILE` */
 	VERB_STORE = 1 << 2,    /* and needs the recipient table there */
+	VERB_FILES = 1 << 3,    /* LOCAL, on the files of the configuration (unless it is given others: --track) */
 };
 
 struct call;

@@ -6,7 +6,10 @@
 #include "smtpd/control_verbs.h"
 #include "smtpd/explain.h"
 
-enum { EXPLAIN_MEMORY = 256 * 1024 };
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { EXPLAIN_MEMORY = 4 << 20, HEADER_FILE_MAX = 1 << 20 };
 
 /* ---- route explain ---- */
 
@@ -134,6 +137,25 @@ static int read_time(struct str s, int64_t *at_ms, struct err *e)
 	return 0;
 }
 
+/* --headers FILE: the beginning of a message, or only its header. */
+static int read_headers(const struct call *c, struct explain_query *q, struct buf *room, struct err *e)
+{
+	struct str path = args_text(c, "headers");
+	char *to;
+	ssize_t n;
+
+	if (path.n == 0)
+		return 0;
+	int fd = open(path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold the worker up */
+	if (fd < 0)
+		return err_sys(e, ERR_SYNTAX, "control.explain", "--headers: %s", path.p);
+	while ((to = buf_reserve(room, 64 * 1024)) != NULL && (n = read(fd, to, 64 * 1024)) > 0)
+		buf_commit(room, (size_t)n);
+	close(fd);
+	q->header = buf_str(room);
+	return 0;
+}
+
 /* `names` has room for ARG_LIST_MAX. */
 static int read_question(const struct call *c, struct explain_query *q, struct str *names, const struct token_keys *srs,
 			 struct err *e)
@@ -173,6 +195,7 @@ void run_route_explain(struct call *c)
 	struct tls_peer peer;
 	struct token_keys srs = { .n = 0 };
 	struct arena arena;
+	struct buf header;
 	struct err e = { 0 };
 	struct err ignored; /* without the keys no SRS address is ours, and the explanation says so */
 
@@ -180,7 +203,9 @@ void run_route_explain(struct call *c)
 	arena_init(&arena, EXPLAIN_MEMORY);
 	if (c->config->srs.key.n > 0)
 		token_keys_load(c->config->srs.key.p, &srs, &ignored);
+	buf_init(&header, HEADER_FILE_MAX);
 	if (read_question(c, &q, names, &srs, &e) == 0 && read_certificate(c, &q, &arena, &peer, &e) == 0 &&
+	    read_headers(c, &q, &header, &e) == 0 &&
 	    explain(c->config, c->hooks->routing, &q, &arena, explain_row, c, &result, &e) == 0) {
 		result_row(c, &result);
 		call_end(c, CALL_OK, NULL);
@@ -188,6 +213,7 @@ void run_route_explain(struct call *c)
 		call_end_err(c, e.code == ERR_SYNTAX ? CALL_USAGE : CALL_PARTLY, &e);
 	}
 	token_keys_fini(&srs);
+	buf_fini(&header);
 	arena_fini(&arena);
 	free(names);
 }

@@ -54,6 +54,7 @@ static const struct verb_arg explain_args[] = {
 	{ "redirected", ARG_FLAG, ARG_OPTION, NULL, "reached by forwarding or expansion" },
 	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "as if this mode were in force" },
 	{ "at", ARG_TEXT, ARG_OPTION, "TIME", "with the mode and the records of then: 2026-11-20T10:00Z, or 2h ago" },
+	{ "headers", ARG_FILE, ARG_OPTION, "FILE", "the header of the message: which fields would be changed" },
 	{ "why-not", ARG_TEXT, ARG_OPTION, "CONNECTOR", "say why this send or inbound connector was not taken" },
 	{ "size", ARG_BYTES, ARG_OPTION, "12M", "size of the message" },
 	{ 0 },
@@ -150,6 +151,31 @@ static const struct verb_arg top_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg trace_args[] = {
+	{ "ID", ARG_TEXT, ARG_MAY, "ID", "network message id, queue id or Message-ID" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "since", ARG_SPAN, ARG_OPTION, "2h", "only events that are not older" },
+	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N messages (default 20, most 1000)" },
+	{ "track", ARG_FILE, ARG_OPTION, "FILE", "the tracking log (default: the configuration's, see -c)" },
+	{ "also", ARG_LIST, ARG_OPTION, "FILE", "a tracking log of another gateway; may be repeated" },
+	{ 0 },
+};
+
+static const struct verb_arg reasons_args[] = {
+	{ "CODE", ARG_TEXT, ARG_MAY, "CODE", "one reason code or rule (default: all)" },
+	{ 0 },
+};
+
+static const struct verb_arg simulate_args[] = {
+	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "the mode to try" },
+	{ "since", ARG_SPAN, ARG_OPTION, "24h", "only messages that are not older" },
+	{ "peer-config", ARG_FILE, ARG_OPTION, "FILE", "the configuration of the other side's gateway" },
+	{ "track", ARG_FILE, ARG_OPTION, "FILE", "the tracking log (default: the configuration's, see -c)" },
+	{ "also", ARG_LIST, ARG_OPTION, "FILE", "a tracking log of the other side; may be repeated" },
+	{ 0 },
+};
+
 const struct verb control_verbs[] = {
 	{ "status", "", 0, VERB_LOOP, run_status, NULL, "what the daemon is and does, at a glance" },
 	{ "top", "", 0, VERB_LOCAL, run_top, top_args, "what it does now, over and over, with rates" },
@@ -170,6 +196,15 @@ const struct verb control_verbs[] = {
 
 	{ "route", "explain", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_route_explain, explain_args,
 	  "what would happen to a recipient, and why" },
+
+	{ "reasons", "", 0, VERB_LOCAL, run_reasons, reasons_args,
+	  "every reason code: when, which codes, who can mend it" },
+
+	{ "trace", "", VERB_FILES, VERB_LOCAL, run_trace, trace_args,
+	  "what happened to a message, on this side and the other" },
+
+	{ "simulate", "", VERB_FILES | VERB_STORE, VERB_LOCAL, run_simulate, simulate_args,
+	  "recorded mail under another mode: what would change" },
 
 	{ "mode", "show", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_mode_show, NULL,
 	  "where the MX points, and whether CMT is on" },

@@ -41,6 +41,15 @@ void run_mode_switch(struct call *c);
 void run_mode_status(struct call *c);
 void run_mode_rollback(struct call *c);
 
+/* control_trace.c */
+void run_trace(struct call *c);
+
+/* control_reasons.c */
+void run_reasons(struct call *c);
+
+/* control_simulate.c */
+void run_simulate(struct call *c);
+
 /* control_recipients.c */
 void run_recipients_import(struct call *c);
 void run_recipients_export(struct call *c);

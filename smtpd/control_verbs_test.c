@@ -388,7 +388,7 @@ static void test_table(void **state)
 		assert_non_null(v->run);
 		assert_true(strlen(v->help) > 0 && strlen(v->help) < 60);
 		if (v->flags & VERB_STORE)
-			assert_true(v->flags & VERB_OFFLINE);
+			assert_true(v->flags & (VERB_OFFLINE | VERB_FILES));
 		for (const struct verb_arg *a = v->args; a != NULL && a->name != NULL; a++) {
 			assert_true(a->kind != ARG_LIST || a->place == ARG_REST || a->place == ARG_OPTION);
 			assert_true(a->place != ARG_REST || a->kind == ARG_LIST);

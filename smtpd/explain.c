@@ -6,6 +6,9 @@
 
 #include "base/must.h"
 #include "base/time.h"
+#include "connectors/reason.h"
+#include "connectors/track.h"
+#include "smtpd/explain_headers.h"
 #include "smtpd/policy.h"
 
 /* RFC 5737: no client has it, so only ranges like 0.0.0.0/0 hold it. */
@@ -21,6 +24,7 @@ struct telling {
 	void *arg;
 	struct explain_result *out;
 	struct caller caller;
+	struct claim claim; /* of q->header */
 	struct tls_peer peer;
 	struct str names[CERT_NAMES_MAX];
 	const struct conf_send *why_not_send; /* told when connectors are selected */
@@ -47,13 +51,6 @@ static struct str keep(struct telling *t, struct str s)
 
 	arena_dup(t->arena, s, &copy);
 	return copy;
-}
-
-const char *explain_origin_name(enum env_origin o)
-{
-	static const char *const names[] = { "INTERNET", "PEER", "LOCAL", "APP", "PARTNER", "SELF" };
-
-	return (size_t)o < sizeof names / sizeof names[0] ? names[o] : "?";
 }
 
 static const char *class_name(enum env_class c)
@@ -160,6 +157,7 @@ static void make_caller(struct telling *t, const struct net_addr *client, const 
 	const struct explain_query *q = t->q;
 	size_t n = q->cert_name_n < CERT_NAMES_MAX ? q->cert_name_n : CERT_NAMES_MAX;
 
+	explain_claim(q->header, &t->claim);
 	t->peer = (struct tls_peer){ .protocol = S("TLSv1.3"), .cipher = S("TLS_AES_256_GCM_SHA384") };
 	if (q->peer != NULL) {
 		t->peer = *q->peer;
@@ -176,8 +174,8 @@ static void make_caller(struct telling *t, const struct net_addr *client, const 
 				     .peer = is_secured(q) ? &t->peer : NULL,
 				     .from = q->from,
 				     .at_mail = true,
-				     .claim = q->claim,
-				     .auth_as = q->class == ENV_CLASS_INT ? S("Internal") : STR_NONE,
+				     .claim = q->claim.n > 0 ? q->claim : str_c(t->claim.org),
+				     .auth_as = q->class == ENV_CLASS_INT ? S("Internal") : str_c(t->claim.auth_as),
 				     .header_seen = true,
 				     .now_ms = clock_wall_ms() };
 }
@@ -219,7 +217,7 @@ static void tell_attribution(struct telling *t, const struct attribution *att)
 
 	out->inbound = att->inbound != NULL ? att->inbound->name : STR_NONE;
 	out->how = keep(t, att->how);
-	out->origin = explain_origin_name(att->origin);
+	out->origin = track_origin_name(att->origin);
 	out->class = class_name(att->class);
 	out->org = org_name(att->org);
 	if (att->inbound == NULL)
@@ -245,7 +243,7 @@ static bool turned_away(struct telling *t, const struct conf_receive *receive, c
 		return true;
 	}
 	if (t->q->size > size_max) {
-		*r = REPLY(552, 5, 3, 4, "message is larger than this server takes (SIZE)");
+		*r = reason_reply(REASON_SIZE, t->config->status_codes, t->config->site);
 		tell(t, "mail from", S("-"), false, "the receive connector takes at most %llu bytes",
 		     (unsigned long long)size_max);
 		return true;
@@ -457,6 +455,41 @@ static void tell_selection(struct telling *t, const struct route *route)
 	tell_tls(t, route, sel.send);
 }
 
+/* ---- what happens to its header ---- */
+
+static void tell_header_line(void *arg, const char *direction, struct str name, const char *says)
+{
+	tell(arg, direction[0] == 'i' ? "header in" : "header out", name, false, "%s", says);
+}
+
+static int tell_headers(struct telling *t, const struct attribution *att, struct err *e)
+{
+	const struct config *c = t->config;
+	const struct conf_send *send = NULL;
+	const unsigned perms = t->caller.receive->perms;
+	bool ours = header_sender_ours(c, t->q->from);
+
+	for (size_t i = 0; i < c->send_n; i++)
+		if (str_eq(c->sends[i].name, t->out->connector))
+			send = &c->sends[i];
+	enum header_trust trust = header_trust_of(att, perms);
+	struct headers_told h = { .in = { .trust = trust, .cloud_mail = perms & PERM_CLOUD_MAIL, .sender_ours = ours },
+				  .own = c->hostname,
+				  .send = send,
+				  .header = t->q->header,
+				  .header_max = c->limits.header_max };
+
+	if (send != NULL)
+		h.added = (struct header_added){ .trust = trust,
+						 .sender_ours = ours,
+						 .set_scl = send->set_scl,
+						 .gateway = send->fqdn,
+						 .org = send->xoorg };
+	if (!explain_headers(&h, t->arena, tell_header_line, t))
+		return err_set(e, ERR_TOO_BIG, "explain", "--headers: larger than limits.header_max");
+	return 0;
+}
+
 static void tell_reply(struct telling *t)
 {
 	struct reply *r = &t->out->reply;
@@ -542,6 +575,8 @@ static int route_recipient(struct telling *t, struct routing_view *view, const s
 	if (route.verdict.action == ROUTE_RELAY || route.verdict.action == ROUTE_DELIVER) {
 		tell_way(t, &route);
 		tell_selection(t, &route);
+		if (tell_headers(t, att, e) != 0)
+			return -1;
 	}
 	tell_reply(t);
 	return 0;

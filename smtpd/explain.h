@@ -28,8 +28,9 @@ struct explain_query {
 	bool has_mode; /* mx, cmt: instead of the mode in force */
 	enum conf_side mx;
 	bool cmt;
-	uint64_t size; /* 0 = unknown */
-	int64_t at_ms; /* mode and records as they were then; 0 = now */
+	uint64_t size;     /* 0 = unknown */
+	int64_t at_ms;     /* mode and records as they were then; 0 = now */
+	struct str header; /* of the message; empty: only what the policy does to groups of fields is told */
 };
 
 struct explain_line {
@@ -54,7 +55,5 @@ struct explain_result { /* the same as values; texts in the arena */
 int explain(const struct config *c, struct routing *r, const struct explain_query *q, struct arena *arena,
 	    void (*line)(void *arg, const struct explain_line *l), void *arg, struct explain_result *out,
 	    struct err *e);
-
-const char *explain_origin_name(enum env_origin o); /* "INTERNET" */
 
 #endif

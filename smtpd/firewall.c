@@ -7,6 +7,7 @@
 #include "smtpd/policy.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void count(struct session *s, const struct header_changes *c)
 {
@@ -96,6 +97,8 @@ static void judge_tokens(struct session *s, struct transaction *t)
 	COUNT(s->server, loops_stopped);
 	struct reply r;
 	policy_refusal(&last, t->env.origin, t->env.trace_id, t->text, sizeof t->text, &r);
+	t->verdict_rule.rule = last.rule;
+	t->verdict_rule.reason = last.reason;
 	transaction_judge(t, r);
 }
 
@@ -118,6 +121,17 @@ static bool judge_author(struct session *s, struct transaction *t)
 	return false;
 }
 
+/* A message that has a name on the other side keeps it (spec 4.5): one query finds it on both. */
+static void adopt_network_id(struct session *s, struct transaction *t, enum header_trust trust)
+{
+	struct str id = ident_network_id(&t->ident, trust);
+
+	if (id.n == 0)
+		return;
+	log_info(&s->log, "trace.adopted", kv_str("trace", id), kv_c("was", t->trace_id));
+	memcpy(t->trace_id, id.p, GUID_SIZE);
+}
+
 void firewall_judge(void *session, struct transaction *t)
 {
 	struct session *s = session;
@@ -135,6 +149,8 @@ void firewall_judge(void *session, struct transaction *t)
 		return;
 	}
 	t->edits = changes.edits;
+	track_headers_of(&changes, &t->headers);
+	adopt_network_id(s, t, in.trust);
 	t->env.plain_headers = header_notes_plain(&t->notes, &in);
 	count(s, &changes);
 	if (changes.total > 0)

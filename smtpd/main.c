@@ -51,6 +51,7 @@ struct app {
 	struct metrics_door *metrics;
 	int metrics_fds[METRICS_LISTEN_MAX];
 	size_t metrics_n;
+	char track_path[4096]; /* of the tracking log */
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
 	struct crl_fetcher *crl_fetcher;
@@ -433,6 +434,32 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* On the writer's thread, once until it works again. */
+static void on_track_trouble(const struct err *e)
+{
+	log_error(NULL, "track.failed", kv_c("why", e->text));
+}
+
+static int open_track(struct app *app, struct err *e)
+{
+	const struct conf_track *c = &app->setup->config->track;
+	bool csv = c->format == TRACK_FORMAT_CSV;
+	const struct track_options o = {
+		.path = app->track_path,
+		.rotate_bytes = c->rotate_bytes,
+		.retain_ms = c->retain_ms,
+		.ring_bytes = c->ring_bytes,
+		.put_head = csv ? track_put_head : NULL,
+		.put_lost = csv ? track_put_lost_csv : track_put_lost_json,
+		.trouble = on_track_trouble,
+	};
+
+	snprintf(app->track_path, sizeof app->track_path, STR_FMT, STR_ARG(c->path)); /* outlives a reload */
+	make_dir_of(app->track_path);
+	app->shared.track = track_open(&o, e);
+	return app->shared.track == NULL ? -1 : 0;
+}
+
 static int open_shared(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
@@ -440,6 +467,8 @@ static int open_shared(struct app *app, struct err *e)
 
 	app->shared.gate = gate_new();
 	app->shared.breakers = breakers_new();
+	if (c->track.path.n > 0 && open_track(app, e) != 0)
+		return -1;
 	app->shared.routing = routing_open(c, e);
 	if (app->shared.routing == NULL)
 		return -1;
@@ -644,6 +673,7 @@ static void finish(struct app *app)
 		loop_free(&app->workers[i].loop);
 	gate_free(&app->shared.gate);
 	breakers_free(&app->shared.breakers);
+	track_close(&app->shared.track);
 	setup_unref(&app->setup);
 	free(app->own);
 	close(app->signal_fd);

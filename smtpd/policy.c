@@ -1,6 +1,8 @@
 /* smtpd/policy.c: verdicts of a session; see the header. */
 #include "smtpd/policy.h"
 
+#include "connectors/reason.h"
+
 #include <stdio.h>
 
 uint64_t policy_size_max(const struct config *c, const struct conf_receive *r)
@@ -24,10 +26,19 @@ bool policy_may_send(const struct conf_receive *r, const struct attribution *who
 	else if (r->require_tls && !secured)
 		*why = attribute_tls_required(codes);
 	else if (!(r->perms & PERM_SUBMIT))
-		*why = REPLY(550, 5, 7, 1, "this connector takes no mail");
+		*why = reason_reply(REASON_CLOSED, codes, SITE_ONPREM);
 	else
 		return true;
 	return false;
+}
+
+void policy_add_id(const struct reply *r, struct str id, char *text, size_t room, struct reply *out)
+{
+	*out = *r;
+	if (str_find(r->text, id) >= 0 || id.n == 0)
+		return;
+	snprintf(text, room, STR_FMT ", id " STR_FMT, STR_ARG(r->text), STR_ARG(id));
+	out->text = str_c(text);
 }
 
 void policy_refusal(const struct verdict *v, enum env_origin origin, struct str id, char *text, size_t room,
@@ -37,7 +48,7 @@ void policy_refusal(const struct verdict *v, enum env_origin origin, struct str 
 
 	*out = v->reply;
 	if (stranger || v->cause == NULL || v->fixer == NULL)
-		snprintf(text, room, STR_FMT ", id " STR_FMT, STR_ARG(v->reply.text), STR_ARG(id));
+		policy_add_id(&v->reply, id, text, room, out);
 	else
 		snprintf(text, room, STR_FMT ", id " STR_FMT ": %s; the %s can mend it", STR_ARG(v->reply.text),
 			 STR_ARG(id), v->cause, v->fixer);

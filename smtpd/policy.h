@@ -15,6 +15,10 @@ bool policy_offers_xoorg(const struct attribution *who);
 bool policy_may_send(const struct conf_receive *r, const struct attribution *who, bool secured, enum conf_codes codes,
 		     struct reply *why);
 
+/* The reply with the id by which its message is found in the logs; as it is when it says so already.  `text` takes the
+ * words. */
+void policy_add_id(const struct reply *r, struct str id, char *text, size_t room, struct reply *out);
+
 /* The reply to a RCPT that the decision table refused (its text names reason and rule) with the id; to our own side
  * also the cause and who can mend it. `text` takes the words; the reply views it.  Internet senders learn nothing of
  * tables and locations (spec 5.3). */

@@ -76,6 +76,8 @@ static bool refuse(struct session *s, const struct verdict *v)
 {
 	struct transaction *t = &s->tx;
 
+	t->verdict_rule.rule = v->rule;
+	t->verdict_rule.reason = v->reason;
 	policy_refusal(v, t->env.origin, t->env.trace_id, t->text, sizeof t->text, &t->verdict);
 	return false;
 }

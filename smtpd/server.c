@@ -34,12 +34,14 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 	*s = (struct server){ .loop = l, .shared = shared, .setup = setup_ref(setup) };
 	LIST_INIT(&s->sessions);
 	loop_timer_init(l, &s->drain_timer, on_drain_look);
+	s->track = shared->track != NULL ? track_ring(shared->track) : NULL;
 	struct deliver_options o = {
 		.loop = l,
 		.port = &s->port,
 		.routing = shared->routing,
 		.dns = shared->dns,
 		.outbound = setup->outbound,
+		.track = s->track,
 		.own = own,
 		.own_n = own_n,
 		.shares = (unsigned)shares,

@@ -10,6 +10,7 @@
 #include "smtpd/hush.h"
 #include "smtpd/pressure.h"
 #include "smtpd/setup.h"
+#include "connectors/track.h"
 
 #include <sys/queue.h>
 
@@ -36,6 +37,7 @@ struct shared { /* one per process */
 	struct gate *gate;
 	struct pressure pressure;
 	struct breakers *breakers; /* of the send connectors */
+	struct track *track;       /* NULL: no tracking log */
 };
 
 struct server {
@@ -44,6 +46,7 @@ struct server {
 	struct setup *setup; /* for new sessions */
 	struct queue_port *port;
 	struct deliver *deliver;
+	struct track_ring *track; /* NULL: no tracking log */
 	struct listener *listeners;
 	size_t listener_n;
 	LIST_HEAD(, session) sessions;

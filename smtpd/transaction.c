@@ -4,6 +4,7 @@
 #include "base/guid.h"
 #include "base/must.h"
 #include "base/time.h"
+#include "connectors/reason.h"
 
 #include <string.h>
 
@@ -78,18 +79,27 @@ void transaction_judge(struct transaction *t, struct reply r)
 		t->verdict = r;
 }
 
+static void judge_reason(struct transaction *t, enum reason reason, enum conf_codes codes, enum conf_site site)
+{
+	if (t->verdict.code == 0) {
+		t->verdict_rule.rule = reason_row(reason)->rule;
+		t->verdict_rule.reason = reason_row(reason)->name;
+	}
+	transaction_judge(t, reason_reply(reason, codes, site));
+}
+
 static void judge_failure(struct transaction *t, const struct err *e)
 {
 	switch (e->code) {
 	case ERR_TOO_BIG:
-		transaction_judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
+		judge_reason(t, REASON_SIZE, CODES_STANDARD, SITE_ONPREM);
 		break;
 	case ERR_NO_SPACE:
 	case ERR_BUSY:
-		transaction_judge(t, REPLY(452, 4, 3, 1, "no room for messages now, try again later"));
+		judge_reason(t, REASON_PRESSURE, CODES_STANDARD, SITE_ONPREM);
 		break;
 	default:
-		transaction_judge(t, REPLY(451, 4, 3, 0, "the queue cannot take messages now, try again later"));
+		judge_reason(t, REASON_STORE, CODES_STANDARD, SITE_ONPREM);
 		break;
 	}
 }
@@ -121,7 +131,7 @@ static void store_or_hold(struct transaction *t, struct str run)
 	size_t n = header_scan_add(&t->header, run);
 
 	if (t->header.too_big) {
-		transaction_judge(t, REPLY(552, 5, 3, 4, "the header is larger than this server takes"));
+		judge_reason(t, REASON_HEADER_SIZE, CODES_STANDARD, SITE_ONPREM);
 		return;
 	}
 	if (t->header.done && t->held.n == 0) {
@@ -195,6 +205,7 @@ static void on_field(void *arg, const struct header_field *f)
 	claim_take(&t->claim, f);
 	if (header_name_is(f->name, S("From")))
 		t->author = ++t->from_n > 1 ? AUTHOR_SEVERAL : author_judge(f->value);
+	ident_take(&t->ident, t->arena, f);
 	header_notes_add(&t->notes, f);
 }
 
@@ -209,6 +220,7 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 	t->content_open = true;
 	t->size_max = size_max;
 	t->bare_policy = c->limits.bare_lf;
+	t->ident.want_subject = c->track.path.n > 0 && c->track.subject != TRACK_SUBJECT_OFF;
 	body_in_init(&t->body);
 	t->spool = spool_begin(port, &e);
 	if (t->spool == NULL) {
@@ -257,7 +269,7 @@ static void add(struct transaction *t, struct str run)
 {
 	t->size += run.n;
 	if (t->size > t->size_max)
-		transaction_judge(t, REPLY(552, 5, 3, 4, "message is larger than this server takes"));
+		judge_reason(t, REASON_SIZE, CODES_STANDARD, SITE_ONPREM);
 	if (t->bare_policy == BARE_NORMALISE)
 		store_normalised(t, run);
 	else
@@ -275,13 +287,6 @@ void transaction_add_bdat(struct transaction *t, struct str run, bool last)
 	add(t, run);
 }
 
-static struct reply bare_reply(const struct config *c)
-{
-	return c->status_codes == CODES_EXCHANGE
-		       ? REPLY(550, 5, 6, 11, "a line of the message does not end in CR LF (BARE-LF)")
-		       : REPLY(550, 5, 6, 0, "a line of the message does not end in CR LF (BARE-LF)");
-}
-
 bool transaction_content_end(struct transaction *t, const struct config *c)
 {
 	bool bare = t->body.bare_cr || t->body.bare_lf || t->scan.bare_cr || t->scan.bare_lf;
@@ -293,16 +298,12 @@ bool transaction_content_end(struct transaction *t, const struct config *c)
 		store_header(t, buf_str(&t->held));
 	}
 	if (t->body.nul || t->scan.nul)
-		transaction_judge(t, REPLY(550, 5, 6, 0, "the message holds a NUL byte"));
+		judge_reason(t, REASON_NUL, c->status_codes, c->site);
 	if (bare && t->bare_policy == BARE_REJECT)
-		transaction_judge(t, bare_reply(c));
+		judge_reason(t, REASON_BARE_LF, c->status_codes, c->site);
 	t->env.hops = t->header.received;
 	if (t->header.received > c->loop.max_hops ||
 	    (c->loop.max_local_hops > 0 && t->header.received_own > c->loop.max_local_hops))
-		transaction_judge(
-			t,
-			c->status_codes == CODES_EXCHANGE && c->site == SITE_CLOUD
-				? REPLY(554, 5, 4, 14, "Hop count exceeded - possible mail loop ATTR34 (LOOP-HOPS R01)")
-				: REPLY(554, 5, 4, 6, "Hop count exceeded - possible mail loop (LOOP-HOPS R01)"));
+		judge_reason(t, REASON_HOPS, c->status_codes, c->site);
 	return t->verdict.code == 0;
 }

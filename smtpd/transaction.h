@@ -10,8 +10,9 @@
 
 #include "base/arena.h"
 #include "base/guid.h"
-#include "connectors/header_edits.h"
+#include "connectors/track.h"
 #include "smtpd/claim.h"
+#include "smtpd/ident.h"
 #include "wire/author.h"
 #include "wire/body.h"
 #include "wire/cmd.h"
@@ -23,9 +24,8 @@ struct transaction {
 	struct envelope env;
 	struct env_rcpt *rcpts;
 	size_t rcpt_cap;
-	size_t rejected;   /* RCPT refused in this transaction */
-	enum conf_side mx; /* of the mode it is decided under */
-	bool straggler;    /* noted as one */
+	size_t rejected; /* RCPT refused in this transaction */
+	bool straggler;  /* noted as one */
 	struct spool *spool;
 	struct body_in body;   /* DATA */
 	struct body_scan scan; /* BDAT */
@@ -35,17 +35,23 @@ struct transaction {
 	struct edits edits;                                  /* what on_header wants of it */
 	void (*on_header)(void *arg, struct transaction *t); /* once, when the header is complete; may judge */
 	void *on_header_arg;
-	struct claim claim;      /* of the header, as far as it has been read */
-	unsigned from_n;         /* From fields in it ... */
-	enum author author;      /* ... and whom they name */
-	size_t provisional;      /* recipients taken in the hope that the header will prove the organisation ... */
-	struct verdict unproved; /* ... and what is answered when it does not */
+	struct ident ident;           /* of the header as well */
+	struct mode mode;             /* at the last recipient; epoch 0: none was asked about */
+	struct track_headers headers; /* what on_header changed */
+	struct claim claim;           /* of the header, as far as it has been read */
+	unsigned from_n;              /* From fields in it ... */
+	enum author author;           /* ... and whom they name */
+	size_t provisional;           /* recipients taken in the hope that the header will prove the organisation ... */
+	struct verdict unproved;      /* ... and what is answered when it does not */
 	bool content_open, header_open, header_stored;
 	uint64_t size, size_max;
 	enum conf_wire_policy bare_policy;
 	bool last_cr;         /* normalising: a CR was the last byte of the run before */
 	struct reply verdict; /* code 0 = fine so far */
-	char text[400];       /* of verdict, when made here */
+	struct {
+		const char *rule, *reason; /* of the verdict, where the decision table gave it; NULL */
+	} verdict_rule;
+	char text[400]; /* of verdict, when made here */
 	char trace_id[GUID_SIZE];
 };
 

@@ -1,5 +1,7 @@
-/* tests/bed/walk.c: the model; see the header. */
+/* tests/bed/walk.c: scenarios as passages (routing/passage), told in the words of paths.csv; see the header. */
 #include "tests/bed/walk.h"
+
+#include "routing/passage.h"
 
 static const struct walk_scenario scenarios[] = {
 	{ .id = "P01", FROM_INTERNET, ON_PREM },
@@ -24,47 +26,30 @@ static const struct walk_scenario scenarios[] = {
 	{ .id = "F05", FROM_INTERNET, IN_CLOUD, .cloud_wrong = true, .no_token = true },
 };
 
-struct message {
-	const struct walk_scenario *s;
-	struct mode mode;
-	enum conf_site site; /* the gateway it is at */
-	enum env_origin origin;
-	bool internal; /* what a PEER hop is told */
-	bool token, redirected;
-	enum walk_place place;
-	struct buf *trail, *result;
-};
-
-static enum rcpt_kind kind_at(const struct message *m)
+static enum rcpt_kind kind_at(const struct walk_scenario *s, enum conf_site site)
 {
-	bool at_cloud = m->site == SITE_CLOUD, wrong = at_cloud ? m->s->cloud_wrong : m->s->onprem_wrong;
+	bool at_cloud = site == SITE_CLOUD, wrong = at_cloud ? s->cloud_wrong : s->onprem_wrong;
 
-	if (m->place == NOWHERE)
+	if (s->place == NOWHERE)
 		return KIND_UNK_AUTH;
-	if (m->place == OUTSIDE)
+	if (s->place == OUTSIDE)
 		return KIND_EXTERNAL;
-	return (m->place == IN_CLOUD) == at_cloud && !wrong ? KIND_LOCAL : KIND_REMOTE;
+	return (s->place == IN_CLOUD) == at_cloud && !wrong ? KIND_LOCAL : KIND_REMOTE;
 }
 
-static void decide(const struct message *m, struct verdict *v)
+static struct passage_side side_of(const struct walk_scenario *s, const struct mode *mode, enum conf_site site)
 {
-	const struct route_facts f = {
-		.site = m->site,
-		.mx = m->mode.mx,
-		.cmt = m->mode.cmt,
-		.origin = m->origin,
-		.kind = kind_at(m),
-		.class = m->origin != ENV_PEER ? ENV_CLASS_NONE
-			 : m->internal         ? ENV_CLASS_INT
-					       : ENV_CLASS_EXT,
-		.org = m->origin == ENV_PEER ? ENV_ORG_OK : ENV_ORG_NONE,
-		.token_seen = m->site == SITE_ONPREM && m->token && !m->redirected,
-		.redirected = m->redirected,
-		.forwarded = m->s->forwards_direct ? FORWARDED_DIRECT : FORWARDED_RETURN,
-		.codes = CODES_EXCHANGE,
+	return (struct passage_side){
+		.facts = { .site = site,
+			   .mx = mode->mx,
+			   .cmt = mode->cmt,
+			   .kind = kind_at(s, site),
+			   .forwarded = s->forwards_direct ? FORWARDED_DIRECT : FORWARDED_RETURN,
+			   .codes = CODES_EXCHANGE },
+		.knows_peer = !(site == SITE_CLOUD && s->not_attributed),
+		.makes_tokens = site == SITE_ONPREM && !s->no_token,
+		.forwards = s->forwards,
 	};
-
-	route_decide(&f, v, NULL);
 }
 
 static void put_code(struct buf *b, const struct reply *r)
@@ -72,57 +57,28 @@ static void put_code(struct buf *b, const struct reply *r)
 	buf_addf(b, "%d %u.%u.%u", r->code, r->class, r->subject, r->detail);
 }
 
-static void put_gateway(const struct message *m, const struct verdict *v)
+static void put_step(struct buf *b, const struct passage_step *step)
 {
-	buf_addf(m->trail, " %s[%s%s ", m->site == SITE_CLOUD ? "cloud" : "onprem", v->rule,
+	const struct verdict *v = &step->verdict;
+
+	buf_addf(b, " %s[%s%s ", step->site == SITE_CLOUD ? "cloud" : "onprem", v->rule,
 		 v->straggler ? "+straggler" : "");
 	if (v->action == ROUTE_DELIVER)
-		buf_add(m->trail, S("deliver"));
+		buf_add(b, S("deliver"));
 	else if (v->action == ROUTE_RELAY)
-		buf_addf(m->trail, "->%s", route_next_name(v->next));
+		buf_addf(b, "->%s", route_next_name(v->next));
 	else
-		put_code(m->trail, &v->reply);
-	buf_addc(m->trail, ']');
+		put_code(b, &v->reply);
+	buf_add(b, step->forwarded ? S("]+forward") : S("]"));
 }
 
-static void go_to_peer(struct message *m)
+static void put_end(struct buf *b, const struct passage *p)
 {
-	if (m->site == SITE_ONPREM && !m->s->no_token)
-		m->token = true;
-	bool stranger = m->site == SITE_ONPREM && m->s->not_attributed;
-	if (m->origin == ENV_INTERNET || stranger)
-		m->internal = false;
-	m->site = m->site == SITE_CLOUD ? SITE_ONPREM : SITE_CLOUD;
-	m->origin = stranger ? ENV_INTERNET : ENV_PEER;
-	m->redirected = false;
-}
+	static const char *const names[] = { "DELIVERED", "SENT", "REJECT ", "DEFER ", "HOP-COUNT" };
 
-/* One gateway; true while the message goes on. */
-static bool pass(struct message *m)
-{
-	struct verdict v;
-
-	decide(m, &v);
-	put_gateway(m, &v);
-	if (v.action == ROUTE_REJECT || v.action == ROUTE_DEFER) {
-		buf_addf(m->result, "%s ", route_action_name(v.action));
-		put_code(m->result, &v.reply);
-		return false;
-	}
-	if (v.action == ROUTE_DELIVER && m->s->forwards) {
-		buf_add(m->trail, S("+forward"));
-		m->place = OUTSIDE;
-		m->redirected = true;
-		return true;
-	}
-	if (v.next == NEXT_PEER) {
-		go_to_peer(m);
-		return true;
-	}
-	if (v.action == ROUTE_RELAY)
-		buf_add(m->trail, S(" Internet"));
-	buf_add(m->result, v.action == ROUTE_DELIVER ? S("DELIVERED") : S("SENT"));
-	return false;
+	buf_add(b, str_c(names[p->end]));
+	if (p->end == PASSAGE_REJECTED || p->end == PASSAGE_DEFERRED)
+		put_code(b, &p->steps[p->n - 1].verdict.reply);
 }
 
 const struct walk_scenario *walk_scenario_of(struct str id)
@@ -151,20 +107,18 @@ bool walk_begins_in_cloud(const struct walk_scenario *s, const struct mode *mode
 void walk(const struct walk_scenario *s, const struct mode *mode, struct buf *trail, struct buf *result)
 {
 	static const char *const names[] = { "INTERNET", "onprem-sender", "cloud-sender" };
-	struct message m = {
-		.s = s,
-		.mode = *mode,
-		.site = walk_begins_in_cloud(s, mode) ? SITE_CLOUD : SITE_ONPREM,
-		.origin = s->start == FROM_INTERNET ? ENV_INTERNET : ENV_LOCAL,
-		.internal = s->start != FROM_INTERNET,
-		.place = s->place,
-		.trail = trail,
-		.result = result,
-	};
+	const struct passage_side sides[2] = { side_of(s, mode, SITE_ONPREM), side_of(s, mode, SITE_CLOUD) };
+	bool stranger = s->start == FROM_INTERNET;
+	const struct passage_start start = { .site = walk_begins_in_cloud(s, mode) ? SITE_CLOUD : SITE_ONPREM,
+					     .origin = stranger ? ENV_INTERNET : ENV_LOCAL,
+					     .internal = !stranger };
+	struct passage p;
 
+	passage_rcpt(sides, &start, &p);
 	buf_add(trail, str_c(names[s->start]));
-	for (int i = 0; i < WALK_GATEWAYS_MAX; i++)
-		if (!pass(&m))
-			return;
-	buf_add(result, S("HOP-COUNT"));
+	for (size_t i = 0; i < p.n; i++)
+		put_step(trail, &p.steps[i]);
+	if (p.end == PASSAGE_SENT)
+		buf_add(trail, S(" Internet"));
+	put_end(result, &p);
 }

@@ -326,12 +326,12 @@ static bool parts_met(const struct item *item, struct str got)
 	return want_met(&parts, got, &why);
 }
 
-static bool log_holds(struct play *p, const struct item *item, size_t from)
+static bool file_holds(struct play *p, const struct item *item, const char *name, size_t from)
 {
 	struct buf log;
 
 	buf_init(&log, 16 << 20);
-	bool met = read_file(play_path(p, "log"), &log, 8 << 20) && log.n >= from &&
+	bool met = read_file(play_path(p, name), &log, 8 << 20) && log.n >= from &&
 		   parts_met(item, str_skip(buf_str(&log), from));
 	buf_fini(&log);
 	return met;
@@ -348,8 +348,8 @@ static bool do_expect_wire(struct play *p, const struct item *item)
 	return w != NULL && parts_met(item, wire_kept(w));
 }
 
-/* `expect queue = N`, `expect log ...`, `expect SINK got N`, `expect SINK [has|lacks "..."]`.  Polled: what is wanted
- * may need a moment; what must not be is looked at when the rest has come true. */
+/* `expect queue = N`, `expect log ...`, `expect track ...`, `expect SINK got N`, `expect SINK [has|lacks "..."]`.
+ * Polled: what is wanted may need a moment; what must not be is looked at when the rest has come true. */
 static bool do_expect(struct play *p, const struct item *item)
 {
 	struct str rest = item->text, word = str_word(&rest), why;
@@ -369,9 +369,11 @@ static bool do_expect(struct play *p, const struct item *item)
 		return !p->over && queue_count(p) == (long)n;
 	}
 	if (str_eq(item->name, S("log")))
-		return log_holds(p, item, 0);
+		return file_holds(p, item, "log", 0);
+	if (str_eq(item->name, S("track")))
+		return file_holds(p, item, "track.jsonl", 0);
 	if (str_eq(item->name, S("case"))) /* expect case log */
-		return log_holds(p, item, p->log_from);
+		return file_holds(p, item, "log", p->log_from);
 	if (str_eq(item->name, S("wire")))
 		return do_expect_wire(p, item);
 	if (sink == NULL) {

@@ -31,6 +31,7 @@ static const char standard[] =
 	"loops = 1\n"
 	"log.file = \"$DIR/log\"\n"
 	"log.level = debug\n"
+	"track.path = \"$DIR/track.jsonl\"\n"
 	"queue.path = \"$DIR/queue\"\n"
 	"queue.segment_size = 4M\n"
 	"queue.map_size = 64M\n"
