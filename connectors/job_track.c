@@ -45,8 +45,7 @@ static void add_plan(struct track_event *e, const struct job *j, const struct pl
 	e->epoch = p->mode.epoch;
 	e->serial = p->serial;
 	e->attempt = p->attempts + 1;
-	if (p->hop != NULL)
-		e->connector = hop_send(p->hop)->name;
+	e->connector = p->connector;
 	if (p->where == NULL || p->where->host[0] == '\0')
 		return;
 	e->client_host = outbound_config(j->d->outbound)->hostname;

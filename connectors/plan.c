@@ -142,6 +142,7 @@ static void choose_hop(const struct planner *p, struct plan *plan, const struct 
 	add_orcpt(p, plan, p->env->rcpts[plan->index].addr);
 	tls_need_find(outbound_config(p->outbound), sel.send, rt->hop_domain, original->domain, &need, NULL);
 	plan->hop = pool_hop(p->pool, p->outbound, sel.send, kind, target, &need);
+	arena_dup(p->arena, sel.send->name, &plan->connector); /* the hop and its configuration may go before we end */
 }
 
 static void plan_one(const struct planner *p, struct routing_view *v, struct plan *plan)

@@ -22,7 +22,8 @@ struct plan {                  /* one recipient of one attempt */
 	enum route_form form;
 	enum route_next next;
 	struct token_rcpt who;    /* for the route token; next = PEER only */
-	struct hop *hop;          /* where it goes; NULL: nowhere */
+	struct hop *hop;          /* where it goes; NULL: nowhere.  As long as pool_hop promises, no longer */
+	struct str connector;     /* its name, which stays */
 	struct str copy_to;       /* loc=both: the other side gets a copy under this address */
 	struct smtp_where *where; /* who answered last */
 	bool no_dsn;
