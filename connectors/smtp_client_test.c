@@ -201,6 +201,8 @@ static void play_row(const struct row *row)
 	if (row->text != NULL && str_find(str_c(txn.text), str_c(row->text)) < 0 &&
 	    str_find(str_c(client->fault.text), str_c(row->text)) < 0)
 		fail_msg("%s: no \"%s\" in \"%s\" nor \"%s\"", row->name, row->text, txn.text, client->fault.text);
+	if ((str_find(str_c(client->fault.text), S("no answer in time")) >= 0) != (client->fault.why == WHY_TIMEOUT))
+		fail_msg("%s: the reason is %s", row->name, smtp_why_name(client->fault.why));
 	smtp_client_fini(client);
 	loop_free_later(play.loop, client);
 	stream_close(&play.server.stream);

@@ -259,7 +259,7 @@ static void test_points(void **state)
 	(void)state;
 
 	fresh_folder("points");
-	web_set(web, S("/point.crl"), S("issuing-crl.der"));
+	web_set(web, S("/point.crl"), S("mid-crl.der"));
 	web_set(web, S("/top.crl"), S("late-crl.pem"));
 	c = client_ctx(NULL);
 	struct crl_keep *k = open_keep();

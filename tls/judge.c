@@ -7,9 +7,9 @@ static const char *usage_error(const struct tls_judgement *j, enum conf_eku eku)
 	case EKU_ANY:
 		return NULL;
 	case EKU_CLIENT:
-		return j->as_client ? NULL : "it is not for clients (client_cert_eku = client)";
+		return j->as_client ? NULL : "unsuitable certificate purpose (client_cert_eku = client)";
 	case EKU_SERVER_OR_CLIENT:
-		return j->as_client || j->as_server ? NULL : "it is neither for servers nor for clients";
+		return j->as_client || j->as_server ? NULL : "unsuitable certificate purpose";
 	}
 	return "no such usage";
 }
