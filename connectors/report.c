@@ -112,8 +112,8 @@ void report_words(const struct plan *p, bool for_us, struct arena *arena, struct
 	out->reason = p->expired ? over : STR_NONE;
 	if (inside)
 		out->remote_mta = STR_NONE;
-	if (out->own_words) /* names connectors and addresses; the status says enough */
-		out->diagnostic = STR_NONE;
+	if (out->own_words) /* names connectors and addresses; the status and the reason's own words say enough */
+		out->diagnostic = p->told;
 	else if (inside)
 		out->diagnostic = without_hosts(p->rcpt.said, arena);
 }

