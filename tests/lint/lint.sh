@@ -24,6 +24,7 @@ echo "$sources" | xargs awk '
 		only["openssl"] = "^(tls|tests/kit)/openssl_[a-z_]*[.][ch]$"
 		only["unbound.h"] = "^routing/dns[a-z_]*[.]c$"
 		only["confuse.h"] = "^config/parse[.]c$"
+		only["seccomp.h"] = only["cap-ng.h"] = only["linux"] = "^smtpd/cage(_test)?[.]c$|^tests/powerloss/"
 		only["curl"] = "^tls/curl_fetch[.]c$"
 		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$|^tests/bed/trail[.]c$"
 		only["opendkim"] = "^tests/bed/dkim[.]c$"
