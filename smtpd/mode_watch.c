@@ -1,10 +1,9 @@
-/* smtpd/mode_watch.c: a timer on the loop, a look on a worker thread, and so on. */
+/* smtpd/mode_watch.c: one step of the switch, notes to the store, and a look at the other side; see the header. */
 #include "smtpd/mode_watch.h"
 
 #include "base/must.h"
-#include "base/op.h"
 #include "base/time.h"
-#include "smtpd/control_worker.h"
+#include "smtpd/rounds.h"
 
 #include <stdlib.h>
 
@@ -13,10 +12,7 @@ enum { LOOK_MS = 60 * 1000, ALARMS_A_LOOK = 20 };
 struct mode_watch {
 	struct mode_watch_options o;
 	struct probe *probe; /* of the other side, while it fails */
-	struct worker *worker;
-	struct loop_timer timer;
-	struct worker_job job;
-	int64_t began_ms; /* the look, by the loop's clock */
+	struct rounds *rounds;
 };
 
 /* Several steps may be due: the daemon was down, or periods are 0. */
@@ -97,29 +93,12 @@ static void keep_notes(struct routing *r)
 		log_error(NULL, "stragglers.not_kept", kv_c("why", e.text));
 }
 
-static void look(struct worker_job *job)
+static void look(void *arg)
 {
-	struct mode_watch *w = container_of(job, struct mode_watch, job);
+	struct mode_watch *w = arg;
 
 	step_on(w->o.routing);
 	keep_notes(w->o.routing);
-	log_flush();
-}
-
-static void on_looked(struct worker_job *job)
-{
-	struct mode_watch *w = container_of(job, struct mode_watch, job);
-
-	int64_t next_ms = w->began_ms + LOOK_MS - loop_now_ms(w->o.loop);
-
-	if (w->worker != NULL) /* once a minute, however long a look takes */
-		loop_timer_set(&w->timer, next_ms > 0 ? next_ms : 0);
-}
-
-static void begin(struct mode_watch *w)
-{
-	w->began_ms = loop_now_ms(w->o.loop);
-	worker_add(w->worker, &w->job);
 }
 
 /* ---- is the other side back? ---- */
@@ -141,8 +120,10 @@ static void on_probe_end(void *arg, const struct probe_end *end)
 	log_info(NULL, "peer.back", kv_int("addresses", (int64_t)end->good));
 }
 
-static void try_peer(struct mode_watch *w)
+/* On the loop, behind each look. */
+static void try_peer(void *arg)
 {
+	struct mode_watch *w = arg;
 	const struct probe_events events = { .arg = w, .step = on_probe_step, .end = on_probe_end };
 	const struct config *c = w->o.config(w->o.arg);
 	struct err e = { 0 };
@@ -156,44 +137,30 @@ static void try_peer(struct mode_watch *w)
 					       &events, &e);
 }
 
-static void on_timer(struct loop_timer *t)
-{
-	struct mode_watch *w = container_of(t, struct mode_watch, timer);
-
-	try_peer(w);
-	begin(w);
-}
-
 struct mode_watch *mode_watch_start(const struct mode_watch_options *o, struct err *e)
 {
 	struct mode_watch *w = calloc(1, sizeof *w);
+	struct rounds_options r = { .loop = o->loop, .every_ms = LOOK_MS, .look = look, .looked = try_peer, .arg = w };
 
 	must(w != NULL);
 	w->o = *o;
-	w->job = (struct worker_job){ .run = look, .done = on_looked };
-	w->worker = worker_start(o->loop, e);
-	if (w->worker == NULL) {
+	w->rounds = rounds_start(&r, e);
+	if (w->rounds == NULL) {
 		free(w);
 		return NULL;
 	}
-	loop_timer_init(o->loop, &w->timer, on_timer);
-	begin(w);
 	return w;
 }
 
 void mode_watch_stop(struct mode_watch **wp)
 {
 	struct mode_watch *w = *wp;
-	struct worker *worker;
 
 	*wp = NULL;
 	if (w == NULL)
 		return;
-	loop_timer_stop(&w->timer);
+	rounds_stop(&w->rounds);
 	probe_cancel(&w->probe);
-	worker = w->worker;
-	w->worker = NULL;
-	worker_stop(&worker);
 	free(w);
 }
 

@@ -1,9 +1,8 @@
-/* smtpd/pressure_watch.c: where the numbers come from; a timer on the loop, a look on a worker thread, and so on. */
+/* smtpd/pressure_watch.c: where the numbers come from, and who is told when they change. */
 #include "smtpd/pressure_watch.h"
 
 #include "base/must.h"
-#include "base/op.h"
-#include "smtpd/control_worker.h"
+#include "smtpd/rounds.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -14,9 +13,7 @@
 
 struct pressure_watch {
 	struct pressure_watch_options o;
-	struct worker *worker;
-	struct loop_timer timer;
-	struct worker_job job;
+	struct rounds *rounds;
 	uint64_t sync_took[QUEUE_SYNC_STEPS]; /* at the last look */
 	enum pressure_shed told;
 };
@@ -163,14 +160,11 @@ static void tell(struct pressure_watch *w)
 	log_warn(NULL, "pressure.shed", kv_c("alarm", w->told == SHED_NOBODY ? "" : "PRESSURE"),
 		 kv_c("senders", pressure_shed_name(w->told)), kv_c("resource", conf_resource_name(p->worst)),
 		 kv_int("value", p->gauges[p->worst].value));
-	log_flush();
 }
 
-/* ---- the rhythm ---- */
-
-static void look(struct worker_job *job)
+static void look(void *arg)
 {
-	struct pressure_watch *w = container_of(job, struct pressure_watch, job);
+	struct pressure_watch *w = arg;
 	struct setup *s = w->o.setup(w->o.arg);
 	int64_t values[RES_N];
 
@@ -180,49 +174,28 @@ static void look(struct worker_job *job)
 	setup_unref(&s);
 }
 
-static void on_looked(struct worker_job *job)
-{
-	struct pressure_watch *w = container_of(job, struct pressure_watch, job);
-
-	if (w->worker != NULL)
-		loop_timer_set(&w->timer, PRESSURE_SAMPLE_MS);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-	struct pressure_watch *w = container_of(t, struct pressure_watch, timer);
-
-	worker_add(w->worker, &w->job);
-}
-
 struct pressure_watch *pressure_watch_start(const struct pressure_watch_options *o, struct err *e)
 {
 	struct pressure_watch *w = calloc(1, sizeof *w);
+	struct rounds_options r = { .loop = o->loop, .every_ms = PRESSURE_SAMPLE_MS, .look = look, .arg = w };
 
 	must(w != NULL);
 	w->o = *o;
-	w->job = (struct worker_job){ .run = look, .done = on_looked };
-	w->worker = worker_start(o->loop, e);
-	if (w->worker == NULL) {
+	w->rounds = rounds_start(&r, e);
+	if (w->rounds == NULL) {
 		free(w);
 		return NULL;
 	}
-	loop_timer_init(o->loop, &w->timer, on_timer);
-	worker_add(w->worker, &w->job);
 	return w;
 }
 
 void pressure_watch_stop(struct pressure_watch **wp)
 {
 	struct pressure_watch *w = *wp;
-	struct worker *worker;
 
 	*wp = NULL;
 	if (w == NULL)
 		return;
-	loop_timer_stop(&w->timer);
-	worker = w->worker;
-	w->worker = NULL;
-	worker_stop(&worker);
+	rounds_stop(&w->rounds);
 	free(w);
 }

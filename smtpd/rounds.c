@@ -16,6 +16,7 @@ struct rounds {
 	struct loop_task kick;
 	bool kicked; /* the task is on its way; atomic */
 	bool looking, again;
+	int64_t began_ms; /* loop time */
 };
 
 static void look(struct worker_job *job)
@@ -31,6 +32,7 @@ static void begin(struct rounds *r)
 	must(!r->looking);
 	r->looking = true;
 	r->again = false;
+	r->began_ms = loop_now_ms(r->o.loop);
 	worker_add(r->worker, &r->job);
 }
 
@@ -43,10 +45,12 @@ static void on_looked(struct worker_job *job)
 		return;
 	if (r->o.looked != NULL)
 		r->o.looked(r->o.arg);
-	if (r->again)
+	if (r->again) {
 		begin(r);
-	else
-		loop_timer_set(&r->timer, r->o.every_ms);
+		return;
+	}
+	int64_t next_ms = r->began_ms + r->o.every_ms - loop_now_ms(r->o.loop);
+	loop_timer_set(&r->timer, next_ms > 0 ? next_ms : 0);
 }
 
 static void on_timer(struct loop_timer *t)

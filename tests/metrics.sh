@@ -4,35 +4,8 @@
 # The last line is "N passed, N failed".
 set -u
 B=$(cd "${1:?usage: metrics.sh BUILD_DIR}" && pwd)
-W=$(mktemp -d "${TMPDIR:-/tmp}/tombolo-metrics.XXXXXX") || exit 1
-passed=0 failed=0 pids=
-stop() {
-	for p in $pids; do kill "$p" 2>/dev/null; done
-	wait 2>/dev/null
-	rm -rf "$W"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
-
-check() { # WHAT COMMAND...
-	local what=$1
-	shift
-	if "$@" >"$W/check.log" 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAIL $what"
-		tail -n 5 "$W/check.log"
-	fi
-}
-soon() { # until the command is true, at most 10 s
-	local n=0
-	until "$@" >/dev/null 2>&1; do
-		n=$((n + 1))
-		[ $n -lt 200 ] || return 1
-		sleep 0.05
-	done
-}
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lib.sh"
 fetch() { # "REQUEST LINE": the answer, without CR
 	exec 3<>"/dev/tcp/127.0.0.1/$PAGE" || return 1
 	printf '%s\r\nHost: x\r\n\r\n' "$1" >&3
@@ -142,5 +115,4 @@ kill -HUP $daemon
 check "no space: not healthy" soon answers 'GET /health HTTP/1.1' 503
 kill -TERM $daemon
 check "a clean end" wait $daemon
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+total

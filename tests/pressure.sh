@@ -14,37 +14,8 @@ if [ -z "${PRESSURE_DISK:-}" ]; then
 	PRESSURE_DISK=1 exec unshare -m sh "$0" "$@"
 fi
 B=$(cd "${1:?usage: pressure.sh BUILD_DIR}" && pwd)
-W=$(mktemp -d "${TMPDIR:-/tmp}/tombolo-pressure.XXXXXX") || exit 1
-passed=0 failed=0 pids=
-stop() {
-	for p in $pids; do kill "$p" 2>/dev/null; done
-	wait 2>/dev/null
-	umount "$W/disk" 2>/dev/null
-	rm -rf "$W"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
-
-check() { # WHAT COMMAND...
-	what=$1
-	shift
-	if "$@" >"$W/check.log" 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAIL $what"
-		head -n 5 "$W/check.log"
-	fi
-}
-tb() { "$B/tombolo" --socket "$W/control" "$@"; }
-soon() { # until the command is true, at most 20 s
-	n=0
-	until "$@" >/dev/null 2>&1; do
-		n=$((n + 1))
-		[ $n -lt 200 ] || return 1
-		sleep 0.1
-	done
-}
+HERE=$(cd "$(dirname "$0")" && pwd)
+. "$HERE/lib.sh"
 shed_is() { tb status | grep -qE "^  shed +$1\$"; }
 is_empty() { tb status --json | grep -q '"messages": *0,'; }
 fill_to() { # PERCENT of the disk, by one file of the right size; the queue's segments are there already
@@ -123,5 +94,4 @@ check "the levels are in the log" grep -q 'pressure.changed.*resource=disk.*leve
 kill -TERM $daemon
 check "a clean end" wait $daemon
 [ -z "${VERBOSE:-}" ] || { cat "$W/swarm.json"; grep pressure "$W/log"; }
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+total

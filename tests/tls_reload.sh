@@ -7,38 +7,8 @@
 set -u
 B=$(cd "${1:?usage: tls_reload.sh BUILD_DIR}" && pwd)
 HERE=$(cd "$(dirname "$0")" && pwd)
-W=$(mktemp -d "${TMPDIR:-/tmp}/tombolo-tls-reload.XXXXXX") || exit 1
-passed=0 failed=0 pids=
-stop() {
-	for p in $pids; do kill "$p" 2>/dev/null; done
-	wait 2>/dev/null
-	rm -rf "$W"
-}
-trap stop EXIT
-trap 'exit 1' INT TERM
-
-check() { # WHAT COMMAND...; what the command before this one said is in "$W/before"
-	what=$1
-	shift
-	[ ! -f "$W/check.log" ] || mv "$W/check.log" "$W/before"
-	if "$@" >"$W/check.log" 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAIL $what"
-		head -n 5 "$W/check.log"
-	fi
-}
-tb() { "$B/tombolo" --socket "$W/control" "$@"; }
+. "$HERE/lib.sh"
 logged() { grep -q "$1" "$W/log" || { sleep 0.5 && grep -q "$1" "$W/log"; }; } # a log is written a moment later
-soon() { # until the command is true, at most 5 s
-	n=0
-	until "$@" >/dev/null 2>&1; do
-		n=$((n + 1))
-		[ $n -lt 100 ] || return 1
-		sleep 0.05
-	done
-}
 shown() { # the fingerprint that a client is shown, with and without asking for a name
 	openssl s_client -connect "127.0.0.1:$PORT" -starttls smtp ${1:--noservername} ${2:-} </dev/null 2>/dev/null |
 		openssl x509 -noout -fingerprint -sha256 2>/dev/null
@@ -46,7 +16,6 @@ shown() { # the fingerprint that a client is shown, with and without asking for 
 is_shown() { [ "$(shown)" = "$(openssl x509 -in "$1" -noout -fingerprint -sha256)" ]; }
 is_shown_for() { [ "$(shown -servername "$2")" = "$(openssl x509 -in "$1" -noout -fingerprint -sha256)" ]; }
 swap() { cp "$1" "$W/certs/store/.next" && mv "$W/certs/store/.next" "$W/certs/store/mail.pem"; }
-refused() { ! "$@"; }
 
 sh "$HERE/certs.sh" "$W/certs" && sh "$HERE/store.sh" "$W/certs" || exit 1
 mkdir "$W/crls"
@@ -120,5 +89,4 @@ kill -TERM $daemon
 check "a clean end" wait $daemon
 check "nothing went wrong" refused logged ' error '
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+total
