@@ -243,8 +243,8 @@ static void test_big_key(void **state)
 	clock_t began = clock();
 	assert_null(show(&p, &w));
 	assert_int_equal(p.server.s.err.code, ERR_TLS);
-	assert_true(str_find(str_c(p.server.s.err.text), S("last octet invalid")) >= 0);
-	assert_true(clock() - began < CLOCKS_PER_SEC); /* both ends; 15 ms */
+	assert_true(str_starts(str_c(p.server.s.err.text), S("broken TLS data"))); /* which octet is left to chance */
+	assert_true(clock() - began < CLOCKS_PER_SEC);                             /* both ends; 15 ms */
 	pair_close(&p);
 	EVP_PKEY_free(key);
 	RSA_meth_free(m);
