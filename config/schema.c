@@ -415,7 +415,7 @@ static const struct option send_options[] = {
 	  .doc = "Recipient that such a probe asks for (MAIL, RCPT, then RSET); empty to stop at EHLO." },
 	{ "echo_to", SEND(OPT_TEXT, echo_to), .dflt = "",
 	  .doc = "Address on the other side that sends back what it gets, to echo_from: a mailbox that forwards, or one "
-		 "that is not there, for a report.  A small message goes there again and again, and how it comes back "
+		 "that takes mail and reports it undeliverable.  A small message goes there again and again, and how it comes back "
 		 "tells whether the other side still finds and recognises us; empty for none.  Needs peer and "
 		 "loop.token_key." },
 	{ "echo_from", SEND(OPT_TEXT, echo_from), .dflt = "", .shown = "tombolo-echo@ the default domain",
