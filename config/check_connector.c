@@ -435,6 +435,54 @@ static void check_probe(struct check *k, size_t i, const char *where)
 			     "%s: probe_to: '" STR_FMT "' is not a mail address", where, STR_ARG(s->probe_to));
 }
 
+static void choose_echo_from(struct check *k, struct conf_send *s)
+{
+	struct buf b;
+
+	buf_init(&b, 512);
+	buf_add(&b, S("tombolo-echo@"));
+	for (size_t i = 0; i < k->c->domain_n; i++)
+		if (k->c->domains[i].is_default)
+			buf_add(&b, k->c->domains[i].name);
+	if (b.p[b.n - 1] != '@')
+		s->echo_from = value_dup(k->arena, buf_str(&b));
+	buf_fini(&b);
+}
+
+/* What comes back must be known for certain, and what is not must be a recipient that does not exist. */
+static void check_echo(struct check *k, size_t i, const char *where)
+{
+	enum { LOCAL_MAX = 64 - 1 - 40 };
+	struct conf_send *s = &k->c->sends[i];
+	const struct addr_rules rules = { .smtputf8 = false };
+	struct addr to, from;
+	int line = check_line(k, "send", i, "echo_to");
+	bool ours = false;
+
+	if (s->echo_to.n == 0)
+		return;
+	if (s->echo_from.n == 0)
+		choose_echo_from(k, s);
+	if (addr_parse(s->echo_to, &rules, &to) != ADDR_OK)
+		report_error(k->r, line, "%s: echo_to: '" STR_FMT "' is not a mail address", where,
+			     STR_ARG(s->echo_to));
+	if (!s->peer)
+		report_error(k->r, line, "%s: echo_to is for the other side of the organisation: peer = yes", where);
+	if (k->c->loop.token_key.n == 0)
+		report_error(k->r, line, "%s: echo_to needs loop.token_key: what comes back is signed", where);
+	if (addr_parse(s->echo_from, &rules, &from) != ADDR_OK || from.local.n > LOCAL_MAX) {
+		report_error(k->r, line,
+			     "%s: echo_from: '" STR_FMT "' is not a mail address with a local part of at most %d",
+			     where, STR_ARG(s->echo_from), LOCAL_MAX);
+		return;
+	}
+	for (size_t d = 0; d < k->c->domain_n; d++)
+		ours |= k->c->domains[d].type == DOMAIN_AUTHORITATIVE && str_ieq(k->c->domains[d].name, from.domain);
+	if (!ours)
+		report_error(k->r, line, "%s: echo_from: " STR_FMT " is not an authoritative domain here", where,
+			     STR_ARG(from.domain));
+}
+
 static void check_send(struct check *k, size_t i)
 {
 	struct conf_send *s = &k->c->sends[i];
@@ -458,6 +506,7 @@ static void check_send(struct check *k, size_t i)
 	if (!check_written(k, "send", i, "validate"))
 		s->validate_ms = s->peer ? k->c->validate_ms : 0;
 	check_probe(k, i, where);
+	check_echo(k, i, where);
 	s->has_exclusive = check_written(k, "send", i, "exclusive");
 	if (!s->has_exclusive)
 		s->exclusive = s->peer || s->tls >= TLS_VALIDATE;

@@ -89,6 +89,23 @@ static const struct {
 	  "f:3: cmt.classes: 'oof' is not one of dsn, inbound, outbound\n" },
 	{ "site = cloud loop { token_key = /k } cmt { on_peer_down = bypass classes = {} }", "" },
 
+	/* echoes */
+	{ "domain a.example { } domain b.example { type = internal-relay } loop { token_key = /k }\n"
+	  "send s { space = \"@peer\" tls = validate echo_to = p@r.example }\n"
+	  "send t { space = r.example tls = validate peer = yes echo_to = p@r.example echo_from = e@a.example }",
+	  "" },
+	{ "domain a.example { }\nsend s { space = r.example echo_to = nobody }",
+	  "f:3: send \"s\": echo_to: 'nobody' is not a mail address\n"
+	  "f:3: send \"s\": echo_to is for the other side of the organisation: peer = yes\n"
+	  "f:3: send \"s\": echo_to needs loop.token_key: what comes back is signed\n" },
+	{ "domain b.example { type = internal-relay } loop { token_key = /k }\n"
+	  "send s { space = \"@peer\" tls = validate echo_to = p@r.example }\n"
+	  "send t { space = r.example tls = validate peer = yes echo_to = p@r.example\n"
+	  "echo_from = aaaaaaaaaaaaaaaaaaaaaaaa@b.example }",
+	  "f:3: send \"s\": echo_from: b.example is not an authoritative domain here\n"
+	  "f:4: send \"t\": echo_from: 'aaaaaaaaaaaaaaaaaaaaaaaa@b.example' is not a mail address with a local part of "
+	  "at most 23\n" },
+
 	/* domain */
 	{ "domain \"a b\" { }", "f:2: domain \"a b\": this is not a domain name\n" },
 	{ "domain a.example { }\ndomain A.Example { }",

@@ -248,6 +248,9 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	struct conf_list known_as; /* patterns by which the other side knows our certificate */
 	conf_msec validate_ms;     /* between two probes; 0 = none */
 	conf_text probe_to;        /* recipient a probe asks for; empty = none */
+	conf_text echo_to;         /* address over there that sends back what it gets; empty = no echoes */
+	conf_text echo_from;       /* where it sends it back to */
+	conf_msec echo_ms;         /* between two of them, and how long one is waited for */
 	int line;
 };
 

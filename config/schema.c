@@ -413,6 +413,16 @@ static const struct option send_options[] = {
 	  .doc = "How often the connector is probed, to every host, from name to EHLO behind TLS; 0 for never." },
 	{ "probe_to", SEND(OPT_TEXT, probe_to), .dflt = "",
 	  .doc = "Recipient that such a probe asks for (MAIL, RCPT, then RSET); empty to stop at EHLO." },
+	{ "echo_to", SEND(OPT_TEXT, echo_to), .dflt = "",
+	  .doc = "Address on the other side that sends back what it gets, to echo_from: a mailbox that forwards, or one "
+		 "that takes mail and reports it undeliverable.  A small message goes there again and again, and how it comes back "
+		 "tells whether the other side still finds and recognises us; empty for none.  Needs peer and "
+		 "loop.token_key." },
+	{ "echo_from", SEND(OPT_TEXT, echo_from), .dflt = "", .shown = "tombolo-echo@ the default domain",
+	  .doc = "Sender of these messages, where they come back to: an address of ours without a mailbox, in an "
+		 "authoritative domain; its local part has room for a +tag of 40." },
+	{ "echo_every", SEND(OPT_MSEC, echo_ms), .dflt = "15m", .min = "1m", .max = "1d",
+	  .doc = "With echo_to: how often, and how long one is waited for." },
 };
 
 static const struct option tls_policy[] = {

@@ -129,6 +129,8 @@ const struct token_keys *outbound_srs_keys(const struct outbound *o); /* n = 0: 
 
 struct deliver;
 struct breakers; /* connectors/breaker.h: made and freed by whoever makes the delivers */
+struct echo_board;
+struct echo_return; /* connectors/echo.h */
 struct track_ring;
 
 struct deliver_options {
@@ -142,6 +144,7 @@ struct deliver_options {
 	size_t own_n;
 	unsigned shares;           /* loops that share the connection limits; 0 = 1 */
 	struct breakers *breakers; /* shared by all loops; NULL: this deliver's own */
+	struct echo_board *echoes; /* shared by all loops; NULL: no echoes are sent */
 	struct track_ring *track;  /* the tracking log of this loop; NULL = none */
 };
 
@@ -180,6 +183,7 @@ struct connector_stats { /* of a send connector, since the start */
 	uint64_t failed_at[AT_N];     /* connections that failed, by stage */
 	uint64_t failed_why[WHY_N];   /* the same by reason */
 	struct validation valid;      /* of the loop that looks after the connectors */
+	struct validation echo;       /* the way back, of the same loop */
 	int64_t ok_ms, failed_ms;     /* wall clock; 0 = never */
 	char last_tls[200];           /* "TLSv1.3 mail.contoso.com" of the newest connection; "" = clear */
 	char last_error[200];
@@ -187,9 +191,14 @@ struct connector_stats { /* of a send connector, since the start */
 	uint64_t breaker_opened;
 	char breaker_why[200]; /* while it is not closed */
 };
-/* This loop looks after the connectors from now on: each that has `validate` is probed in that interval.  State goes to
- * connector_stats.valid, changes to the log. */
+/* This loop looks after the connectors from now on: each that has `validate` is probed in that interval, each that has
+ * `echo_to` sends a message that has to come back.  State goes to connector_stats, changes to the log. */
 void deliver_validate(struct deliver *d);
+
+/* Where the loops tell the one that looks after the connectors which of its messages came back (echo_watch.c). */
+struct echo_board *echo_board_new(void);
+void echo_board_free(struct echo_board **b);                               /* when no loop runs any more */
+void echo_board_tell(struct echo_board *b, const struct echo_return *how); /* any thread; copied */
 
 /* As above, one row for each connector that has been used. */
 size_t deliver_connectors(const struct deliver *d, struct connector_stats *rows, size_t max);

@@ -101,9 +101,11 @@ static void note_result(struct job *j, struct plan *p, const struct delivery *dl
 		log_warn(&j->log, "delivery.unknown", kv_str("to", p->rcpt.env.addr), kv_c("host", where->host),
 			 kv_c("ip", where->ip), kv_str("connector", hop_send(p->hop)->name),
 			 kv_str("why", p->rcpt.text));
-	hop_count(p->hop, p->rcpt.result, clock_wall_ms() - j->lease->env.arrived_ms);
-	if (p->rcpt.result == RCPT_SENT)
-		routing_coverage_count(j->d->o.routing, p->coverage, clock_wall_ms());
+	if (!echo_is_probe(&j->lease->env)) { /* nobody's mail */
+		hop_count(p->hop, p->rcpt.result, clock_wall_ms() - j->lease->env.arrived_ms);
+		if (p->rcpt.result == RCPT_SENT)
+			routing_coverage_count(j->d->o.routing, p->coverage, clock_wall_ms());
+	}
 	log_attempt(j, p);
 	if (p->rcpt.result == RCPT_SENT)
 		job_track_sent(j, p, dl);
@@ -393,6 +395,7 @@ void deliver_free(struct deliver **dp)
 
 	if (d == NULL)
 		return;
+	echo_watch_free(&d->echo);
 	validator_free(&d->validator);
 	pool_free(&d->pool);
 	while (!TAILQ_EMPTY(&d->jobs)) {
@@ -418,12 +421,16 @@ void deliver_reconfigure(struct deliver *d, struct outbound *o)
 	outbound_unref(&old);
 	if (d->validator != NULL)
 		validator_reconfigure(d->validator);
+	if (d->echo != NULL)
+		echo_watch_reconfigure(d->echo);
 }
 
 void deliver_validate(struct deliver *d)
 {
 	must(d->validator == NULL);
 	d->validator = validator_new(d);
+	if (d->o.echoes != NULL)
+		d->echo = echo_watch_new(d);
 }
 
 size_t deliver_stats(const struct deliver *d, struct hop_stats *rows, size_t max)

@@ -8,6 +8,7 @@
 #define CONNECTORS_JOB_H
 
 #include "connectors/bounce.h"
+#include "connectors/echo_watch.h"
 #include "connectors/expand.h"
 #include "connectors/header_edits.h"
 #include "connectors/plan.h"
@@ -66,6 +67,7 @@ struct deliver {
 	TAILQ_HEAD(, job) jobs;
 	size_t job_n;
 	struct validator *validator; /* NULL: another loop looks after the connectors */
+	struct echo_watch *echo;     /* as well */
 };
 
 /* The first LEASE_READ_MAX bytes of the content, at once when they are in memory; empty when they cannot be read. */

@@ -20,9 +20,11 @@ static struct track_event event_of(const struct job *j, enum track_kind kind, en
 				     .org = env->org };
 }
 
+/* Probes of connectors are nobody's mail. */
 static void track(const struct job *j, const struct track_event *e)
 {
-	track_event(j->d->o.track, outbound_config(j->d->outbound), e);
+	if (!echo_is_probe(&j->lease->env))
+		track_event(j->d->o.track, outbound_config(j->d->outbound), e);
 }
 
 static struct str original_of(const struct job *j, const struct plan *p)

@@ -72,6 +72,8 @@ static void add_report(struct job *j, const struct plan *p, enum dsn_action acti
 	int64_t until_ms = env->arrived_ms + retry_of(j, p)->expire_ms;
 
 	j->report_to = env->from;
+	if (echo_is_probe(env))
+		return;
 	if (env->from.n == 0 && action == DSN_FAILED ? !note_double_bounce(j, p)
 						     : !bounce_is_wanted(env, p->rcpt.env.notify, action))
 		return;
@@ -137,6 +139,8 @@ static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_
 	const struct envelope *env = &j->lease->env;
 	struct outcome o = { .index = p->index, .kind = OUTCOME_DELIVERED };
 
+	if (p->rcpt.result == RCPT_DEFERRED && echo_is_probe(env))
+		plan_settle(p, &j->arena, RCPT_FAILED, p->rcpt.reply, p->rcpt.text); /* the next one is soon due */
 	if (p->rcpt.result == RCPT_DEFERRED && sched_expired(retry, env->arrived_ms, now_ms))
 		expire(j, p);
 	if (p->rcpt.result == RCPT_FAILED) {
@@ -357,6 +361,9 @@ void job_end(struct job *j)
 		j->outcomes[i] = decide_outcome(j, &j->plans[i], now_ms);
 		owed |= expand_is_owed(&j->plans[i], &j->outcomes[i]);
 	}
+	if (j->d->echo != NULL && echo_is_probe(&j->lease->env))
+		echo_watch_sent(j->d->echo, j->lease->env.from, j->outcomes[0].kind == OUTCOME_DELIVERED,
+				j->plans[0].rcpt.text);
 	if (owed)
 		expand_start(&j->expand, &order, on_expanded);
 	else

@@ -32,27 +32,31 @@ struct validator {
 
 /* ---- telling ---- */
 
-static void tell(const struct check *c, enum valid_state before, const struct validation *v)
+void validate_tell(const char *connector, const char *direction, enum valid_state before, const struct validation *v,
+		   bool asymmetric)
 {
 	const char *alarm = v->state == VALID_FAILED     ? "CONNECTOR-FAILED"
 			    : v->state == VALID_DEGRADED ? "CONNECTOR-DEGRADED"
 							 : "";
 
 	LOG_(NULL, v->state == VALID_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "connector.validity",
-	     kv_c("connector", c->connector), kv_c("state", valid_state_name(v->state)),
+	     kv_c("connector", connector), kv_c("state", valid_state_name(v->state)),
 	     kv_c("before", valid_state_name(before)), kv_c("alarm", alarm), kv_c("differs", v->differs),
-	     kv_c("why", v->why));
+	     kv_c("why", v->why), kv_c("direction", direction),
+	     kv_c("failure", !asymmetric ? "" : "asymmetric failure: only this direction is broken"));
 }
 
 static void conclude(struct check *c)
 {
-	struct validation *v = &pool_tally(c->of->d->pool, str_c(c->connector))->stats.valid;
+	struct connector_stats *stats = &pool_tally(c->of->d->pool, str_c(c->connector))->stats;
+	struct validation *v = &stats->valid;
 	const struct validation before = *v;
 	int64_t now_ms = clock_wall_ms();
 
 	validity_judge(c->hosts, c->host_n, &c->memory, now_ms, v);
 	if (before.checked_ms == 0 || v->since_ms != before.since_ms)
-		tell(c, before.state, v);
+		validate_tell(c->connector, "out", before.state, v,
+			      v->state > VALID_OK && stats->echo.state == VALID_OK);
 }
 
 /* ---- one probe ---- */

@@ -6,8 +6,13 @@
 #ifndef CONNECTORS_VALIDATE_H
 #define CONNECTORS_VALIDATE_H
 
-struct deliver;
+#include "connectors/connectors.h"
+
 struct validator;
+
+/* One event: a direction ("out", "in") of a connector is not what it was.  `asymmetric`: the other one works. */
+void validate_tell(const char *connector, const char *direction, enum valid_state before, const struct validation *v,
+		   bool asymmetric);
 
 struct validator *validator_new(struct deliver *d);
 void validator_reconfigure(struct validator *v); /* the deliver has another configuration */

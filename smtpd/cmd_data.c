@@ -11,11 +11,16 @@ static enum step step_bdat(struct session *s);
 const struct state state_data = { "data", step_data };
 const struct state state_bdat = { "bdat", step_bdat };
 
+static bool has_recipient(const struct session *s)
+{
+	return s->tx.env.rcpt_n > 0 || s->tx.echo.open;
+}
+
 bool check_data(const struct session *s, struct str args, struct reply *r)
 {
 	if (args.n > 0)
 		*r = REPLY(501, 5, 5, 4, "DATA takes no parameter");
-	else if (s->tx.env.rcpt_n == 0)
+	else if (!has_recipient(s))
 		*r = s->tx.rejected > 0 ? REPLY(554, 5, 5, 1, "no valid recipients")
 					: REPLY(503, 5, 5, 1, "say RCPT first");
 	else if (s->tx.env.body == ENV_BODY_BINARYMIME)
@@ -167,10 +172,21 @@ static void on_committed(struct op *op)
 	session_resume(s);
 }
 
+/* Only an echo of ours: whoever waits for it knows by now. */
+static enum step swallow(struct session *s)
+{
+	session_reply(s, &REPLY(250, 2, 0, 0, "came back"));
+	forget_message(s);
+	session_enter(s, &state_command);
+	return STEP_NEXT;
+}
+
 static enum step message_end(struct session *s)
 {
 	if (!transaction_content_end(&s->tx, session_config(s)))
 		return refuse_message(s);
+	if (s->tx.env.rcpt_n == 0)
+		return swallow(s);
 	return commit(s);
 }
 
@@ -211,7 +227,7 @@ static struct reply bdat_refusal(const struct session *s)
 {
 	if (!(s->phase & (IN_MAIL | IN_RCPT | IN_BDAT)))
 		return REPLY(503, 5, 5, 1, "say MAIL and RCPT first");
-	if (s->tx.env.rcpt_n == 0)
+	if (!has_recipient(s))
 		return s->tx.rejected > 0 ? REPLY(554, 5, 5, 1, "no valid recipients")
 					  : REPLY(503, 5, 5, 1, "say RCPT first");
 	return (struct reply){ 0 };

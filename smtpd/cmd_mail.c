@@ -3,6 +3,7 @@
 
 #include "base/time.h"
 #include "connectors/reason.h"
+#include "smtpd/echo.h"
 #include "smtpd/policy.h"
 #include "smtpd/track_session.h"
 
@@ -251,6 +252,13 @@ static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const 
 	return session_hold(s, &reply, harvest ? r->tarpit_ms : 0);
 }
 
+static enum step take_echo(struct session *s)
+{
+	s->phase = IN_RCPT;
+	session_reply(s, &REPLY(250, 2, 1, 5, "ok"));
+	return STEP_NEXT;
+}
+
 enum step run_rcpt(struct session *s, struct str args)
 {
 	struct transaction *t = &s->tx;
@@ -269,11 +277,15 @@ enum step run_rcpt(struct session *s, struct str args)
 		session_reply(s, &REPLY(550, 5, 1, 2, "address literals are no destination here"));
 		return STEP_NEXT;
 	}
+	if (session_echo_rcpt(s, &c.to))
+		return take_echo(s);
 	if (!complete_postmaster(s, &c, &room) || !judge_rcpt(s, &c.to, &v, &provisional)) {
 		r = reason_reply(REASON_LOOKUP, CODES_STANDARD, SITE_ONPREM);
 		session_reply(s, &r);
 		return STEP_NEXT;
 	}
+	if (session_echo_hope(s, &c.to, &v))
+		return take_echo(s);
 	note_straggler(s, &c.to, &v);
 	if (v.action == ROUTE_REJECT || v.action == ROUTE_DEFER)
 		return refuse_rcpt(s, &c, &v);

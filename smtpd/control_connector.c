@@ -126,6 +126,15 @@ static void add_validation(json_t *row, const struct validation *v)
 	row_c(row, "valid_why", v->why);
 }
 
+static void add_echo(json_t *row, const struct validation *v)
+{
+	row_c(row, "echo", valid_state_name(v->state));
+	row_int(row, "echo_since_ms", v->since_ms);
+	row_int(row, "echo_checked_ms", v->checked_ms);
+	row_c(row, "echo_differs", v->differs);
+	row_c(row, "echo_why", v->why);
+}
+
 static void add_stats(json_t *row, const struct connector_stats *st)
 {
 	row_uint(row, "sent", st->sent);
@@ -143,6 +152,7 @@ static void add_stats(json_t *row, const struct connector_stats *st)
 	must(json_object_set_new(row, "failures_by_stage", failures_part(st)) == 0);
 	must(json_object_set_new(row, "failures_by_reason", reasons_part(st)) == 0);
 	add_validation(row, &st->valid);
+	add_echo(row, &st->echo);
 }
 
 static struct str wanted_name(const struct conf_send *s)
@@ -168,6 +178,8 @@ static void list_send(struct call *c, const struct conf_send *s, const struct co
 		add_word(what, "exclusive");
 	if (st != NULL && (st->valid.state == VALID_DEGRADED || st->valid.state == VALID_FAILED))
 		buf_addf(what, "; %s: %s", valid_state_name(st->valid.state), st->valid.differs);
+	if (st != NULL && st->echo.checked_ms > 0 && st->echo.state != VALID_OK)
+		buf_addf(what, "; the way back %s: %s", valid_state_name(st->echo.state), st->echo.differs);
 	json_t *row = connector_row("send", s->name, s->enabled, conf_tls_name(s->tls), what);
 	row_c(row, "state", state_of(s, st));
 	must(json_object_set_new(row, "spaces", json_of_list(&s->space)) == 0);

@@ -4,6 +4,7 @@
  * when all of it has been read. */
 #include "smtpd/firewall.h"
 
+#include "smtpd/echo.h"
 #include "smtpd/policy.h"
 
 #include <stdio.h>
@@ -137,7 +138,9 @@ void firewall_judge(void *session, struct transaction *t)
 	struct session *s = session;
 	struct header_changes changes;
 
-	if (!session_judge_header(s) || !judge_author(s, t))
+	bool taken = session_judge_header(s);
+	session_echo_header(s);
+	if (!taken || !judge_author(s, t))
 		return;
 	judge_tokens(s, t);
 	const struct header_in in = { .trust = header_trust_of(&s->who, s->receive->perms),

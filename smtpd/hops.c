@@ -78,6 +78,8 @@ static void add_connector(void *to, const void *from)
 		sum->failed_why[i] += row->failed_why[i];
 	if (row->valid.checked_ms > sum->valid.checked_ms)
 		sum->valid = row->valid;
+	if (row->echo.checked_ms > sum->echo.checked_ms)
+		sum->echo = row->echo;
 	if (row->ok_ms > sum->ok_ms) {
 		sum->ok_ms = row->ok_ms;
 		memcpy(sum->last_tls, row->last_tls, sizeof sum->last_tls);

@@ -467,6 +467,7 @@ static int open_shared(struct app *app, struct err *e)
 
 	app->shared.gate = gate_new();
 	app->shared.breakers = breakers_new();
+	app->shared.echoes = echo_board_new();
 	if (c->track.path.n > 0 && open_track(app, e) != 0)
 		return -1;
 	app->shared.routing = routing_open(c, e);
@@ -673,6 +674,7 @@ static void finish(struct app *app)
 		loop_free(&app->workers[i].loop);
 	gate_free(&app->shared.gate);
 	breakers_free(&app->shared.breakers);
+	echo_board_free(&app->shared.echoes);
 	track_close(&app->shared.track);
 	setup_unref(&app->setup);
 	free(app->own);

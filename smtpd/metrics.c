@@ -305,6 +305,10 @@ static void put_connectors(struct buf *b, const struct control_hooks *h)
 	for (size_t i = 0; i < n; i++)
 		sample(b, "connector_validity", (struct label[]){ { "connector", str_c(rows[i].name) } }, 1,
 		       rows[i].valid.state);
+	family(b, "connector_echo", "gauge", "The way back, as connector_validity.");
+	for (size_t i = 0; i < n; i++)
+		sample(b, "connector_echo", (struct label[]){ { "connector", str_c(rows[i].name) } }, 1,
+		       rows[i].echo.state);
 	family(b, "connector_last_success_timestamp_seconds", "gauge", "When it last worked; 0: never.");
 	for (size_t i = 0; i < n; i++)
 		sample(b, "connector_last_success_timestamp_seconds",

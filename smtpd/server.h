@@ -37,6 +37,7 @@ struct shared { /* one per process */
 	struct gate *gate;
 	struct pressure pressure;
 	struct breakers *breakers; /* of the send connectors */
+	struct echo_board *echoes; /* of messages that come back; NULL: none are sent */
 	struct track *track;       /* NULL: no tracking log */
 };
 

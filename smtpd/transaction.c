@@ -203,6 +203,8 @@ static void on_field(void *arg, const struct header_field *f)
 	struct transaction *t = arg;
 
 	claim_take(&t->claim, f);
+	if (t->echo.open)
+		echo_take(&t->echo.seen, f);
 	if (header_name_is(f->name, S("From")))
 		t->author = ++t->from_n > 1 ? AUTHOR_SEVERAL : author_judge(f->value);
 	ident_take(&t->ident, t->arena, f);

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/guid.h"
+#include "connectors/echo.h"
 #include "connectors/track.h"
 #include "smtpd/claim.h"
 #include "smtpd/ident.h"
@@ -43,6 +44,12 @@ struct transaction {
 	enum author author;           /* ... and whom they name */
 	size_t provisional;           /* recipients taken in the hope that the header will prove the organisation ... */
 	struct verdict unproved;      /* ... and what is answered when it does not */
+	struct {
+		bool open;              /* a recipient is where echoes of ours come to; it is none of rcpts */
+		struct str tag;         /* of the envelope; empty: it must stand in the header */
+		struct echo_seen seen;  /* of the header */
+		struct verdict refused; /* ... and what is answered when it does not */
+	} echo;
 	bool content_open, header_open, header_stored;
 	uint64_t size, size_max;
 	enum conf_wire_policy bare_policy;

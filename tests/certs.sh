@@ -16,6 +16,8 @@
 #   chained orphan                as server, signed by an intermediate CA that stands in the file too / does not
 #   crl-over.pem crl-other.pem    crl.pem in 2020 / a list of other-ca, which revokes nothing
 #   revoked mismatch.key locked.key  a revoked one; a key of nobody; server's key under a password
+#   turn/older newer lacking      a folder for tls.store: CN older.ONPREM ..., SAN as server and hybrid.ONPREM; began in
+#                                 2020 / now / now, without that name; all of them end together
 # Each NAME is NAME.pem (chain, leaf first) and NAME.key.
 set -eu
 dir=${1:?usage: certs.sh DIR [ONPREM [CLOUD]]}
@@ -105,6 +107,12 @@ sed 's/certificate = ca.pem/certificate = issuing.pem/; s/private_key = ca.key/p
 leaf chained issuing $both "$here"
 cp chained.pem orphan.pem && cp chained.key orphan.key
 cat issuing.pem >>chained.pem
+
+mkdir -p turn
+known="$here,DNS:hybrid.$onprem"
+cn="older.$onprem" leaf turn/older ca $both "$known" -startdate 20200101000000Z
+cn="newer.$onprem" leaf turn/newer ca $both "$known"
+cn="lacking.$onprem" leaf turn/lacking ca $both "$here"
 
 openssl ca -config making/ca.cnf -revoke revoked.pem 2>/dev/null
 openssl ca -config making/ca.cnf -gencrl -out crl.pem 2>/dev/null

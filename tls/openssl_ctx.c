@@ -255,6 +255,7 @@ static struct tls_ctx *ctx_new(bool server, const struct ctx_options *o, struct 
 	c->bio = secured_bio_new();
 	must(c->ssl != NULL && c->bio != NULL);
 	set_limits(c->ssl, tls);
+	secured_watch(c->ssl);
 	set_verification(c);
 	if (find_certificate(c, o, e) != 0 ||
 	    (c->own != NULL && (check_validity(c->own, o->allow_expired, e) != 0 || cert_use(c->own, c->ssl, e) != 0)))

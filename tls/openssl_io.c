@@ -15,6 +15,10 @@
 
 enum { ARENA_CAP = 256 * 1024, SNI_MAX = 253 };
 
+/* Each KeyUpdate costs us new keys and an answer, each ticket a session, each HelloRequest an alert, and no byte of
+ * mail comes with them.  Honest peers send a few tickets, and new keys every 2^24 records (RFC 8446 5.5, 4.6). */
+enum { LATE_MAX = 64 };
+
 /* ---- the BIO ---- */
 
 /* One fetch for each report of the loop: saves the read that only learns EAGAIN, and keeps one flooding peer from
@@ -70,6 +74,22 @@ BIO_METHOD *secured_bio_new(void)
 	return m;
 }
 
+/* ---- what comes after the handshake ---- */
+
+static void on_message(int sent, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg)
+{
+	struct secured *t = SSL_get_app_data(ssl);
+
+	(void)version, (void)bytes, (void)n, (void)arg;
+	if (!sent && type == SSL3_RT_HANDSHAKE && t != NULL && t->shaken && ++t->late > LATE_MAX)
+		SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN); /* ends the read under way, whatever its buffer holds */
+}
+
+void secured_watch(SSL_CTX *ssl)
+{
+	SSL_CTX_set_msg_callback(ssl, on_message);
+}
+
 /* ---- stream_ops ---- */
 
 /* The SSL said no.  Returns 0 for a clean end, else -1 with errno (and stream.err where errno says too little). */
@@ -117,6 +137,12 @@ static ssize_t secured_read(struct stream *s, char *to, size_t room)
 	ERR_clear_error();
 	errno = 0;
 	t->starved = SSL_read_ex(t->ssl, to, room, &got) != 1;
+	if (t->late > LATE_MAX) {
+		t->broken = true;
+		err_set(&s->err, ERR_TLS, "tls.read", "a flood of messages that belong to a handshake");
+		errno = EPROTO;
+		return -1;
+	}
 	return t->starved ? explain(s, LOOP_READ) : (ssize_t)got;
 }
 

@@ -91,6 +91,7 @@ struct secured {
 	struct tls_peer *peer;          /* made when first asked for */
 	struct tls_judgement judgement; /* of the chain, once it has been judged */
 	bool shaken;                    /* the handshake is over */
+	unsigned late;                  /* messages of a handshake that came after it: new keys, tickets */
 	bool starved;                   /* the last read ended inside a record: only the socket can help */
 	bool broken;                    /* the connection failed: no goodbye */
 };
@@ -101,6 +102,8 @@ void chain_look(X509_STORE_CTX *store, struct tls_judgement *out);
 int chain_judge(X509_STORE_CTX *store, void *ctx);
 
 BIO_METHOD *secured_bio_new(void);
+/* For contexts: counts what comes after the handshake (openssl_io.c). */
+void secured_watch(SSL_CTX *ssl);
 /* The arena must have room for a struct tls_peer; what else does not fit is left out. */
 struct tls_peer *peer_make(SSL *ssl, struct arena *a);
 void identities_read(X509 *x, struct arena *a, struct tls_identities *ids);

@@ -1,13 +1,10 @@
 /* Tests of a stream with TLS under it: long transfers through small sockets, pauses while decrypted bytes wait, clean
  * and unclean ends, use from inside handlers, use again after close. */
+#include "tests/kit/openssl_rogue.h"
+#include "tests/unit.h"
 #include "tls/test_pair.h"
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 #define ALL(t) (sizeof(t) / sizeof *(t))
 
@@ -366,6 +363,88 @@ static void test_half_closed(void **state)
 	pair_close(&p);
 }
 
+/* ---- messages of a handshake without end: KeyUpdate (hardening ST-R2), and early data ---- */
+
+static struct end *flooder;
+static unsigned floods, sent_n;
+
+/* The other end hears "x" behind the first few updates, and gives up on the rest. */
+static void step_flood(struct pair *p, struct end *from, enum stream_event e)
+{
+	struct end *victim = flooder == &p->client ? &p->server : &p->client;
+
+	if (e == STREAM_SECURED && from == flooder) {
+		sent_n = rogue_update_keys(&from->s, floods);
+		stream_write(&from->s, S("x"));
+	}
+	if (from == victim && (e == STREAM_FAILED || e == STREAM_READABLE))
+		pair_done(p);
+}
+
+static void test_key_updates(void **state)
+{
+	static const struct {
+		const char *row;
+		bool client;
+		unsigned n;
+		bool heard;
+	} rows[] = {
+		{ "a client, a few", true, 30, true },
+		{ "a server, a few", false, 30, true },
+		{ "a client, 10000", true, 10000, false },
+		{ "a server, 10000", false, 10000, false },
+	};
+	struct pair p;
+
+	(void)state;
+	for (size_t i = 0; i < ALL(rows); i++) {
+		pair_open(&p, 1 << 20);
+		p.server.ctx = server_ctx;
+		p.client.ctx = client_ctx;
+		p.step = step_flood;
+		flooder = rows[i].client ? &p.client : &p.server;
+		struct end *victim = rows[i].client ? &p.server : &p.client;
+		floods = rows[i].n;
+		pair_secure(&p);
+		pair_run(&p);
+		check(!p.timed_out, rows[i].row);
+		check(sent_n > (rows[i].heard ? 29 : 600), rows[i].row); /* as many as the socket takes */
+		check((victim->got == 1) == rows[i].heard, rows[i].row);
+		check(rows[i].heard || victim->s.err.code == ERR_TLS, rows[i].row);
+		check(rows[i].heard || str_find(str_c(victim->s.err.text), S("flood")) >= 0, rows[i].row);
+		pair_close(&p);
+	}
+}
+
+static void test_early_data(void **state)
+{
+	struct tls_client_options co = { .ca = cert("ca.pem"), .tls = &tls_conf };
+	struct tls_ctx *own = tls_client_new(&co, NULL);
+	struct pair p;
+
+	(void)state;
+	assert_non_null(own);
+	for (int visit = 0; visit < 2; visit++) {
+		pair_open(&p, 0);
+		p.server.ctx = server_ctx;
+		p.client.ctx = own;
+		p.client.session_key = S("early");
+		p.step = step_hello;
+		pair_secure(&p);
+		/* the context takes no early data, whatever the session says */
+		if (visit == 1)
+			assert_true(rogue_speak_early(&p.client.s, S("MAIL FROM:<early@x.example>\r\n")));
+		pair_run(&p);
+		assert_false(p.timed_out);
+		assert_true(str_eq(str_n(p.client.text, p.client.got), S("hi")));
+		assert_true(tls_peer(&p.client.s)->resumed == (visit == 1));
+		assert_false(rogue_was_heard_early(&p.client.s));
+		assert_int_equal(p.server.got, 0);
+		pair_close(&p);
+	}
+	tls_ctx_unref(&own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_both_ways),
@@ -375,7 +454,9 @@ int main(void)
 					    cmocka_unit_test(test_close_inside_handlers),
 					    cmocka_unit_test(test_use_again),
 					    cmocka_unit_test(test_leftovers),
-					    cmocka_unit_test(test_half_closed) };
+					    cmocka_unit_test(test_half_closed),
+					    cmocka_unit_test(test_key_updates),
+					    cmocka_unit_test(test_early_data) };
 
 	return cmocka_run_group_tests_name("tls/stream", tests, make_contexts, free_contexts);
 }

@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "tls/openssl_tls.h"
 
+#include <openssl/err.h>
 #include <stdio.h>
 
 enum { PATH_ROOM = 512, NAME_ROOM = 1024 };
@@ -72,6 +73,34 @@ void rogue_ask_for(struct stream *s, struct str name)
 	memcpy(text, name.p, name.n);
 	text[name.n] = '\0';
 	SSL_set_tlsext_host_name(t->ssl, text);
+}
+
+unsigned rogue_update_keys(struct stream *s, unsigned n)
+{
+	struct secured *t = s->under;
+	unsigned sent = 0;
+
+	while (sent < n && SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(t->ssl) == 1)
+		sent++;
+	ERR_clear_error();
+	return sent;
+}
+
+bool rogue_speak_early(struct stream *s, struct str text)
+{
+	struct secured *t = s->under;
+	SSL_SESSION *saved = SSL_get0_session(t->ssl);
+	size_t put = 0;
+
+	return saved != NULL && SSL_SESSION_set_max_early_data(saved, 16384) == 1 &&
+	       SSL_write_early_data(t->ssl, text.p, text.n, &put) == 1 && put == text.n;
+}
+
+bool rogue_was_heard_early(struct stream *s)
+{
+	const struct secured *t = s->under;
+
+	return SSL_get_early_data_status(t->ssl) == SSL_EARLY_DATA_ACCEPTED;
 }
 
 int rogue_renegotiate(struct stream *s)

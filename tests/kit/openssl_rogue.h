@@ -21,5 +21,13 @@ void rogue_hide_certificate(struct tls_ctx *c);
 void rogue_ask_for(struct stream *s, struct str name);
 /* A client in TLS 1.2 asks for another handshake.  0 = OpenSSL said no. */
 int rogue_renegotiate(struct stream *s);
+/* Sends KeyUpdate `n` times (TLS 1.3), each time asking for one back, as far as the socket takes them; returns how many
+ * went. */
+unsigned rogue_update_keys(struct stream *s, unsigned n);
+/* Right after tls_connect with a saved session: says `text` as early data although the server never offered that.
+ * False: OpenSSL said no. */
+bool rogue_speak_early(struct stream *s, struct str text);
+/* What became of it, when the handshake is over: the server took it. */
+bool rogue_was_heard_early(struct stream *s);
 
 #endif

@@ -201,6 +201,17 @@ static void renegotiate(struct client *c, const struct step *step)
 		rogue_renegotiate(&c->stream);
 }
 
+/* `rekey N`: so many KeyUpdate messages, as far as they are taken. */
+static void rekey(struct client *c, const struct step *step)
+{
+	uint64_t n;
+
+	if (tls_peer(&c->stream) == NULL || !str_u64(str_trim(step->text), UINT32_MAX, &n))
+		play_fail(c->play, step->line, "expected: rekey N, with TLS 1.3 under it");
+	else
+		rogue_update_keys(&c->stream, (unsigned)n);
+}
+
 /* What was said before needs the end of this turn to leave. */
 static void begin_cut(struct client *c, const struct step *step)
 {
@@ -257,6 +268,7 @@ static const struct order {
 	{ STR_LIT("body"), say_body },      { STR_LIT("bdat"), say_bdat },
 	{ STR_LIT("raw"), say_raw },        { STR_LIT("clock"), begin_clock },
 	{ STR_LIT("cut"), begin_cut },      { STR_LIT("renegotiate"), renegotiate },
+	{ STR_LIT("rekey"), rekey },
 };
 
 static void say_step(struct client *c, const struct step *step)

@@ -126,6 +126,14 @@ static uint16_t port_of(struct play *p, struct str name)
 	return p->closed_port; /* a side this scenario does not have: connection refused */
 }
 
+/* Empty when the sink has got nothing. */
+static struct str sender_at(struct play *p, struct str name)
+{
+	struct sink *s = sink_named(p, name);
+
+	return s == NULL ? STR_NONE : sink_last_from(s);
+}
+
 void play_expand(struct play *p, struct str text, struct buf *out)
 {
 	while (text.n > 0) {
@@ -148,6 +156,8 @@ void play_expand(struct play *p, struct str text, struct buf *out)
 			buf_add(out, str_c(p->certs));
 		else if (str_starts(name, S("sink.")))
 			buf_addu(out, port_of(p, str_skip(name, 5)));
+		else if (str_starts(name, S("from.")))
+			buf_add(out, sender_at(p, str_skip(name, 5)));
 		else {
 			buf_addc(out, '$');
 			n = 0;

@@ -117,6 +117,7 @@ int sink_line(const struct sink *s);
 struct str sink_log(const struct sink *s);
 struct sink *sink_named(struct play *p, struct str name); /* NULL when there is none */
 struct str sink_last(const struct sink *s);               /* content of the last message */
+struct str sink_last_from(const struct sink *s);          /* its sender */
 size_t sink_messages(const struct sink *s);
 struct str sink_heard(const struct sink *s); /* every command line, in clear or out of TLS */
 void sink_wake(struct sink *s);              /* from the tick: a connection may wait in the backlog */

@@ -549,6 +549,16 @@ struct str sink_last(const struct sink *s)
 	return str_skip(buf_str(&s->log), s->last_at);
 }
 
+struct str sink_last_from(const struct sink *s)
+{
+	struct str head = str_head(buf_str(&s->log), s->last_at), from = STR_NONE, rest;
+
+	for (ssize_t at; (at = str_find(head, S("from=<"))) >= 0;)
+		head = str_skip(head, (size_t)at + sizeof "from=<" - 1);
+	str_cut(head, '>', &from, &rest);
+	return from;
+}
+
 struct str sink_heard(const struct sink *s)
 {
 	return buf_str(&s->heard);
