@@ -273,6 +273,12 @@ struct conf_limits {
 	enum conf_wire_policy bare_lf;
 	enum conf_author author; /* what From of a stranger has to be */
 	conf_count outbound_connections;
+	/* a minute, of one client network; 0 = no limit */
+	conf_count connection_rate, message_rate, recipient_rate, unknown_rate;
+	conf_count rate_networks;
+	struct conf_list rate_exempt;
+	struct net_cidr *exempt; /* parsed */
+	size_t exempt_n;
 };
 
 /* What the machine may run short of (spec 6.4).  Percent used, but for messages and milliseconds of a sync. */

@@ -189,6 +189,10 @@ static const struct {
 	{ "forged_messages", "Messages of strangers with headers of ours." },
 	{ "loops_stopped", "Messages that came back under our route token." },
 	{ "shed", "MAIL refused because resources are short." },
+	{ "rate_connections", "Connections refused: limits.connection_rate." },
+	{ "rate_messages", "MAIL refused: limits.message_rate." },
+	{ "rate_recipients", "RCPT refused: limits.recipient_rate." },
+	{ "rate_unknown", "RCPT refused: limits.unknown_rate." },
 };
 
 struct counters_sum {
