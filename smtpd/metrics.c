@@ -147,6 +147,8 @@ static void put_routing(struct buf *b, struct routing *r)
 	struct mode m;
 
 	if (routing_stats(r, &st, NULL) == 0) {
+		gauge(b, "table_filter_bytes", "The filter that answers for unknown addresses; 0: not built yet.",
+		      routing_filter_bytes(r));
 		gauge(b, "table_recipients", "Recipients in the table.", st.recipients);
 		gauge(b, "table_addresses", "Their addresses.", st.addresses);
 		gauge(b, "table_serial", "Rises with each change of the table.", st.serial);

@@ -88,6 +88,17 @@ static void keep_incidents(struct routing *r)
 		log_warn(NULL, "alarm.more", kv_int("incidents", a.held_back));
 }
 
+static void keep_filter(struct routing *r)
+{
+	struct err e = { 0 };
+	bool built;
+
+	if (routing_filter_keep(r, &built, &e) != 0)
+		log_error(NULL, "filter.not_built", kv_c("why", e.text));
+	else if (built)
+		log_info(NULL, "filter.built", kv_int("bytes", (int64_t)routing_filter_bytes(r)));
+}
+
 static void keep_notes(struct routing *r)
 {
 	struct err e = { 0 };
@@ -102,6 +113,7 @@ static void look(struct worker_job *job)
 	struct mode_watch *w = container_of(job, struct mode_watch, job);
 
 	step_on(w->o.routing);
+	keep_filter(w->o.routing);
 	keep_notes(w->o.routing);
 	log_flush();
 }
