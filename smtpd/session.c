@@ -52,6 +52,8 @@ static int64_t state_deadline_ms(const struct session *s, const struct state *st
 		return l->bdat_ms;
 	if (state == &state_commit || state == &state_tarpit)
 		return -1; /* the clock is ours, not the client's */
+	if (state == &state_command && s->phase == IN_START)
+		return l->greeting_ms; /* until it says who it is */
 	return l->command_ms;
 }
 
@@ -471,7 +473,7 @@ static enum step step_command(struct session *s)
 		return STEP_WAIT;
 	stream_consume(&s->stream, (size_t)n);
 	if (s->state == &state_command)
-		stream_deadline(&s->stream, l->command_ms);
+		stream_deadline(&s->stream, state_deadline_ms(s, s->state));
 	return step;
 }
 
