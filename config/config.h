@@ -333,12 +333,13 @@ struct conf_track {     /* the tracking log (spec 6.5) */
 
 struct config {
 	enum conf_site site;
-	conf_text hostname;   /* default: the machine's FQDN */
-	conf_text postmaster; /* From: of reports; default postmaster@default domain */
-	conf_text control;    /* path of the control socket */
-	conf_text user;       /* to become after binding; empty = stay */
-	conf_flag sandbox;    /* give up what serving mail does not need */
-	conf_count loops;     /* 0 = one per core */
+	conf_text hostname;                           /* default: the machine's FQDN */
+	conf_text postmaster;                         /* From: of reports; default postmaster@default domain */
+	conf_text control;                            /* path of the control socket */
+	conf_text control_viewers, control_operators; /* names of groups; empty: none */
+	conf_text user;                               /* to become after binding; empty = stay */
+	conf_flag sandbox;                            /* give up what serving mail does not need */
+	conf_count loops;                             /* 0 = one per core */
 	enum conf_codes status_codes;
 	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */
 	conf_msec validate_ms;      /* of connectors to the other side */

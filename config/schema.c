@@ -50,6 +50,11 @@ static const struct option top[] = {
 	  .doc = "Author of the reports this gateway writes." },
 	{ "control", FIELD(OPT_TEXT, control), .dflt = "/run/tombolo/control", .restart = true,
 	  .doc = "Path of the socket the command line talks to." },
+	{ "control_viewers", FIELD(OPT_TEXT, control_viewers), .dflt = "", .restart = true,
+	  .doc = "Group whose members may look by the command line.  With this or control_operators set nobody else may but "
+		 "root and the daemon's own user." },
+	{ "control_operators", FIELD(OPT_TEXT, control_operators), .dflt = "", .restart = true,
+	  .doc = "Group whose members may look and change things by the command line." },
 	{ "user", FIELD(OPT_TEXT, user), .dflt = "", .restart = true,
 	  .doc = "Account to become once the listeners are bound; empty to stay who started it." },
 	{ "sandbox", FIELD(OPT_FLAG, sandbox), .dflt = "yes", .restart = true,
