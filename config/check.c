@@ -451,6 +451,8 @@ void check_config(struct check *k)
 	check_tls_policies(k);
 	check_pressure(k);
 	check_metrics(k);
+	check_ranges(k, check_line(k, "limits", 0, "rate_exempt"), "limits", "rate_exempt", &k->c->limits.rate_exempt,
+		     &k->c->limits.exempt, &k->c->limits.exempt_n);
 	check_mode(k);
 	check_cmt(k);
 	check_egress(k, "onprem", k->c->egress.onprem);

@@ -81,6 +81,9 @@ static const struct {
 	{ "inbound i { sender_domains = a.example require_tls = no }", "" },
 
 	/* mode, cmt */
+	{ "limits { rate_exempt = { 192.0.2.0/24, nonsense } }",
+	  "f:2: limits: rate_exempt: 'nonsense' is not an address range like 10.0.0.0/8 (all bits after the prefix "
+	  "zero)\n" },
 	{ "mode { allow = { 192.0.2.1, nonsense } }",
 	  "f:2: mode: allow: 'nonsense' is not an address range like 10.0.0.0/8 (all bits after the prefix zero)\n" },
 	{ "cmt { on_peer_down = bypass-classes\nclasses = { dsn, oof } }",

@@ -276,6 +276,12 @@ struct conf_limits {
 	enum conf_wire_policy bare_lf;
 	enum conf_author author; /* what From of a stranger has to be */
 	conf_count outbound_connections;
+	/* a minute, of one client network; 0 = no limit */
+	conf_count connection_rate, message_rate, recipient_rate, unknown_rate;
+	conf_count rate_networks;
+	struct conf_list rate_exempt;
+	struct net_cidr *exempt; /* parsed */
+	size_t exempt_n;
 };
 
 /* What the machine may run short of (spec 6.4).  Percent used, but for messages and milliseconds of a sync. */
@@ -330,12 +336,13 @@ struct conf_track {     /* the tracking log (spec 6.5) */
 
 struct config {
 	enum conf_site site;
-	conf_text hostname;   /* default: the machine's FQDN */
-	conf_text postmaster; /* From: of reports; default postmaster@default domain */
-	conf_text control;    /* path of the control socket */
-	conf_text user;       /* to become after binding; empty = stay */
-	conf_flag sandbox;    /* give up what serving mail does not need */
-	conf_count loops;     /* 0 = one per core */
+	conf_text hostname;                           /* default: the machine's FQDN */
+	conf_text postmaster;                         /* From: of reports; default postmaster@default domain */
+	conf_text control;                            /* path of the control socket */
+	conf_text control_viewers, control_operators; /* names of groups; empty: none */
+	conf_text user;                               /* to become after binding; empty = stay */
+	conf_flag sandbox;                            /* give up what serving mail does not need */
+	conf_count loops;                             /* 0 = one per core */
 	enum conf_codes status_codes;
 	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */
 	conf_msec validate_ms;      /* of connectors to the other side */

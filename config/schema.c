@@ -50,6 +50,11 @@ static const struct option top[] = {
 	  .doc = "Author of the reports this gateway writes." },
 	{ "control", FIELD(OPT_TEXT, control), .dflt = "/run/tombolo/control", .restart = true,
 	  .doc = "Path of the socket the command line talks to." },
+	{ "control_viewers", FIELD(OPT_TEXT, control_viewers), .dflt = "", .restart = true,
+	  .doc = "Group whose members may look by the command line.  With this or control_operators set nobody else may but "
+		 "root and the daemon's own user." },
+	{ "control_operators", FIELD(OPT_TEXT, control_operators), .dflt = "", .restart = true,
+	  .doc = "Group whose members may look and change things by the command line." },
 	{ "user", FIELD(OPT_TEXT, user), .dflt = "", .restart = true,
 	  .doc = "Account to become once the listeners are bound; empty to stay who started it." },
 	{ "sandbox", FIELD(OPT_FLAG, sandbox), .dflt = "yes", .restart = true,
@@ -500,6 +505,21 @@ static const struct option limits[] = {
 	  .doc = "Most clients at once." },
 	{ "connections_per_ip", FIELD(OPT_COUNT, limits.connections_per_ip), .dflt = "20", .min = "1", .max = "1000000",
 	  .doc = "Most of them from one address, or from one /64 of IPv6." },
+	{ "connection_rate", FIELD(OPT_COUNT, limits.connection_rate), .dflt = "600", .min = "0", .max = "1000000",
+	  .doc = "Most new connections a minute from one client network (an address, or a /64 of IPv6); 0 for no limit. "
+		 "What was not used in ten seconds is lost.  Rates do not hold for our own servers and the other side." },
+	{ "message_rate", FIELD(OPT_COUNT, limits.message_rate), .dflt = "1200", .min = "0", .max = "1000000",
+	  .doc = "Most messages a minute from one client network; 0 for no limit." },
+	{ "recipient_rate", FIELD(OPT_COUNT, limits.recipient_rate), .dflt = "6000", .min = "0", .max = "1000000",
+	  .doc = "Most recipients a minute from one client network; 0 for no limit." },
+	{ "unknown_rate", FIELD(OPT_COUNT, limits.unknown_rate), .dflt = "300", .min = "0", .max = "1000000",
+	  .doc = "Most refused recipients a minute from one client network; above it all of its recipients are told to "
+		 "come later, without a look at the table.  0 for no limit." },
+	{ "rate_exempt", FIELD(OPT_LIST, limits.rate_exempt), .dflt = "127.0.0.0/8, ::1",
+	  .doc = "Ranges of clients whose rates are not limited, such as a filter service in front of this gateway." },
+	{ "rate_networks", FIELD(OPT_COUNT, limits.rate_networks), .dflt = "50000", .min = "100", .max = "10000000",
+	  .doc = "Client networks without a connection whose rates are remembered; the one silent for longest is "
+		 "forgotten first." },
 	{ "outbound_connections", FIELD(OPT_COUNT, limits.outbound_connections), .dflt = "1000", .min = "1",
 	  .max = "100000", .doc = "Most connections to other servers at once." },
 	{ "errors", FIELD(OPT_COUNT, limits.errors), .dflt = "5", .min = "1", .max = "1000",

@@ -1,5 +1,5 @@
 /* connectors/feedback_test.c: the window and the token bucket, as a string of events: + good, - failed, ! throttled. */
-#include "connectors/bucket.h"
+#include "base/bucket.h"
 #include "connectors/feedback.h"
 #include "tests/unit.h"
 

@@ -21,18 +21,22 @@ enum reason {
 	REASON_HOPS,         /* R01 */
 	REASON_BARE_LF,
 	REASON_NUL,
-	REASON_PRESSURE,      /* no room now */
-	REASON_STORE,         /* the queue cannot take it now */
-	REASON_WAY_DISABLED,  /* out: the connector that owns the space is disabled */
-	REASON_WAY_SIZE,      /* ... takes no message of this size */
-	REASON_WAYS_SIZE,     /* no connector does */
-	REASON_NO_WAY,        /* none leads there */
-	REASON_CERT_MISSING,  /* our certificate for this way is not there */
-	REASON_OUT_STARTTLS,  /* the server gives no TLS */
-	REASON_OUT_HANDSHAKE, /* the handshake failed */
-	REASON_CERT_CHAIN,    /* nobody we trust made its certificate */
-	REASON_CERT_NAME,     /* its certificate names somebody else */
-	REASON_EXPIRED,       /* waited for too long */
+	REASON_CONNECTION_RATE, /* this client network comes too often ... */
+	REASON_MESSAGE_RATE,    /* ... sends too much ... */
+	REASON_RECIPIENT_RATE,  /* ... to too many ... */
+	REASON_UNKNOWN_RATE,    /* ... of whom too many are refused */
+	REASON_PRESSURE,        /* no room now */
+	REASON_STORE,           /* the queue cannot take it now */
+	REASON_WAY_DISABLED,    /* out: the connector that owns the space is disabled */
+	REASON_WAY_SIZE,        /* ... takes no message of this size */
+	REASON_WAYS_SIZE,       /* no connector does */
+	REASON_NO_WAY,          /* none leads there */
+	REASON_CERT_MISSING,    /* our certificate for this way is not there */
+	REASON_OUT_STARTTLS,    /* the server gives no TLS */
+	REASON_OUT_HANDSHAKE,   /* the handshake failed */
+	REASON_CERT_CHAIN,      /* nobody we trust made its certificate */
+	REASON_CERT_NAME,       /* its certificate names somebody else */
+	REASON_EXPIRED,         /* waited for too long */
 	REASON_N
 };
 

@@ -7,7 +7,7 @@
 #ifndef CONNECTORS_REPORT_H
 #define CONNECTORS_REPORT_H
 
-#include "connectors/bucket.h"
+#include "base/bucket.h"
 #include "connectors/plan.h"
 #include "wire/dsn.h"
 

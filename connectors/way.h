@@ -5,8 +5,8 @@
 #ifndef CONNECTORS_WAY_H
 #define CONNECTORS_WAY_H
 
+#include "base/bucket.h"
 #include "connectors/breaker.h"
-#include "connectors/bucket.h"
 #include "connectors/tally.h"
 
 struct way {

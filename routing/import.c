@@ -496,6 +496,8 @@ static int apply(struct import *im, bool replace, uint64_t accept_deletes, bool 
 		state_write(im->r, t, &s);
 		rc = store_commit(&t, im->e);
 		im->report.applied = rc == 0;
+		if (rc == 0)
+			known_moved(im->r, s.serial - 1, s.serial);
 		im->report.serial = s.serial;
 	}
 	store_abort(&t);

@@ -74,7 +74,9 @@ static bool map_to_default(const struct domain_set *s, struct buf *key)
 
 static bool find_one(struct routing_view *v, struct str key, unsigned char rid[RID_SIZE], struct str *bytes)
 {
-	return v->past ? recipient_find_past(v, key, rid, bytes) : recipient_find(v->routing, v->txn, key, rid, bytes);
+	if (v->past)
+		return recipient_find_past(v, key, rid, bytes);
+	return recipient_may_exist(v->filter, key) && recipient_find(v->routing, v->txn, key, rid, bytes);
 }
 
 static bool find(struct routing_view *v, const struct domain_entry *d, struct buf *key, unsigned char rid[RID_SIZE],

@@ -77,6 +77,7 @@ void routing_close(struct routing **rp)
 	stragglers_close(&r->stragglers);
 	disagree_close(&r->disagree);
 	store_close(&r->store);
+	filter_unref(&r->known.filter);
 	domain_set_unref(&r->domains);
 	pthread_mutex_destroy(&r->peer.lock);
 	pthread_mutex_destroy(&r->lock);
@@ -175,6 +176,16 @@ static bool has_addr(struct str bytes, struct str address)
 	return false;
 }
 
+bool recipient_may_exist(const struct filter *f, struct str address)
+{
+	struct addr_key k;
+
+	if (f == NULL)
+		return true;
+	make_key(&k, address);
+	return filter_may_have(f, k.key);
+}
+
 bool recipient_bytes(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str *bytes)
 {
 	return store_get(t, r->rcpt, str_n(rid, RID_SIZE), bytes);
@@ -224,6 +235,7 @@ int routing_begin(struct routing *r, struct routing_view *v, struct err *e)
 				    .domains = routing_domains(r),
 				    .mode = s.mode,
 				    .serial = s.serial,
+				    .filter = known_begin(r, s.serial),
 				    .now_ms = clock_wall_ms() };
 	/* a table that nobody imports does not age: it is kept by hand */
 	v->stale = v->domains->recipients.max_age_ms > 0 && s.imported_ms > 0 &&
@@ -234,6 +246,7 @@ int routing_begin(struct routing *r, struct routing_view *v, struct err *e)
 void routing_end(struct routing_view *v)
 {
 	store_abort(&v->txn);
+	filter_unref(&v->filter);
 	domain_set_unref(&v->domains);
 }
 
@@ -250,6 +263,7 @@ void recipient_put_addr(struct routing *r, struct store_txn *t, struct str addre
 	struct addr_key k;
 
 	make_key(&k, address);
+	known_add(r, k.key);
 	store_put(t, r->addr, k.key, str_n(rid, RID_SIZE));
 }
 
@@ -566,6 +580,8 @@ int routing_record_set(struct routing *r, const struct rcpt_record *rec, struct 
 	if (normal_record(r, rec, &arena, &normal, e) == 0 && normal_lists(r, &normal, &members, &arena, e) == 0 &&
 	    (t = store_write(r->store, e)) != NULL && put_record(r, t, &normal, buf_str(&members), &bytes, e) == 0)
 		rc = store_commit(&t, e);
+	if (rc == 0)
+		known_moved(r, normal.version - 1, normal.version);
 	store_abort(&t);
 	buf_fini(&bytes);
 	buf_fini(&members);
@@ -594,6 +610,8 @@ int routing_record_remove(struct routing *r, struct str address, struct err *e)
 	s.serial++;
 	state_write(r, t, &s);
 	rc = store_commit(&t, e);
+	if (rc == 0)
+		known_moved(r, s.serial - 1, s.serial);
 out:
 	store_abort(&t);
 	buf_fini(&key);

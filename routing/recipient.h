@@ -15,6 +15,7 @@
 #include "base/store.h"
 #include "routing/disagree.h"
 #include "routing/domain.h"
+#include "routing/filter.h"
 #include "routing/record.h"
 
 #include <pthread.h>
@@ -22,8 +23,12 @@
 struct routing {
 	struct store *store;
 	store_db addr, rcpt, ext, hist, member, meta, strag, incident;
-	pthread_mutex_t lock; /* guards the pointer `domains` */
+	pthread_mutex_t lock; /* guards the pointer `domains` and what `known` says */
 	struct domain_set *domains;
+	struct {
+		struct filter *filter; /* NULL: none yet */
+		uint64_t from, to;     /* serials of the table whose addresses it all holds */
+	} known;
 	struct disagree disagree;
 	struct stragglers stragglers;
 	struct availability {
@@ -56,6 +61,14 @@ void state_write(struct routing *r, struct store_txn *t, const struct table_stat
 /* epoch.c: the row of s->mode in the history, and of the one before it when it has none yet. */
 void mode_keep(struct routing *r, struct store_txn *t, const struct mode *m, struct str who);
 
+/* known.c: the filter if it is good for a view of this serial, a reference; NULL: read the table.  Addresses by the key
+ * that the table has them under. */
+struct filter *known_begin(struct routing *r, uint64_t serial);
+void known_add(struct routing *r, struct str key);                    /* before the commit that stores it */
+void known_moved(struct routing *r, uint64_t before, uint64_t after); /* after a commit that moved the serial */
+
+/* False: the table of this view certainly has no such address. */
+bool recipient_may_exist(const struct filter *f, struct str address);
 /* By a normalized address; views live as long as the transaction does not write. */
 bool recipient_rid(struct routing *r, struct store_txn *t, struct str address, unsigned char rid[RID_SIZE]);
 bool recipient_bytes(struct routing *r, struct store_txn *t, const unsigned char rid[RID_SIZE], struct str *bytes);

@@ -157,6 +157,7 @@ const char *route_cause(struct str rule, struct str reason);
 struct routing; /* the store of recipients and mode, and the domains of one configuration beside it */
 struct store_txn;
 struct domain_set;
+struct filter;
 
 struct routing *routing_open(const struct config *c, struct err *e);
 void routing_close(struct routing **r);
@@ -194,11 +195,12 @@ struct routing_view {
 	struct store_txn *txn;
 	struct domain_set *domains; /* a reference; what located.domain points into */
 	struct mode mode;
-	uint64_t serial; /* of the table */
-	bool stale;      /* older than recipients.max_age: TABLE-STALE 451 4.3.0 */
-	int64_t now_ms;  /* wall clock at the begin, or the time that is looked back at */
-	bool past;       /* of routing_begin_at: records and mode are those of now_ms ... */
-	bool forgotten;  /* ... and something older than what is kept was asked for: the answer may be wrong */
+	uint64_t serial;       /* of the table */
+	struct filter *filter; /* a reference: addresses that this table may have; NULL: ask it */
+	bool stale;            /* older than recipients.max_age: TABLE-STALE 451 4.3.0 */
+	int64_t now_ms;        /* wall clock at the begin, or the time that is looked back at */
+	bool past;             /* of routing_begin_at: records and mode are those of now_ms ... */
+	bool forgotten;        /* ... and something older than what is kept was asked for: the answer may be wrong */
 };
 
 int routing_begin(struct routing *r, struct routing_view *v, struct err *e); /* cheap: microseconds */
@@ -379,6 +381,11 @@ struct record_version {
  * when nobody has it now.  Returns how many, -1 with err. */
 int routing_record_history(struct routing *r, struct str address, struct arena *arena,
 			   void (*each)(void *arg, const struct record_version *v), void *arg, struct err *e);
+
+/* Guessed addresses are answered from a filter in memory: builds it when there is none, when the table was changed by
+ * another process, or when it has grown out of it.  Slow: reads all addresses, and writers wait for it. */
+int routing_filter_keep(struct routing *r, bool *built, struct err *e);
+uint64_t routing_filter_bytes(struct routing *r); /* 0 = there is none yet */
 
 struct routing_stats {
 	uint64_t recipients, addresses, serial;

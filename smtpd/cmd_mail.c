@@ -97,6 +97,12 @@ enum step run_mail(struct session *s, struct str args)
 		session_reply(s, &r);
 		return STEP_NEXT;
 	}
+	if (!session_may(s, GATE_MESSAGES, &r)) {
+		transaction_reset(&s->tx);
+		s->junk++; /* who does not stop asking is dropped in the end */
+		session_reply(s, &r);
+		return STEP_NEXT;
+	}
 	int64_t late_ms = 0;
 	if (pressure_at_mail(&s->server->shared->pressure, s->who.origin, &late_ms) == PRESSURE_REFUSE)
 		return shed_mail(s);
@@ -244,10 +250,13 @@ static enum step refuse_rcpt(struct session *s, const struct cmd_rcpt *c, const 
 		 kv_c("client", s->client_text), kv_str("trace", s->tx.env.trace_id));
 	session_track_refused_rcpt(s, c->to.whole, v, &reply);
 	s->tx.rejected++;
-	if (v->action == ROUTE_DEFER)
+	if (v->action == ROUTE_DEFER) {
 		COUNT(s->server, deferred_rcpts);
-	else
+	} else {
 		COUNT(s->server, rejected_rcpts);
+		if (session_is_rated(s))
+			gate_take(s->place, GATE_UNKNOWN, &session_config(s)->limits, loop_now_ms(s->server->loop));
+	}
 	bool harvest = s->tx.rejected > TARPIT_AFTER && s->tx.env.origin == ENV_INTERNET;
 	return session_hold(s, &reply, harvest ? r->tarpit_ms : 0);
 }
@@ -275,6 +284,12 @@ enum step run_rcpt(struct session *s, struct str args)
 	}
 	if (c.to.literal) {
 		session_reply(s, &REPLY(550, 5, 1, 2, "address literals are no destination here"));
+		return STEP_NEXT;
+	}
+	if (!session_may(s, GATE_RECIPIENTS, &r) || !session_may(s, GATE_UNKNOWN, &r)) {
+		t->rejected++;
+		s->junk++;
+		session_reply(s, &r);
 		return STEP_NEXT;
 	}
 	if (session_echo_rcpt(s, &c.to))

@@ -10,6 +10,7 @@
 #include "base/must.h"
 #include "base/stream.h"
 #include "smtpd/control_call.h"
+#include "smtpd/control_role.h"
 #include "smtpd/control_worker.h"
 
 #include <errno.h>
@@ -23,7 +24,7 @@ struct client {
 	struct stream stream;
 	struct call *call; /* NULL until the request is complete */
 	uid_t uid;
-	bool operator;
+	enum control_role role;
 	bool on_worker; /* the call is the worker's now; only `carrier` may be touched here */
 	bool overrun;   /* output went past its maximum: nothing more is sent */
 	LIST_ENTRY(client) entry;
@@ -36,6 +37,7 @@ struct control {
 	struct loop_io io;
 	int fd;
 	char *path;
+	struct control_roles roles;
 	LIST_HEAD(, client) clients;
 	unsigned client_n;
 };
@@ -289,6 +291,15 @@ static void start_call(struct client *k, const struct verb *v, json_t *args)
 	v->run(&w->call);
 }
 
+static void refuse_viewer(struct client *k, const struct verb *v)
+{
+	log_warn(&control_log, "control.refused", kv_c("noun", v->noun), kv_c("verb", v->name), kv_int("uid", k->uid));
+	send_exit(k, CALL_USAGE,
+		  k->control->roles.operators == (gid_t)-1
+			  ? "only root and the user the daemon runs as may do this"
+			  : "only root, the user the daemon runs as and members of control_operators may do this");
+}
+
 /* False: this is not our protocol, drop the connection without a word. */
 static bool take_request(struct client *k, struct str line)
 {
@@ -307,8 +318,8 @@ static bool take_request(struct client *k, struct str line)
 	args = args != NULL ? json_incref(args) : json_object();
 	if (v == NULL || v->where == VERB_LOCAL)
 		send_exit(k, CALL_USAGE, "the daemon has no such command; is it older than this tombolo?");
-	else if ((v->flags & VERB_OPERATOR) && !k->operator)
-		send_exit(k, CALL_USAGE, "only root and the user the daemon runs as may do this");
+	else if ((v->flags & VERB_OPERATOR) && k->role != ROLE_OPERATOR)
+		refuse_viewer(k, v);
 	else if (args_check(v, args, &e) != 0)
 		send_exit(k, CALL_USAGE, e.text);
 	else
@@ -377,18 +388,21 @@ static void on_event(struct stream *s, enum stream_event event)
 
 static void admit(struct control *ctl, int fd)
 {
-	struct ucred peer = { .uid = (uid_t)-1 };
-	socklen_t n = sizeof peer;
+	uid_t uid;
+	enum control_role role = control_role_of(&ctl->roles, fd, &uid);
+	unsigned most = role == ROLE_OPERATOR ? CONTROL_CLIENTS_MAX : CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_KEPT;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 || ctl->client_n >= CONTROL_CLIENTS_MAX) {
+	if (role == ROLE_NONE) /* whoever is nobody here takes no place from those who are somebody */
+		log_warn(&control_log, "control.stranger", kv_int("uid", uid));
+	if (role == ROLE_NONE || ctl->client_n >= most) {
 		close(fd);
 		return;
 	}
 	struct client *k = calloc(1, sizeof *k);
 	must(k != NULL);
 	k->control = ctl;
-	k->uid = peer.uid;
-	k->operator= peer.uid == 0 || peer.uid == geteuid();
+	k->uid = uid;
+	k->role = role;
 	stream_init(&k->stream, ctl->loop, on_event);
 	LIST_INSERT_HEAD(&ctl->clients, k, entry);
 	ctl->client_n++;
@@ -432,8 +446,14 @@ struct control *control_open(struct loop *l, const char *path, const struct cont
 	ctl->hooks = *h;
 	ctl->hooks.loop = l;
 	LIST_INIT(&ctl->clients);
+	const struct config *c = h->config(h->arg);
+	if (control_roles_find(&ctl->roles, c->control_viewers, c->control_operators, e) != 0) {
+		free(ctl);
+		return NULL;
+	}
 	json_object_seed(0); /* before a second thread makes objects */
-	if ((ctl->fd = net_listen_unix(path, 0660, e)) < 0 || (ctl->worker = worker_start(l, e)) == NULL) {
+	if ((ctl->fd = net_listen_unix(path, control_roles_mode(&ctl->roles), e)) < 0 ||
+	    (ctl->worker = worker_start(l, e)) == NULL) {
 		if (ctl->fd >= 0)
 			close(ctl->fd);
 		free(ctl);

@@ -147,6 +147,8 @@ static void put_routing(struct buf *b, struct routing *r)
 	struct mode m;
 
 	if (routing_stats(r, &st, NULL) == 0) {
+		gauge(b, "table_filter_bytes", "The filter that answers for unknown addresses; 0: not built yet.",
+		      routing_filter_bytes(r));
 		gauge(b, "table_recipients", "Recipients in the table.", st.recipients);
 		gauge(b, "table_addresses", "Their addresses.", st.addresses);
 		gauge(b, "table_serial", "Rises with each change of the table.", st.serial);
@@ -189,6 +191,10 @@ static const struct {
 	{ "forged_messages", "Messages of strangers with headers of ours." },
 	{ "loops_stopped", "Messages that came back under our route token." },
 	{ "shed", "MAIL refused because resources are short." },
+	{ "rate_connections", "Connections refused: limits.connection_rate." },
+	{ "rate_messages", "MAIL refused: limits.message_rate." },
+	{ "rate_recipients", "RCPT refused: limits.recipient_rate." },
+	{ "rate_unknown", "RCPT refused: limits.unknown_rate." },
 };
 
 struct counters_sum {

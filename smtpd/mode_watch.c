@@ -84,6 +84,17 @@ static void keep_incidents(struct routing *r)
 		log_warn(NULL, "alarm.more", kv_int("incidents", a.held_back));
 }
 
+static void keep_filter(struct routing *r)
+{
+	struct err e = { 0 };
+	bool built;
+
+	if (routing_filter_keep(r, &built, &e) != 0)
+		log_error(NULL, "filter.not_built", kv_c("why", e.text));
+	else if (built)
+		log_info(NULL, "filter.built", kv_int("bytes", (int64_t)routing_filter_bytes(r)));
+}
+
 static void keep_notes(struct routing *r)
 {
 	struct err e = { 0 };
@@ -98,6 +109,7 @@ static void look(void *arg)
 	struct mode_watch *w = arg;
 
 	step_on(w->o.routing);
+	keep_filter(w->o.routing);
 	keep_notes(w->o.routing);
 }
 

@@ -134,6 +134,10 @@ static const struct counter_name {
 	NAME(forged_messages),
 	NAME(loops_stopped),
 	NAME(shed),
+	{ "rate_connections", offsetof(struct counters, too_fast[GATE_CONNECTIONS]) },
+	{ "rate_messages", offsetof(struct counters, too_fast[GATE_MESSAGES]) },
+	{ "rate_recipients", offsetof(struct counters, too_fast[GATE_RECIPIENTS]) },
+	{ "rate_unknown", offsetof(struct counters, too_fast[GATE_UNKNOWN]) },
 #undef NAME
 };
 

@@ -3,6 +3,7 @@
 
 #include "smtpd/commands.h"
 #include "base/time.h"
+#include "connectors/reason.h"
 #include "wire/line.h"
 #include "wire/proxy.h"
 
@@ -51,6 +52,8 @@ static int64_t state_deadline_ms(const struct session *s, const struct state *st
 		return l->bdat_ms;
 	if (state == &state_commit || state == &state_tarpit)
 		return -1; /* the clock is ours, not the client's */
+	if (state == &state_command && s->phase == IN_START)
+		return l->greeting_ms; /* until it says who it is */
 	return l->command_ms;
 }
 
@@ -122,8 +125,7 @@ void session_close(struct session *s)
 	arena_fini(&s->arena);
 	stream_finish(&s->stream);
 	LIST_REMOVE(s, entry);
-	if (s->counted)
-		gate_leave(server->shared->gate, &s->client);
+	gate_leave(server->shared->gate, &s->place, loop_now_ms(server->loop));
 	setup_unref(&s->setup);
 	loop_free_later(server->loop, s);
 }
@@ -283,14 +285,63 @@ static enum step step_proxy(struct session *s)
 	return STEP_NEXT;
 }
 
-static bool client_may_connect(struct session *s)
+/* ---- rates ---- */
+
+bool session_is_rated(const struct session *s)
+{
+	return !s->rate_exempt && s->who.origin != ENV_PEER && s->who.origin != ENV_LOCAL;
+}
+
+static struct reply too_fast(struct session *s, enum gate_rate r)
+{
+	static const enum reason reasons[GATE_RATE_N] = { REASON_CONNECTION_RATE, REASON_MESSAGE_RATE,
+							  REASON_RECIPIENT_RATE, REASON_UNKNOWN_RATE };
+	struct str reason = str_c(reason_row(reasons[r])->name);
+	uint64_t held_back;
+
+	COUNT(s->server, too_fast[r]);
+	if (hush_may_say(&s->server->hush, "rate", reason, loop_now_ms(s->server->loop), &held_back))
+		log_info(&s->log, "session.too_fast", kv_str("reason", reason), kv_c("client", s->client_text),
+			 kv_int("not_told", (int64_t)held_back));
+	return reason_reply(reasons[r], session_config(s)->status_codes, session_config(s)->site);
+}
+
+bool session_may(struct session *s, enum gate_rate r, struct reply *why)
+{
+	const struct conf_limits *l = &session_config(s)->limits;
+	int64_t now_ms = loop_now_ms(s->server->loop);
+
+	if (!session_is_rated(s))
+		return true;
+	/* the refusal itself pays for GATE_UNKNOWN, later */
+	if (r == GATE_UNKNOWN ? gate_may(s->place, r, l, now_ms) : gate_take(s->place, r, l, now_ms))
+		return true;
+	*why = too_fast(s, r);
+	return false;
+}
+
+static void judge_exempt(struct session *s)
 {
 	const struct conf_limits *l = &session_config(s)->limits;
 
-	switch (gate_enter(s->server->shared->gate, &s->client, l)) {
+	for (size_t i = 0; i < l->exempt_n && !s->rate_exempt; i++)
+		s->rate_exempt = net_cidr_has(&l->exempt[i], &s->client);
+}
+
+static bool client_may_connect(struct session *s)
+{
+	const struct conf_limits *l = &session_config(s)->limits;
+	struct reply r;
+
+	judge_exempt(s);
+	switch (gate_enter(s->server->shared->gate, &s->client, l, session_is_rated(s), loop_now_ms(s->server->loop),
+			   &s->place)) {
 	case GATE_OPEN:
-		s->counted = true;
 		return true;
+	case GATE_TOO_FAST:
+		r = too_fast(s, GATE_CONNECTIONS);
+		session_end(s, &r);
+		return false;
 	case GATE_FULL:
 		COUNT(s->server, refused_full);
 		session_end(s, &REPLY(421, 4, 7, 0, "too many connections, try again later"));
@@ -326,7 +377,6 @@ static void greet(struct session *s)
 
 	buf_addf(stream_out(&s->stream), "220 " STR_FMT " ESMTP Tombolo\r\n", STR_ARG(fqdn));
 	stream_flush_later(&s->stream);
-	session_attribute(s, &(struct said){ 0 });
 	s->phase = IN_START;
 	session_enter(s, &state_command);
 }
@@ -339,6 +389,7 @@ static enum step step_greeting(struct session *s)
 		session_end(s, &REPLY(554, 5, 7, 1, "no receive connector is open to your address"));
 		return STEP_NEXT;
 	}
+	session_attribute(s, &(struct said){ 0 }); /* before the gate: whom it knows by address is not rated */
 	if (!client_may_connect(s))
 		return STEP_NEXT;
 	if (is_early_talker(s))
@@ -422,7 +473,7 @@ static enum step step_command(struct session *s)
 		return STEP_WAIT;
 	stream_consume(&s->stream, (size_t)n);
 	if (s->state == &state_command)
-		stream_deadline(&s->stream, l->command_ms);
+		stream_deadline(&s->stream, state_deadline_ms(s, s->state));
 	return step;
 }
 
@@ -457,6 +508,8 @@ static enum step step_handshake(struct session *s)
 	if (peer->resumed)
 		COUNT(s->server, tls_resumed);
 	session_attribute(s, &(struct said){ 0 });
+	if (s->who.origin == ENV_PEER || s->who.origin == ENV_LOCAL)
+		gate_trust(s->place, loop_now_ms(s->server->loop));
 	log_info(&s->log, "session.tls", kv_str("protocol", peer->protocol), kv_str("cipher", peer->cipher),
 		 kv_bool("certificate", peer->has_certificate), kv_bool("chain_ok", peer->chain_ok),
 		 kv_str("why", peer->chain_error), kv_str("attributed", s->who.how), kv_c("client", s->client_text));

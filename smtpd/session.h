@@ -41,7 +41,9 @@ struct session {
 	struct net_addr client; /* from PROXY when a trusted balancer says so */
 	char client_text[48];
 	struct str helo; /* cleaned by grammar; empty before EHLO/HELO */
-	bool esmtp, secured, closing, counted, eof;
+	bool esmtp, secured, closing, eof;
+	struct gate_client *place; /* NULL: not counted */
+	bool rate_exempt;          /* stands in limits.rate_exempt */
 	struct attribution who;
 	struct transaction tx;
 	uint64_t bdat_left; /* octets of the chunk still to come */
@@ -69,6 +71,10 @@ static inline const struct config *session_config(const struct session *s)
 {
 	return s->setup->config;
 }
+
+/* Takes one of its client network's tokens.  False: there is none; it is counted and told, and `why` is the answer. */
+bool session_may(struct session *s, enum gate_rate r, struct reply *why);
+bool session_is_rated(const struct session *s);
 
 /* recognise.c: who is calling */
 struct said { /* what the client has said for itself so far; all empty before MAIL */

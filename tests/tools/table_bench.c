@@ -2,7 +2,8 @@
  *
  * Makes a CSV with four addresses a recipient (half of them on the other side), imports it into an empty table, imports
  * it again (nothing changes), then looks up and routes random addresses.  Prints seconds, memory, bytes on disk, and
- * percentiles in microseconds.  DIR is where the table is made, default a new one under /tmp that is removed. */
+ * percentiles in microseconds; then guesses addresses, without and with the filter.  DIR is where the table is made,
+ * default a new one under /tmp that is removed. */
 #include "routing/routing.h"
 
 #include <fcntl.h>
@@ -174,13 +175,52 @@ static void measure_begin(struct routing *r)
 	printf("%-16s mean %5.2f us\n", "begin + end", (now_s() - from) * 1e6 / LOOKUPS);
 }
 
+/* A dictionary attack: names nobody has, as fast as one thread can. */
+static void measure_attack(struct routing *r, uint64_t n, const char *what)
+{
+	struct arena arena;
+	struct buf text;
+	double from = now_s();
+
+	arena_init(&arena, ARENA);
+	buf_init(&text, 256);
+	for (uint64_t i = 0; i < LOOKUPS; i++) {
+		struct arena_mark m = arena_mark(&arena);
+		buf_reset(&text);
+		put_user(&text, mix(i) % n); /* between those there are, all over the table */
+		buf_add(&text, S("-@contoso.com"));
+		one_lookup(r, buf_str(&text), &arena, true);
+		arena_rewind(&arena, m);
+	}
+	printf("%-16s %.0f unknown recipients a second\n", what, LOOKUPS / (now_s() - from));
+	buf_fini(&text);
+	arena_fini(&arena);
+}
+
+static void measure_filter(struct routing *r, uint64_t n)
+{
+	struct err e;
+	bool built;
+
+	measure_attack(r, n, "attack cold");
+	measure_attack(r, n, "attack");
+	double from = now_s();
+	if (routing_filter_keep(r, &built, &e) != 0 || !built)
+		die("filter", &e);
+	printf("%-16s %.2f s to build, %.1f MiB\n", "filter", now_s() - from,
+	       (double)routing_filter_bytes(r) / 1048576.0);
+	measure_attack(r, n, "attack, filter");
+}
+
 int main(int argc, char **argv)
 {
 	struct conf_domain domains[] = {
 		{ .name = S("contoso.com"), .routing_domain = S("contoso.mail.cloud.example"), .plus = S("+") },
 		{ .name = S("fabrikam.example") },
 	};
-	struct config c = { .domains = domains, .domain_n = 2, .recipients = { .map_bytes = 4UL << 30 } };
+	struct config c = { .domains = domains,
+			    .domain_n = 2,
+			    .recipients = { .map_bytes = 4UL << 30, .group_members = 100000 } };
 	char dir[200] = "/tmp/table_bench.XXXXXX", csv[256], table[256], data[300], lock[300];
 	uint64_t n = 600000;
 	struct routing_stats st;
@@ -211,6 +251,8 @@ int main(int argc, char **argv)
 	measure(r, n, false, "lookup cold");
 	measure(r, n, false, "lookup");
 	measure(r, n, true, "route");
+	measure_filter(r, n);
+	measure(r, n, true, "route, filter");
 	routing_close(&r);
 	unlink(csv);
 	unlink(data);

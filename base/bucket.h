@@ -1,6 +1,6 @@
-/* connectors/bucket.h: a token bucket: so many a minute, saved up for ten seconds.  Pure; zero is a full one. */
-#ifndef CONNECTORS_BUCKET_H
-#define CONNECTORS_BUCKET_H
+/* base/bucket.h: a token bucket: so many a minute, saved up for ten seconds.  Pure; zero is a full one. */
+#ifndef BASE_BUCKET_H
+#define BASE_BUCKET_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,15 +28,22 @@ static inline void bucket_leak(struct bucket *b, int64_t per_minute, int64_t now
 	b->used = passed_ms >= BUCKET_TOKEN || b->used <= passed_ms * per_minute ? 0 : b->used - passed_ms * per_minute;
 }
 
-/* Takes a token; false: there is none.  `per_minute` 0: no limit. */
-static inline bool bucket_take(struct bucket *b, int64_t per_minute, int64_t now_ms)
+/* Is there a token?  `per_minute` 0: no limit. */
+static inline bool bucket_has(struct bucket *b, int64_t per_minute, int64_t now_ms)
 {
 	if (per_minute <= 0)
 		return true;
 	bucket_leak(b, per_minute, now_ms);
-	if (b->used + BUCKET_TOKEN > bucket_room(per_minute))
+	return b->used + BUCKET_TOKEN <= bucket_room(per_minute);
+}
+
+/* Takes a token; false: there is none. */
+static inline bool bucket_take(struct bucket *b, int64_t per_minute, int64_t now_ms)
+{
+	if (!bucket_has(b, per_minute, now_ms))
 		return false;
-	b->used += BUCKET_TOKEN;
+	if (per_minute > 0)
+		b->used += BUCKET_TOKEN;
 	return true;
 }
 
