@@ -1,5 +1,5 @@
 /* tests/fuzz/control_fuzz.c: the control socket with the real verbs: whatever the request, the answer is nothing or
- * JSON lines of which only the last is the exit, and the connection ends.
+ * JSON lines of which only the last is the exit, and the connection ends (CVE-2025-62875).
  *
  * The first byte says whether the client hangs up (bit 7); the rest is the request, cut at each 0xFE. */
 #include "connectors/breaker.h"

@@ -1,8 +1,8 @@
 /* tests/fuzz/session_fuzz.c: a whole session of a stranger, of one of our servers or behind a balancer: whatever is
  * said, each answer is a clean reply, no message comes of nothing, and the session ends.
  *
- * The first byte chooses the door (by 3) and whether the client hangs up without waiting (bit 7); the rest is what it
- * says, cut at each 0xFE (tests/fuzz/talk.h). */
+ * Closes at every state with CVE-2020-35680 in mind.  The first byte chooses the door (by 3) and whether the client
+ * hangs up without waiting (bit 7); the rest is what it says, cut at each 0xFE (tests/fuzz/talk.h). */
 #include "connectors/breaker.h"
 #include "tests/fuzz/gateway.h"
 #include "wire/reply.h"

@@ -5,6 +5,7 @@
 #include "tls/openssl_tls.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 enum { PATH_ROOM = 512, NAME_ROOM = 1024 };
 
@@ -80,4 +81,22 @@ int rogue_renegotiate(struct stream *s)
 
 	SSL_clear_options(t->ssl, SSL_OP_NO_RENEGOTIATION);
 	return SSL_renegotiate(t->ssl) == 1 && SSL_do_handshake(t->ssl) == 1;
+}
+
+bool rogue_update_keys(struct stream *s, unsigned times)
+{
+	struct secured *t = s->under;
+	bool good = true;
+
+	for (unsigned i = 0; i < times && good; i++)
+		good = SSL_key_update(t->ssl, SSL_KEY_UPDATE_REQUESTED) == 1 && SSL_do_handshake(t->ssl) == 1;
+	return good;
+}
+
+void rogue_go_on_clear(struct stream *s, struct str bytes)
+{
+	struct secured *t = s->under;
+
+	SSL_shutdown(t->ssl);
+	(void)!send(s->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
 }

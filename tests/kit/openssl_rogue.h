@@ -21,5 +21,9 @@ void rogue_hide_certificate(struct tls_ctx *c);
 void rogue_ask_for(struct stream *s, struct str name);
 /* A client in TLS 1.2 asks for another handshake.  0 = OpenSSL said no. */
 int rogue_renegotiate(struct stream *s);
+/* In TLS 1.3: new keys, `times` over, and each time the other side is asked for new ones.  False when it breaks. */
+bool rogue_update_keys(struct stream *s, unsigned times);
+/* Says goodbye to TLS, not to TCP, and then these bytes in clear. */
+void rogue_go_on_clear(struct stream *s, struct str bytes);
 
 #endif
