@@ -494,10 +494,38 @@ static bool is_unknown_command(const struct reply *r)
 	return r->code == 500 || r->code == 502 || r->code == 503 || r->code == 504;
 }
 
+/* "Go on" to something that was complete: neither taken nor refused, whatever the server thinks it was asked. */
+static bool is_out_of_step(struct smtp_client *c, const struct reply *r)
+{
+	if (r->code < 300 || r->code >= 400)
+		return false;
+	client_fail(c, REPLY(451, 4, 5, 0, ""), false, "%s[%s] answered the message with %d", c->where.host,
+		    c->where.ip, r->code);
+	return true;
+}
+
+/* Taken before the last byte has left us: it is not the whole message that was taken. */
+static bool is_premature(const struct smtp_client *c)
+{
+	return !c->handed_over || stream_unsent(&c->stream) > 0;
+}
+
+static void fail_premature(struct smtp_client *c, const struct reply *r)
+{
+	client_fail(c, REPLY(451, 4, 5, 0, ""), false, "%s[%s] answered %d before the end of the message",
+		    c->where.host, c->where.ip, r->code);
+}
+
 void on_bdat(struct smtp_client *c, const struct reply *r, bool last)
 {
 	bool ok = r->code >= 200 && r->code < 300;
 
+	if (is_out_of_step(c, r))
+		return;
+	if (ok && last && is_premature(c)) {
+		fail_premature(c, r);
+		return;
+	}
 	if (ok && !last)
 		return;
 	if (ok && !c->refused) {
@@ -520,14 +548,15 @@ void on_dot(struct smtp_client *c, const struct reply *r, bool last)
 	c->need_rset = false;
 	if (c->accepted_n == 0)
 		return;
-	if (!c->handed_over) {
-		/* an answer in the middle of the content: a refusal counts, but the connection is out of step */
+	if (is_premature(c)) {
+		/* a refusal counts, but the connection is out of step */
 		if (r->code >= 400)
 			settle_accepted(c, r, ASKED_DOT);
-		client_fail(c, REPLY(451, 4, 5, 0, ""), false, "%s[%s] answered %d before the end of the message",
-			    c->where.host, c->where.ip, r->code);
+		fail_premature(c, r);
 		return;
 	}
+	if (is_out_of_step(c, r))
+		return;
 	settle_accepted(c, r, ASKED_DOT);
 	if (r->code == 421)
 		client_fail(c, REPLY(451, 4, 3, 2, ""), false, "%s[%s] ended the session", c->where.host, c->where.ip);

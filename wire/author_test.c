@@ -38,7 +38,7 @@ static const struct {
 	{ STR_LIT(" <ceo@contoso.com\r\n"), AUTHOR_SEVERAL },
 	{ STR_LIT(" <a@evil.example <ceo@contoso.com>>\r\n"), AUTHOR_SEVERAL },
 	{ STR_LIT(" <a b@evil.example>\r\n"), AUTHOR_SEVERAL },
-	{ STR_LIT(" \"open <ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
+	{ STR_LIT(" \"open <ceo@contoso.com>\r\n"), AUTHOR_SEVERAL }, /* CVE-2020-28016, CVE-2020-28013 */
 	{ STR_LIT(" (open <ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
 	{ STR_LIT(" ceo@contoso.com>\r\n"), AUTHOR_SEVERAL },
 	{ STR_LIT(" ceo\0@contoso.com\r\n"), AUTHOR_SEVERAL },

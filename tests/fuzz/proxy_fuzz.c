@@ -1,4 +1,5 @@
-/* tests/fuzz/proxy_fuzz.c: PROXY prefaces: split-invariant, exact, both addresses or none. */
+/* tests/fuzz/proxy_fuzz.c: PROXY prefaces: split-invariant, exact, both addresses or none (CVE-2019-16928: a header too
+ * short or too long). */
 #include "tests/fuzz/fuzz.h"
 #include "wire/proxy.h"
 

@@ -1,5 +1,5 @@
 /* tests/fuzz/record_fuzz.c: whatever the disk holds, no decoder of the queue reads outside it, and what decodes as an
- * envelope encodes to the same bytes again. */
+ * envelope encodes to the same bytes again: no byte can begin a field (CVE-2020-28015). */
 #include "queue/record.h"
 #include "tests/fuzz/fuzz.h"
 

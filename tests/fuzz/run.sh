@@ -21,8 +21,10 @@ for name in "$@"; do
 	seeds=tests/fuzz/corpus/$name
 	mkdir -p "build/fuzz/corpus/$name"
 	[ -d "$seeds" ] || seeds=
+	dict=tests/fuzz/$name.dict
+	[ -f "$dict" ] && dict=-dict=$dict || dict=
 	clang $san -fsanitize=fuzzer -pthread -o "$target" "build/fuzz/tests/fuzz/${name}_fuzz.o" build/fuzz/libtombolo.a $libs
-	if "$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 -print_final_stats=1 \
+	if "$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 -print_final_stats=1 $dict \
 		-artifact_prefix="build/fuzz/crash-$name-" "build/fuzz/corpus/$name" $seeds >"build/fuzz/$name.log" 2>&1; then
 		result=ok
 	else

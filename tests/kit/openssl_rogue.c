@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 enum { PATH_ROOM = 512, NAME_ROOM = 1024 };
 
@@ -109,4 +110,12 @@ int rogue_renegotiate(struct stream *s)
 
 	SSL_clear_options(t->ssl, SSL_OP_NO_RENEGOTIATION);
 	return SSL_renegotiate(t->ssl) == 1 && SSL_do_handshake(t->ssl) == 1;
+}
+
+void rogue_go_on_clear(struct stream *s, struct str bytes)
+{
+	struct secured *t = s->under;
+
+	SSL_shutdown(t->ssl);
+	(void)!send(s->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
 }

@@ -29,5 +29,7 @@ unsigned rogue_update_keys(struct stream *s, unsigned n);
 bool rogue_speak_early(struct stream *s, struct str text);
 /* What became of it, when the handshake is over: the server took it. */
 bool rogue_was_heard_early(struct stream *s);
+/* Says goodbye to TLS, not to TCP, and then these bytes in clear. */
+void rogue_go_on_clear(struct stream *s, struct str bytes);
 
 #endif

@@ -229,6 +229,20 @@ static bool cut_done(struct client *c)
 	return true;
 }
 
+/* `clear "bytes"`: out of TLS, on the connection that stays. */
+static bool clear_done(struct client *c, const struct step *step)
+{
+	struct str text = step->text, bytes;
+
+	if (loop_timer_is_set(&c->piece))
+		return false;
+	if (tls_peer(&c->stream) == NULL)
+		play_fail(c->play, step->line, "clear: there is no TLS yet");
+	else if (unescape(c, step, &text, false, &bytes))
+		rogue_go_on_clear(&c->stream, bytes);
+	return true;
+}
+
 static void say_raw(struct client *c, const struct step *step)
 {
 	struct str text = step->text, bytes;
@@ -268,7 +282,7 @@ static const struct order {
 	{ STR_LIT("body"), say_body },      { STR_LIT("bdat"), say_bdat },
 	{ STR_LIT("raw"), say_raw },        { STR_LIT("clock"), begin_clock },
 	{ STR_LIT("cut"), begin_cut },      { STR_LIT("renegotiate"), renegotiate },
-	{ STR_LIT("rekey"), rekey },
+	{ STR_LIT("clear"), begin_cut },    { STR_LIT("rekey"), rekey },
 };
 
 static void say_step(struct client *c, const struct step *step)
@@ -411,6 +425,8 @@ static bool step_done(struct client *c, const struct step *step)
 		return clock_done(c, step);
 	if (str_eq(step->order, S("cut")))
 		return cut_done(c);
+	if (str_eq(step->order, S("clear")))
+		return clear_done(c, step);
 	return !step->answered || heard(c, step);
 }
 

@@ -347,7 +347,19 @@ static bool file_holds(struct play *p, const struct item *item, const char *name
 	return met;
 }
 
-/* `expect wire SINK has|lacks "..."` */
+/* CR and LF only as a pair, and no NUL: nothing that two hosts could read as different line ends. */
+static bool is_framed(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		bool pair = s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n';
+		if (s.p[i] == '\0' || s.p[i] == '\n' || (s.p[i] == '\r' && !pair))
+			return false;
+		i += pair;
+	}
+	return true;
+}
+
+/* `expect wire SINK framed`, `expect wire SINK has|lacks "..."` */
 static bool do_expect_wire(struct play *p, const struct item *item)
 {
 	struct str rest = item->text;
@@ -355,6 +367,8 @@ static bool do_expect_wire(struct play *p, const struct item *item)
 
 	if (w == NULL)
 		play_fail(p, item->line, "expected: expect wire SINK has|lacks \"...\", and a wire before that sink");
+	if (w != NULL && str_eq(str_word(&rest), S("framed")))
+		return is_framed(wire_kept(w));
 	return w != NULL && parts_met(item, wire_kept(w));
 }
 

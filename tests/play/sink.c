@@ -431,7 +431,11 @@ static bool do_step(struct sink *s, const struct step *step)
 		return !s->open;
 	}
 	if (!s->open)
-		return false; /* the gateway hung up: it shows as a step that never came */
+		return false;                /* the gateway hung up: it shows as a step that never came */
+	if (str_eq(step->order, S("say"))) { /* without having been asked */
+		answer(s, step);
+		return true;
+	}
 	if (step->order.n == 0)
 		return do_line(s, step);
 	if (str_eq(step->order, S("body")))

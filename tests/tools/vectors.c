@@ -15,7 +15,7 @@ static const struct kind {
 	{ "routing.csv", vectors_routing },        { "paths.csv", vectors_paths },
 	{ "receive-select.csv", vectors_receive }, { "outbound-select.csv", vectors_send },
 	{ "certmatch.csv", vectors_certmatch },    { "dn.csv", vectors_dn },
-	{ "headers.csv", vectors_headers },
+	{ "headers.csv", vectors_headers },        { "addresses.csv", vectors_addresses },
 };
 
 /* Takes one cell off the front of *line.  A quoted cell is unquoted in place: the text is ours. */

@@ -38,5 +38,6 @@ void vectors_send(struct vec_file *f);
 void vectors_certmatch(struct vec_file *f);
 void vectors_dn(struct vec_file *f);
 void vectors_headers(struct vec_file *f);
+void vectors_addresses(struct vec_file *f);
 
 #endif
