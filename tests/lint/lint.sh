@@ -25,7 +25,7 @@ echo "$sources" | xargs awk '
 		only["unbound.h"] = "^routing/dns[a-z_]*[.]c$"
 		only["confuse.h"] = "^config/parse[.]c$"
 		only["curl"] = "^tls/curl_fetch[.]c$"
-		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$|^tests/bed/trail[.]c$"
+		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$|^tests/bed/(trail|simulate)[.]c$"
 		only["opendkim"] = "^tests/bed/dkim[.]c$"
 		only["xxhash.h"] = "^base/[a-z]*[.]c$|^queue/[a-z]*[.]c$"
 		only["cmocka.h"] = "^tests/unit[.]h$|_test[.]c$"
