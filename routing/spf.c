@@ -319,7 +319,8 @@ static enum spf_result decide(struct eval *e, const struct reading *r, const str
 	bool in = t->qualifier == '+';
 
 	if (in ? r->maybe_out : r->maybe_in) {
-		say(e, STR_FMT " does not say it alone: it names a part, or depends on the message", STR_ARG(r->domain));
+		say(e, STR_FMT " does not say it alone: it names a part, or depends on the message",
+		    STR_ARG(r->domain));
 		return SPF_UNKNOWN;
 	}
 	say(e, "'" STR_FMT "' of " STR_FMT "%s", STR_ARG(str_head(t->word, 60)), STR_ARG(r->domain),
@@ -379,7 +380,9 @@ static enum spf_result eval_record(struct eval *e, struct str record, struct rea
 	}
 	if (r->redirect.n > 0)
 		return follow_redirect(e, r);
-	say(e, r->maybe_in ? STR_FMT " does not say it alone: it names a part, or depends on the message" : STR_FMT " does not name it",
+	say(e,
+	    r->maybe_in ? STR_FMT " does not say it alone: it names a part, or depends on the message"
+			: STR_FMT " does not name it",
 	    STR_ARG(r->domain));
 	return r->maybe_in ? SPF_UNKNOWN : SPF_NOT_COVERED;
 }
