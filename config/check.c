@@ -357,6 +357,18 @@ static void check_egress(struct check *k, const char *option, enum conf_egress w
 			     option);
 }
 
+static void check_egress_addresses(struct check *k, const char *option, const struct conf_list *list)
+{
+	struct net_cidr range;
+	struct str name;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (!net_parse_cidr(list->v[i], &range) && !check_domain_name(k, list->v[i], &name))
+			report_error(k->r, check_line(k, "egress", 0, option),
+				     "egress.%s: '" STR_FMT "' is neither an address range nor a domain name", option,
+				     STR_ARG(list->v[i]));
+}
+
 static void check_cmt(struct check *k)
 {
 	static const struct {
@@ -457,6 +469,8 @@ void check_config(struct check *k)
 	check_cmt(k);
 	check_egress(k, "onprem", k->c->egress.onprem);
 	check_egress(k, "cmt", k->c->egress.cmt);
+	check_egress_addresses(k, "onprem_addresses", &k->c->egress.onprem_addresses);
+	check_egress_addresses(k, "cloud_addresses", &k->c->egress.cloud_addresses);
 	check_routing_domains(k);
 	check_inbound_tls(k);
 }

@@ -71,6 +71,8 @@ static const struct {
 	{ "egress { onprem = cloud\n cmt = smarthost }",
 	  "f:2: egress.onprem = cloud, but no enabled send section has peer = yes\n"
 	  "f:3: egress.cmt = smarthost, but no enabled send section has smarthosts and the space *\n" },
+	{ "egress { onprem_addresses = { 192.0.2.0/24, spf.cloud.example }\n cloud_addresses = \"not a name\" }",
+	  "f:3: egress.cloud_addresses: 'not a name' is neither an address range nor a domain name\n" },
 	{ PEER "egress { onprem = smarthost cmt = cloud } send s { space = \"*\" smarthosts = h.example }", "" },
 	{ "domain a.example { routing_domain = r.example }",
 	  "f:2: warning: domain \"a.example\": mail for r.example has no way of its own: no enabled send section has peer "

@@ -71,6 +71,7 @@ struct conf_cmt { /* central transport while the other side is down (spec 1.7) *
 
 struct conf_egress_policy {
 	enum conf_egress onprem, cmt;
+	struct conf_list onprem_addresses, cloud_addresses; /* ranges, or names to be included in SPF records */
 };
 
 struct conf_loop {
@@ -346,7 +347,7 @@ struct config {
 	enum conf_codes status_codes;
 	struct conf_list resolvers; /* addresses of DNS servers; empty = /etc/resolv.conf */
 	conf_msec validate_ms;      /* of connectors to the other side */
-	conf_text hosts;            /* static names, hosts(5) format with MX lines; for tests and closed networks */
+	conf_text hosts; /* static names, hosts(5) format with MX and TXT lines; for tests and closed networks */
 	struct conf_mode mode;
 	struct conf_cmt cmt;
 	struct conf_egress_policy egress;

@@ -128,6 +128,11 @@ static const struct option egress[] = {
 	  .doc = "How mail of on-prem users leaves for the Internet." },
 	{ "cmt", FIELD(OPT_ENUM, egress.cmt), egress_names, .dflt = "direct",
 	  .doc = "How mail that the cloud sends through on-prem leaves for the Internet." },
+	{ "onprem_addresses", FIELD(OPT_LIST, egress.onprem_addresses), .dflt = "",
+	  .doc = "Where on-prem mail comes from in the eyes of the Internet: ranges (of our hosts, the NAT or the "
+		 "smarthost), or names that SPF records must include.  For the checks before a switch." },
+	{ "cloud_addresses", FIELD(OPT_LIST, egress.cloud_addresses), .dflt = "",
+	  .doc = "The same of the cloud; for a provider the name it asks to include." },
 };
 
 static const struct option loop[] = {

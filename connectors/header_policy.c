@@ -39,7 +39,8 @@ static const struct row {
 	[HEADER_RESULTS] = { GROUP_H11, { K, K, K, K, K }, { K, K, K } },
 	[HEADER_ARC] = { GROUP_H11B, { K, K, K, K, K }, { K, K, K } },
 	[HEADER_TOKEN] = { GROUP_H12, { X, X, X, X, X }, { X, K, X } },
-	[HEADER_TOKEN_VALID] = { GROUP_H12, { X, X, K, K, X }, { X, K, X } },
+	/* signed by us and looked at on the peer's connectors only, so it is true whatever else of the message is */
+	[HEADER_TOKEN_VALID] = { GROUP_H12, { K, X, K, K, X }, { X, K, X } },
 	[HEADER_GATEWAY] = { GROUP_H12, { X, X, X, X, X }, { X, X, X } },
 	[HEADER_BCC] = { GROUP_H13, { K, K, K, K, X }, { K, K, K } },
 	[HEADER_RETURN_PATH] = { GROUP_H13, { X, X, X, X, X }, { K, K, K } },

@@ -1,4 +1,4 @@
-/* routing/dns.c: THE libunbound file: mail exchangers and addresses, asked from any loop.
+/* routing/dns.c: THE libunbound file: mail exchangers, addresses and texts, asked from any loop.
  *
  *   asking loop: dns_lookup_x -> request --post--> home loop: begin -> ask -> on_answer* -> finish --post--> asking
  *   loop: deliver -> op done
@@ -23,7 +23,7 @@
 #include <unbound.h>
 #include <unistd.h>
 
-enum { TYPE_A = 1, TYPE_MX = 15, TYPE_AAAA = 28, TYPE_DNSKEY = 48, CLASS_IN = 1 };
+enum { TYPE_A = 1, TYPE_MX = 15, TYPE_TXT = 16, TYPE_AAAA = 28, TYPE_DNSKEY = 48, CLASS_IN = 1 };
 enum { NAME_ROOM = 256, MX_READ_MAX = 100, QUESTIONS_MAX = 1 + 2 * DNS_HOSTS_MAX };
 enum { PROBE_WAIT_MS = 3000, PROBE_AGAIN_MS = 60000 };
 static const char root_key_file[] = "/usr/share/dns/root.key";
@@ -51,7 +51,8 @@ struct request {
 	struct op *held;               /* the asking op; NULL once cancelled */
 	struct request *next, **place; /* in dns->requests, on the home loop */
 	struct loop_timer deadline;
-	bool wants_mx, waiting;
+	int wants; /* TYPE_MX, TYPE_A (and AAAA), TYPE_TXT */
+	bool waiting;
 	uint16_t port;
 	char name[NAME_ROOM];
 
@@ -66,6 +67,10 @@ struct request {
 	size_t found_of[DNS_ADDRS_MAX], found_n;
 	struct question questions[QUESTIONS_MAX];
 	size_t question_n, open_n;
+	struct str texts[DNS_TEXTS_MAX];
+	size_t text_n, text_used;
+	bool texts_cut;
+	char text_room[]; /* DNS_TEXT_BYTES when texts are wanted */
 };
 
 struct resolver {
@@ -375,7 +380,7 @@ static void ask_addresses(struct request *r)
 	size_t n;
 
 	for (size_t i = 0; i < r->host_n; i++) {
-		const struct host_row *row = hosts_find(&r->dns->hosts, r->hosts[i].name, false, &n);
+		const struct host_row *row = hosts_find(&r->dns->hosts, r->hosts[i].name, HOST_ADDR, &n);
 		for (; n > 0; n--, row++)
 			if (row->addr.sa.sa_family == AF_INET)
 				add_address(r, i, TYPE_A, &row->addr.v4.sin_addr);
@@ -431,6 +436,41 @@ static void take_addresses(struct request *r, const struct question *q, const st
 			add_address(r, q->host, q->type, res->data[i]);
 }
 
+static bool begin_text(struct request *r)
+{
+	if (r->text_n == DNS_TEXTS_MAX) {
+		r->texts_cut = true;
+		return false;
+	}
+	r->texts[r->text_n++] = str_n(r->text_room + r->text_used, 0);
+	return true;
+}
+
+static void add_to_text(struct request *r, struct str s)
+{
+	size_t room = DNS_TEXT_BYTES - r->text_used;
+
+	r->texts_cut = r->texts_cut || s.n > room;
+	s = str_head(s, room);
+	if (s.n > 0)
+		memcpy(r->text_room + r->text_used, s.p, s.n);
+	r->text_used += s.n;
+	r->texts[r->text_n - 1].n += s.n;
+}
+
+/* A record is strings of {length, bytes}; readers put them together (RFC 7208 3.3). */
+static void take_texts(struct request *r, const struct ub_result *res)
+{
+	for (size_t i = 0; res->data[i] != NULL && begin_text(r); i++) {
+		struct str rest = str_n(res->data[i], (size_t)res->len[i]);
+		while (rest.n > 0) {
+			size_t n = (unsigned char)rest.p[0];
+			add_to_text(r, str_head(str_skip(rest, 1), n));
+			rest = str_skip(rest, 1 + n);
+		}
+	}
+}
+
 static void take_answer(struct request *r, const struct question *q, int failed, const struct ub_result *res)
 {
 	if (failed != 0 || res == NULL) {
@@ -442,6 +482,8 @@ static void take_answer(struct request *r, const struct question *q, int failed,
 		fail(r, res->qname, res->why_bogus != NULL ? res->why_bogus : "signatures do not check");
 	else if (res->havedata && q->type == TYPE_MX)
 		take_mx(r, res);
+	else if (res->havedata && q->type == TYPE_TXT)
+		take_texts(r, res);
 	else if (res->havedata)
 		take_addresses(r, q, res);
 	else if (res->rcode != 0 && !res->nxdomain)
@@ -473,7 +515,7 @@ static void on_answer(void *arg, int failed, struct ub_result *res)
 static bool take_static_mx(struct request *r)
 {
 	size_t n;
-	const struct host_row *row = hosts_find(&r->dns->hosts, str_c(r->name), true, &n);
+	const struct host_row *row = hosts_find(&r->dns->hosts, str_c(r->name), HOST_MX, &n);
 
 	if (row == NULL)
 		return false;
@@ -484,6 +526,16 @@ static bool take_static_mx(struct request *r)
 	mx_order(r->hosts, r->host_n, r->dns->seed++);
 	ask_addresses(r);
 	return true;
+}
+
+static void take_static_texts(struct request *r)
+{
+	size_t n;
+	const struct host_row *row = hosts_find(&r->dns->hosts, str_c(r->name), HOST_TXT, &n);
+
+	for (; row != NULL && n > 0; n--, row++)
+		if (begin_text(r))
+			add_to_text(r, row->text);
 }
 
 static bool take_literal(struct request *r)
@@ -522,7 +574,7 @@ static void begin(struct request *r)
 	size_t n;
 
 	r->waiting = false;
-	if (take_literal(r)) {
+	if (r->wants != TYPE_TXT && take_literal(r)) {
 		finish(r);
 		return;
 	}
@@ -532,17 +584,21 @@ static void begin(struct request *r)
 		finish(r);
 		return;
 	}
-	bool fixed = hosts_find(&d->hosts, str_c(r->name), true, &n) != NULL ||
-		     hosts_find(&d->hosts, str_c(r->name), false, &n) != NULL;
+	bool fixed = false;
+	for (int kind = HOST_ADDR; kind <= HOST_TXT; kind++)
+		fixed = fixed || hosts_find(&d->hosts, str_c(r->name), (enum host_kind)kind, &n) != NULL;
 	if (!fixed && d->probing) {
 		r->waiting = true;
 		return;
 	}
 	if (!d->decided && loop_now_ms(d->home) - d->probed_ms > PROBE_AGAIN_MS)
 		probe(d);
-	if (r->wants_mx && !fixed)
-		ask(r, r->name, TYPE_MX, 0);
-	else if (!r->wants_mx || !take_static_mx(r))
+	if (r->wants == TYPE_TXT && fixed)
+		take_static_texts(r);
+	else if (r->wants != TYPE_A && !fixed)
+		ask(r, r->name, r->wants, 0);
+	else if ((r->wants == TYPE_A || !take_static_mx(r)) &&
+		 (!fixed || hosts_find(&d->hosts, str_c(r->name), HOST_ADDR, &n) != NULL))
 		ask_implicit(r);
 	if (r->open_n == 0)
 		finish(r);
@@ -598,6 +654,9 @@ static void deliver(struct loop_task *task)
 	q->ttl_s = r->ttl_s;
 	q->hosts = r->hosts;
 	q->host_n = r->host_n;
+	q->texts = r->texts;
+	q->text_n = r->text_n;
+	q->texts_cut = r->texts_cut;
 	memcpy(q->text, r->text, sizeof q->text);
 	q->state = r;
 	unref(r->dns);
@@ -635,7 +694,7 @@ static void finish(struct request *r)
 {
 	unlink_request(r);
 	share_addresses(r);
-	if (r->host_n > 0 || r->null_mx)
+	if (r->host_n > 0 || r->null_mx || r->text_n > 0)
 		r->status = DNS_OK;
 	else if (r->failed)
 		r->status = DNS_FAILED;
@@ -644,10 +703,10 @@ static void finish(struct request *r)
 	hand_over(r, r->dns->home, r->asker, deliver);
 }
 
-static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t port, bool mx, struct dns_lookup *q,
+static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t port, int wants, struct dns_lookup *q,
 		   void (*done)(struct op *))
 {
-	struct request *r = calloc(1, sizeof *r);
+	struct request *r = calloc(1, sizeof *r + (wants == TYPE_TXT ? DNS_TEXT_BYTES : 0));
 
 	must(r != NULL && !op_is_open(&q->op));
 	dns_lookup_fini(q);
@@ -655,7 +714,7 @@ static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t p
 	atomic_fetch_add_explicit(&d->refs, 1, memory_order_relaxed);
 	r->asker = loop;
 	r->port = port;
-	r->wants_mx = mx;
+	r->wants = wants;
 	r->secure = true;
 	r->ttl_s = -1;
 	if (name.n < NAME_ROOM - 1) /* too long stays empty: no domain name */
@@ -667,13 +726,18 @@ static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t p
 void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t port, struct dns_lookup *q,
 		   void (*done)(struct op *))
 {
-	lookup(d, loop, domain, port, true, q, done);
+	lookup(d, loop, domain, port, TYPE_MX, q, done);
 }
 
 void dns_lookup_host(struct dns *d, struct loop *loop, struct str name, uint16_t port, struct dns_lookup *q,
 		     void (*done)(struct op *))
 {
-	lookup(d, loop, name, port, false, q, done);
+	lookup(d, loop, name, port, TYPE_A, q, done);
+}
+
+void dns_lookup_txt(struct dns *d, struct loop *loop, struct str name, struct dns_lookup *q, void (*done)(struct op *))
+{
+	lookup(d, loop, name, 0, TYPE_TXT, q, done);
 }
 
 void dns_lookup_fini(struct dns_lookup *q)

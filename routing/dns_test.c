@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { A = 1, MX = 15, AAAA = 28, PACKET = 4096 };
+enum { A = 1, MX = 15, TXT = 16, AAAA = 28, PACKET = 4096 };
 
 /* ---- the name server: UDP, one thread, answers from a table ---- */
 
@@ -24,6 +24,8 @@ static const struct record {
 	{ "mx1.two.example", A, 0, "192.0.2.11" },
 	{ "mx1.two.example", AAAA, 0, "2001:db8::11" },
 	{ "mx2.two.example", A, 0, "192.0.2.12" },
+	{ "two.example", TXT, 4, "v=spf1 ip4:192.0.2.0/24 -all" }, /* in strings of 4 */
+	{ "two.example", TXT, 255, "other" },
 	{ "null.example", MX, 0, "" },
 	{ "implicit.example", A, 0, "192.0.2.21" },
 	{ "half.example", MX, 10, "nowhere.half.example" },
@@ -80,6 +82,12 @@ static void put_record(struct buf *b, const struct record *r)
 	if (r->type == MX) {
 		put16(&data, r->preference);
 		put_name(&data, r->value);
+	} else if (r->type == TXT) {
+		for (struct str rest = str_c(r->value); rest.n > 0; rest = str_skip(rest, r->preference)) {
+			struct str one = str_head(rest, r->preference);
+			buf_addc(&data, (char)one.n);
+			buf_add(&data, one);
+		}
 	} else {
 		inet_pton(r->type == A ? AF_INET : AF_INET6, r->value, ip);
 		buf_add(&data, str_n(ip, r->type == A ? 4 : 16));
@@ -210,9 +218,10 @@ static void on_done(struct op *op)
 
 static void setup(struct fixture *f)
 {
-	static const char text[] = "MX 10 static.example mx.static.example\n192.0.2.41 mx.static.example\n"
-				   "MX 0 mute.example .\n192.0.2.42 plain.example\n"
-				   "MX 5 mixed.example mx1.two.example\n";
+	static const char text[] =
+		"MX 10 static.example mx.static.example\n192.0.2.41 mx.static.example\n"
+		"MX 0 mute.example .\n192.0.2.42 plain.example\n"
+		"MX 5 mixed.example mx1.two.example\nTXT static.example \"v=spf1\" \" -all\"\nTXT texts.example \"t\"\n";
 	char resolver[32];
 	struct str one;
 	FILE *out;
@@ -263,6 +272,8 @@ static const struct {
 	{ "mute.example", true, DNS_OK, true, "" },
 	{ "plain.example", true, DNS_OK, false, "plain.example/1" },
 	{ "plain.example", false, DNS_OK, false, "plain.example/1" },
+	{ "texts.example", true, DNS_NODATA, false, "" }, /* a name of the file is not asked for */
+	{ "texts.example", false, DNS_NODATA, false, "" },
 	{ "mixed.example", true, DNS_OK, true, "mx1.two.example/2" },
 	{ "192.0.2.51", false, DNS_OK, false, "192.0.2.51/1" },
 	{ "[192.0.2.51]", true, DNS_OK, false, "[192.0.2.51]/1" },
@@ -311,6 +322,47 @@ static void test_answers(void **state)
 	}
 	dns_lookup_fini(&a.lookup);
 	dns_lookup_fini(&a.lookup);
+	teardown(&f);
+}
+
+static void test_texts(void **state)
+{
+	static const struct {
+		const char *name;
+		enum dns_status status;
+		const char *texts;
+	} texts[] = {
+		{ "Two.Example", DNS_OK, "v=spf1 ip4:192.0.2.0/24 -all|other|" },
+		{ "static.example", DNS_OK, "v=spf1 -all|" },
+		{ "plain.example", DNS_NODATA, "" },
+		{ "implicit.example", DNS_NODATA, "" },
+		{ "absent.example", DNS_NXDOMAIN, "" },
+		{ "dead.example", DNS_FAILED, "" },
+	};
+	struct asked a = { 0 };
+	struct fixture f;
+	struct buf got;
+
+	(void)state;
+	setup(&f);
+	buf_init(&got, 4096);
+	a.stop = f.loop;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		dns_lookup_txt(f.dns, f.loop, str_c(texts[i].name), &a.lookup, on_done);
+		loop_run(f.loop);
+		check(a.lookup.status == texts[i].status, texts[i].name);
+		buf_reset(&got);
+		for (size_t k = 0; k < a.lookup.text_n; k++)
+			buf_addf(&got, STR_FMT "|", STR_ARG(a.lookup.texts[k]));
+		/* records come in any order */
+		if (i == 0 && str_starts(buf_str(&got), S("other|")))
+			check_str(buf_str(&got), S("other|v=spf1 ip4:192.0.2.0/24 -all|"), "the other order");
+		else
+			check_str(buf_str(&got), str_c(texts[i].texts), texts[i].name);
+		check(!a.lookup.texts_cut, "whole");
+	}
+	dns_lookup_fini(&a.lookup);
+	buf_fini(&got);
 	teardown(&f);
 }
 
@@ -386,10 +438,8 @@ static void test_bad_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers),
-		cmocka_unit_test(test_other_loop),
-		cmocka_unit_test(test_cancel),
-		cmocka_unit_test(test_bad_open),
+		cmocka_unit_test(test_answers), cmocka_unit_test(test_texts),    cmocka_unit_test(test_other_loop),
+		cmocka_unit_test(test_cancel),  cmocka_unit_test(test_bad_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILE_MAX = 64 << 20, MEMORY_MAX = 512 << 20 };
+enum { FILE_MAX = 64 << 20, MEMORY_MAX = 512 << 20, TEXT_MAX = 4096 };
 
 struct reader {
 	struct hosts *hosts;
@@ -40,7 +40,7 @@ static int add_row(struct reader *rd, struct host_row row, struct str name)
 /* "MX 10 domain host"; the domain may also come first, as in a zone file. */
 static int read_mx(struct reader *rd, struct str rest)
 {
-	struct host_row row = { .is_mx = true };
+	struct host_row row = { .kind = HOST_MX };
 	struct str preference = str_word(&rest), name = str_word(&rest), host = str_word(&rest);
 	struct buf key;
 	uint64_t v;
@@ -62,14 +62,34 @@ static int read_mx(struct reader *rd, struct str rest)
 	return add_row(rd, row, name);
 }
 
+/* `domain "one" "two"`: the text is onetwo.  Nothing is escaped; a comment may stand behind. */
+static int read_txt(struct reader *rd, struct str rest)
+{
+	struct host_row row = { .kind = HOST_TXT };
+	struct str name = str_word(&rest), one;
+	struct buf text;
+	bool good = true;
+
+	buf_init(&text, TEXT_MAX);
+	rest = str_trim(rest);
+	for (size_t n = 0; good && (n == 0 || str_starts(rest, S("\""))); n++, rest = str_trim(rest))
+		good = str_starts(rest, S("\"")) && str_cut(str_skip(rest, 1), '"', &one, &rest) && buf_add(&text, one);
+	good = good && (rest.n == 0 || rest.p[0] == '#') && arena_dup(&rd->hosts->memory, buf_str(&text), &row.text);
+	buf_fini(&text);
+	return good ? add_row(rd, row, name) : bad(rd, "TXT DOMAIN \"TEXT\" ... is expected for", name);
+}
+
 static int read_line(struct reader *rd, struct str line)
 {
 	struct host_row row = { 0 };
 	struct str comment, first, name;
 
-	str_cut(line, '#', &line, &comment);
 	if (line.n > 0 && line.p[line.n - 1] == '\r')
 		line.n--;
+	comment = line;
+	if (str_ieq(str_word(&comment), S("TXT")))
+		return read_txt(rd, comment); /* "#" may be in the text */
+	str_cut(line, '#', &line, &comment);
 	first = str_word(&line);
 	if (first.n == 0)
 		return 0;
@@ -90,8 +110,8 @@ static int compare(const void *a, const void *b)
 
 	if (by_name != 0)
 		return by_name;
-	if (x->is_mx != y->is_mx)
-		return x->is_mx ? 1 : -1;
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
 	return x->line < y->line ? -1 : x->line > y->line;
 }
 
@@ -150,9 +170,9 @@ void hosts_fini(struct hosts *h)
 	*h = (struct hosts){ 0 };
 }
 
-const struct host_row *hosts_find(const struct hosts *h, struct str name, bool is_mx, size_t *n)
+const struct host_row *hosts_find(const struct hosts *h, struct str name, enum host_kind kind, size_t *n)
 {
-	struct host_row want = { .name = name, .is_mx = is_mx };
+	struct host_row want = { .name = name, .kind = kind };
 	size_t low = 0, high = h->row_n;
 
 	while (low < high) {
@@ -162,7 +182,7 @@ const struct host_row *hosts_find(const struct hosts *h, struct str name, bool i
 		else
 			high = mid;
 	}
-	for (high = low; high < h->row_n && h->rows[high].is_mx == is_mx && str_eq(h->rows[high].name, name);)
+	for (high = low; high < h->row_n && h->rows[high].kind == kind && str_eq(h->rows[high].name, name);)
 		high++;
 	*n = high - low;
 	return *n > 0 ? &h->rows[low] : NULL;

@@ -12,6 +12,8 @@ static const char text[] = "# closed network\n"
 			   "MX 10 example mx1.example\n"
 			   "MX zone.example 5 mx1.example\n"
 			   "MX 0 silent.example .\n"
+			   "TXT Example \"v=spf1 \" \"-all # all\" # two strings, one text\r\n"
+			   "TXT example \"other\"\n"
 			   "192.0.2.2 mx2.example";
 
 static void test_find(void **state)
@@ -23,21 +25,25 @@ static void test_find(void **state)
 
 	(void)state;
 	check(hosts_parse(&h, str_c(text), "hosts", &e) == 0, "parses");
-	row = hosts_find(&h, S("mx1.example"), false, &n);
+	row = hosts_find(&h, S("mx1.example"), HOST_ADDR, &n);
 	check(n == 2 && row[0].addr.sa.sa_family == AF_INET && row[1].addr.sa.sa_family == AF_INET6, "file order");
-	row = hosts_find(&h, S("example"), true, &n);
+	row = hosts_find(&h, S("example"), HOST_MX, &n);
 	check(n == 2 && row[0].preference == 20 && row[1].preference == 10, "exchangers");
 	check_str(row[1].exchanger, S("mx1.example"), "exchanger");
-	row = hosts_find(&h, S("zone.example"), true, &n);
+	row = hosts_find(&h, S("zone.example"), HOST_MX, &n);
 	check(n == 1 && row->preference == 5, "domain first");
-	row = hosts_find(&h, S("silent.example"), true, &n);
+	row = hosts_find(&h, S("silent.example"), HOST_MX, &n);
 	check(n == 1, "null MX");
 	check_str(row->exchanger, S("."), "null MX");
-	check(hosts_find(&h, S("example"), false, &n) == NULL && n == 0, "no address");
-	check(hosts_find(&h, S("mx1.example"), true, &n) == NULL, "no exchanger");
-	check(hosts_find(&h, S("zzz"), true, &n) == NULL && hosts_find(&h, S(""), false, &n) == NULL, "absent");
+	check(hosts_find(&h, S("example"), HOST_ADDR, &n) == NULL && n == 0, "no address");
+	check(hosts_find(&h, S("mx1.example"), HOST_MX, &n) == NULL, "no exchanger");
+	check(hosts_find(&h, S("zzz"), HOST_MX, &n) == NULL && hosts_find(&h, S(""), HOST_ADDR, &n) == NULL, "absent");
+	row = hosts_find(&h, S("example"), HOST_TXT, &n);
+	check(n == 2, "texts");
+	check_str(row[0].text, S("v=spf1 -all # all"), "strings of one text");
+	check_str(row[1].text, S("other"), "the second text");
 	hosts_fini(&h);
-	check(hosts_find(&h, S("mx1.example"), false, &n) == NULL, "empty");
+	check(hosts_find(&h, S("mx1.example"), HOST_ADDR, &n) == NULL, "empty");
 }
 
 static void test_errors(void **state)
@@ -51,6 +57,10 @@ static void test_errors(void **state)
 		{ STR_LIT("MX x example mx\n"), "f:1: not a preference" },
 		{ STR_LIT("MX 70000 example mx\n"), "f:1: not a preference" },
 		{ STR_LIT("MX 10 example\n"), "f:1: MX PREFERENCE" },
+		{ STR_LIT("TXT example v=spf1\n"), "f:1: TXT DOMAIN" },
+		{ STR_LIT("TXT example \"v=spf1\n"), "f:1: TXT DOMAIN" },
+		{ STR_LIT("TXT example \"a\" junk\n"), "f:1: TXT DOMAIN" },
+		{ STR_LIT("TXT -bad- \"a\"\n"), "f:1: not a name" },
 		{ STR_LIT("MX 10 example mx junk\n"), "f:1: MX PREFERENCE" },
 	};
 	struct hosts h;

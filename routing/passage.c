@@ -9,6 +9,7 @@ struct walker {
 	enum conf_site site;
 	enum env_origin origin;
 	bool internal, token, redirected, outside;
+	bool primary; /* it left its own coexistence domain: the address is the mailbox's primary one now (route.c) */
 };
 
 enum rcpt_kind passage_mirror(enum rcpt_kind kind, enum conf_domain_type peer_type)
@@ -47,6 +48,10 @@ static void decide(const struct walker *w, struct verdict *v)
 	f.redirected = w->redirected || side->follows;
 	if (w->outside)
 		f.kind = KIND_EXTERNAL;
+	else if (w->primary && f.kind == KIND_ROUTING_PEER)
+		f.kind = KIND_REMOTE;
+	else if (w->primary && f.kind == KIND_ROUTING_SELF)
+		f.kind = KIND_LOCAL;
 	/* as in route.c: what this side's table redirects, this side sends; what the cloud redirects outside stays the
 	 * peer's */
 	if (side->follows && !w->outside &&
@@ -58,7 +63,7 @@ static void decide(const struct walker *w, struct verdict *v)
 	route_decide(&f, v, NULL);
 }
 
-static void go_to_peer(struct walker *w)
+static void go_to_peer(struct walker *w, enum route_form form)
 {
 	enum conf_site there = w->site == SITE_CLOUD ? SITE_ONPREM : SITE_CLOUD;
 	bool stranger = !w->sides[there].knows_peer;
@@ -66,6 +71,7 @@ static void go_to_peer(struct walker *w)
 	w->token = w->token || w->sides[w->site].makes_tokens;
 	if (w->origin == ENV_INTERNET || stranger)
 		w->internal = false;
+	w->primary = form != FORM_ROUTING && (w->primary || w->sides[w->site].facts.kind == KIND_ROUTING_SELF);
 	w->site = there;
 	w->origin = stranger ? ENV_INTERNET : ENV_PEER;
 	w->redirected = false;
@@ -88,7 +94,7 @@ static bool pass(struct walker *w)
 		return true;
 	}
 	if (v->next == NEXT_PEER) {
-		go_to_peer(w);
+		go_to_peer(w, v->form);
 		return true;
 	}
 	w->out->end = v->action == ROUTE_DELIVER ? PASSAGE_DELIVERED : PASSAGE_SENT;

@@ -44,6 +44,22 @@ static void test_contact(void **state)
 	assert_int_equal(w.n, 1);
 }
 
+/* An Internet sender has the address of the cloud's own coexistence domain: what the cloud sends on is the primary one,
+ * or on-prem would take it for a loop at once (R15). */
+static void test_leaves_own_routing(void **state)
+{
+	struct passage_side sides[2] = { side(SITE_ONPREM, KIND_ROUTING_PEER), side(SITE_CLOUD, KIND_ROUTING_SELF) };
+	const struct passage_start start = { SITE_CLOUD, ENV_INTERNET, false };
+	struct passage w;
+
+	(void)state;
+	sides[0].facts.cmt = sides[1].facts.cmt = true;
+	passage_rcpt(sides, &start, &w);
+	assert_int_equal(w.end, PASSAGE_DELIVERED);
+	assert_int_equal(w.n, 3);
+	check_str(str_c(w.steps[1].verdict.rule), S("R42"), "returned as central transport does");
+}
+
 /* Unknown on both sides, each takes the other for the one who knows: without recognition this goes round for ever. */
 static void test_loop(void **state)
 {
@@ -64,7 +80,7 @@ static void test_loop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_mirror), cmocka_unit_test(test_contact),
-					    cmocka_unit_test(test_loop) };
+					    cmocka_unit_test(test_leaves_own_routing), cmocka_unit_test(test_loop) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -362,6 +362,17 @@ static bool leaves_own_routing(const struct route *rt)
 	       d != NULL && d->own_routing;
 }
 
+/* A mailbox here that forwards and keeps its copy: not yet when central transport sends the message to the other side
+ * first (R20); it comes back, and would be forwarded twice. */
+static bool forwards_now(const struct work *w, const struct route *rt)
+{
+	const struct rcpt_record *rec = &rt->located.record;
+	bool here = rt->facts.kind == KIND_LOCAL || rt->facts.kind == KIND_ROUTING_SELF;
+
+	return rt->located.found && rec->keep_copy && rec->redirect.n > 0 && !w->q->followed &&
+	       !(here && rt->verdict.next == NEXT_PEER);
+}
+
 static bool address_hop(struct work *w, struct route *rt)
 {
 	const struct rcpt_record *rec = &rt->located.record;
@@ -375,7 +386,7 @@ static bool address_hop(struct work *w, struct route *rt)
 	if (rt->verdict.next == NEXT_INTERNAL && rt->located.found && rec->loc == LOC_BOTH &&
 	    (w->q->origin != ENV_PEER || w->q->generation > 0))
 		rt->copy_to = rec->routing;
-	rt->forwards = rt->located.found && rec->keep_copy && rec->redirect.n > 0 && !w->q->followed;
+	rt->forwards = forwards_now(w, rt);
 	return dup_domain(w, hop_domain(w, rt), &rt->hop_domain);
 }
 

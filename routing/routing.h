@@ -421,11 +421,14 @@ struct dns_lookup {
 	bool secure;  /* DNSSEC-validated */
 	int ttl_s;    /* of the MX, what is left of it at our resolver; -1 = not known (static names) */
 	struct mx_host *hosts;
-	size_t host_n;  /* by preference, equals shuffled, at most DNS_ADDRS_MAX addresses in all */
+	size_t host_n;     /* by preference, equals shuffled, at most DNS_ADDRS_MAX addresses in all */
+	struct str *texts; /* of dns_lookup_txt: the strings of each record put together */
+	size_t text_n;
+	bool texts_cut; /* there was more than DNS_TEXTS_MAX texts or DNS_TEXT_BYTES bytes */
 	char text[160]; /* why FAILED */
 	void *state;    /* owns hosts */
 };
-enum { DNS_ADDRS_MAX = 100, DNS_HOSTS_MAX = 20, DNS_DEADLINE_MS = 20000 };
+enum { DNS_ADDRS_MAX = 100, DNS_HOSTS_MAX = 20, DNS_DEADLINE_MS = 20000, DNS_TEXTS_MAX = 40, DNS_TEXT_BYTES = 16384 };
 
 /* MX of a domain with the addresses of its hosts (IPv4 and IPv6).  Asked from `loop`, answered on `loop`. */
 void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t port, struct dns_lookup *q,
@@ -433,6 +436,8 @@ void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t
 /* Addresses of one host name or IP literal ("name", "[192.0.2.1]"): one element in hosts. */
 void dns_lookup_host(struct dns *d, struct loop *loop, struct str name, uint16_t port, struct dns_lookup *q,
 		     void (*done)(struct op *));
+/* TXT records of a name. */
+void dns_lookup_txt(struct dns *d, struct loop *loop, struct str name, struct dns_lookup *q, void (*done)(struct op *));
 void dns_lookup_fini(struct dns_lookup *q); /* cancels, frees; harmless when unused */
 
 /* Best preference first, equals in an order drawn from `seed`. */

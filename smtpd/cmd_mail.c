@@ -302,7 +302,7 @@ enum step run_rcpt(struct session *s, struct str args)
 	if (session_echo_hope(s, &c.to, &v))
 		return take_echo(s);
 	note_straggler(s, &c.to, &v);
-	if (v.action == ROUTE_REJECT || v.action == ROUTE_DEFER)
+	if ((v.action == ROUTE_REJECT || v.action == ROUTE_DEFER) && !policy_queues(&v, t->env.origin))
 		return refuse_rcpt(s, &c, &v);
 	if (!transaction_rcpt(t, &c)) {
 		session_reply(s, &REPLY(452, 4, 3, 1, "out of memory for this session"));

@@ -1,130 +1,19 @@
 /* smtpd/control_simulate.c: `simulate`: the envelopes of the tracking log through both gateways, under another mode. */
 #include "base/must.h"
 #include "base/time.h"
-#include "connectors/track.h"
-#include "smtpd/control_track.h"
 #include "smtpd/control_verbs.h"
-#include "smtpd/simulate.h"
+#include "smtpd/replay.h"
+#include "smtpd/spf_check.h"
 
 enum { PROBLEMS_MAX = 64 * 1024 };
 
-struct replay {
+struct forecast {
 	struct call *c;
-	struct simulation *sim;
-	char since[40];
-	bool joint; /* the other side's log is here as well: what it handed over is counted there */
-	struct err e;
+	struct replay replay;
+	struct spf *spf; /* NULL: the DNS is not asked */
+	struct dns *dns;
+	struct loop *loop;
 };
-
-static bool wants(void *arg, struct str line)
-{
-	const struct replay *r = arg;
-
-	return str_eq(track_raw(str_head(line, 200), "event-id"), S("RECEIVE")) &&
-	       (r->since[0] == '\0' || str_cmp(track_raw(str_head(line, 200), "date-time"), str_c(r->since)) >= 0);
-}
-
-struct event { /* what is wanted of one */
-	struct str site, class, from, client, origin, mode;
-	uint64_t size;
-	struct str rcpts; /* the raw list, or ... */
-	const json_t *json;
-};
-
-/* Nothing is escaped in most lines; then a text ends at the next quote, and a parser would be nine tenths of the time.
- */
-static void read_raw(struct str line, struct event *ev)
-{
-	ssize_t rcpts = str_find(line, S("\"recipient-address\":[")), size = str_find(line, S("\"total-bytes\":"));
-	struct str digits = str_skip(line, size < 0 ? line.n : (size_t)size + 14), rest;
-
-	*ev = (struct event){ .site = track_raw(line, "site"),
-			      .class = track_raw(line, "class"),
-			      .from = track_raw(line, "sender-address"),
-			      .client = track_raw(line, "client-ip"),
-			      .origin = track_raw(line, "origin"),
-			      .mode = track_raw(line, "mode"),
-			      .rcpts = str_skip(line, rcpts < 0 ? line.n : (size_t)rcpts + 21) };
-	str_cut(digits, ',', &digits, &rest);
-	str_u64(digits, INT64_MAX, &ev->size);
-}
-
-static void read_json(const json_t *json, struct event *ev)
-{
-	*ev = (struct event){ .site = track_text(json, "site"),
-			      .class = track_text(json, "class"),
-			      .from = track_text(json, "sender-address"),
-			      .client = track_text(json, "client-ip"),
-			      .origin = track_text(json, "origin"),
-			      .mode = track_text(json, "mode"),
-			      .size = (uint64_t)json_integer_value(json_object_get(json, "total-bytes")),
-			      .json = json };
-}
-
-/* The next of `["a@x","b@x"],...`; empty at the end. */
-static struct str next_raw(struct str *rcpts)
-{
-	struct str one, rest;
-
-	if (!str_starts(*rcpts, S("\"")) && !str_starts(*rcpts, S(",\"")))
-		return STR_NONE;
-	str_cut(*rcpts, '"', &one, &rest);
-	str_cut(rest, '"', &one, rcpts);
-	return one;
-}
-
-/* The MX as the mode of the event says, "M2" and "M3" lead to the cloud. */
-static bool was_mx(struct str mode, enum conf_site site)
-{
-	enum conf_side mx;
-	bool cmt;
-
-	return !mode_parse(mode, &mx, &cmt) || (mx == SIDE_CLOUD) == (site == SITE_CLOUD);
-}
-
-static bool replay_event(struct replay *r, const struct event *ev)
-{
-	struct sim_envelope env = {
-		.site = str_eq(ev->site, S("cloud")) ? SITE_CLOUD : SITE_ONPREM,
-		.class = str_eq(ev->class, S("INT")) ? ENV_CLASS_INT : ENV_CLASS_EXT,
-		.from = str_eq(ev->from, S("<>")) ? STR_NONE : ev->from,
-		.client = ev->client,
-		.size = ev->size,
-	};
-	struct str rest = ev->rcpts, rcpt;
-
-	if (!track_origin_parse(ev->origin, &env.origin) || (r->joint && env.origin == ENV_PEER))
-		return true;
-	env.site_was_mx = was_mx(ev->mode, env.site);
-	sim_envelope(r->sim, &env);
-	while ((rcpt = next_raw(&rest)).n > 0)
-		if (sim_rcpt(r->sim, rcpt, &r->e) != 0)
-			return false;
-	for (size_t i = 0; ev->json != NULL && i < track_rcpt_n(ev->json); i++)
-		if (sim_rcpt(r->sim, track_rcpt(ev->json, i), &r->e) != 0)
-			return false;
-	return true;
-}
-
-static bool replay_line(void *arg, struct str line, bool *broken)
-{
-	struct event ev;
-
-	if (str_chr(line, '\\') < 0 && str_ends(line, S("}"))) {
-		read_raw(line, &ev);
-		return replay_event(arg, &ev);
-	}
-	json_t *json = json_loadb(line.p, line.n, 0, NULL);
-	bool go_on = true;
-	if (json_is_object(json)) {
-		read_json(json, &ev);
-		go_on = replay_event(arg, &ev);
-	} else {
-		*broken = true;
-	}
-	json_decref(json);
-	return go_on;
-}
 
 /* ---- telling ---- */
 
@@ -155,14 +44,38 @@ static void put_path(json_t *row, const char *key, const struct sim_finding *f, 
 	buf_fini(&b);
 }
 
+static void on_spf(struct spf_check *k)
+{
+	loop_stop(k->loop);
+}
+
+/* What the domain's SPF record says about the side its mail would leave from; the loop is ours alone. */
+static void put_spf(struct forecast *fc, json_t *row, const struct sim_finding *f, struct buf *says)
+{
+	static const char *const results[] = { "covered", "not covered", "not known" };
+	const struct conf_egress_policy *e = &fc->c->config->egress;
+	struct spf_check k = { .dns = fc->dns, .loop = fc->loop, .spf = fc->spf, .domain = f->name, .done = on_spf };
+
+	spf_check_add(&k, f->egress == SITE_CLOUD ? &e->cloud_addresses : &e->onprem_addresses);
+	if (spf_check_go_on(&k))
+		loop_run(fc->loop);
+	spf_check_fini(&k);
+	buf_reset(says);
+	buf_addf(says, STR_FMT " would be sent from the %s side, SPF: %s: %s", STR_ARG(f->name),
+		 conf_site_name(f->egress), results[k.result], k.why);
+	row_c(row, "spf", results[k.result]);
+}
+
 static void finding_row(void *arg, const struct sim_finding *f)
 {
-	struct replay *r = arg;
+	struct forecast *fc = arg;
 	json_t *row = json_object();
 	struct buf b;
 
 	buf_init(&b, 16384);
 	put_says(&b, f);
+	if (f->kind == SIM_SPF && fc->spf != NULL)
+		put_spf(fc, row, f, &b);
 	row_c(row, "finding", sim_kind_name(f->kind));
 	row_uint(row, "count", f->recipients);
 	row_uint(row, "bytes", f->bytes);
@@ -178,10 +91,10 @@ static void finding_row(void *arg, const struct sim_finding *f)
 		row_str(row, "sample", buf_str(&b));
 	}
 	buf_fini(&b);
-	call_row(r->c, row);
+	call_row(fc->c, row);
 }
 
-static void summary_row(struct call *c, const struct sim_totals *t, const struct track_reader *reader, int64_t took_ms)
+static void summary_row(struct call *c, const struct sim_totals *t, const struct replay *replay, int64_t took_ms)
 {
 	json_t *row = json_object();
 	struct buf b;
@@ -207,8 +120,8 @@ static void summary_row(struct call *c, const struct sim_totals *t, const struct
 	row_uint(row, "untold", t->untold);
 	row_uint(row, "link_bytes", t->link_after);
 	row_uint(row, "link_bytes_now", t->link_before);
-	row_uint(row, "broken_lines", reader->broken);
-	row_uint(row, "lost_events", reader->lost);
+	row_uint(row, "broken_lines", replay->broken);
+	row_uint(row, "lost_events", replay->lost);
 	row_int(row, "took_ms", took_ms);
 	row_uint(row, "per_second", t->envelopes * 1000 / (uint64_t)(took_ms > 0 ? took_ms : 1));
 	buf_fini(&b);
@@ -216,7 +129,7 @@ static void summary_row(struct call *c, const struct sim_totals *t, const struct
 }
 
 /* 0 nothing to worry about, 1 nothing would change, 3 mail that flows now would be refused or go round. */
-static void end(struct call *c, const struct sim_totals *t, const struct track_reader *r)
+static void end(struct call *c, const struct sim_totals *t, const struct replay *r)
 {
 	if (r->lost > 0)
 		call_text(c, "%llu events are missing from these logs (TRACK-LOST).", (unsigned long long)r->lost);
@@ -231,20 +144,20 @@ static void end(struct call *c, const struct sim_totals *t, const struct track_r
 		call_end(c, CALL_OK, NULL);
 }
 
-static void run(struct replay *r, const struct track_logs *logs)
+static void run(struct forecast *f, const struct track_logs *logs)
 {
-	struct track_reader reader = { .wants = wants, .line = replay_line, .arg = r };
 	struct sim_totals totals;
 	int64_t began_ms = clock_mono_ms();
+	struct err e = { 0 };
 
-	if (track_read(logs, &reader, &r->e) != 0 || r->e.code != ERR_NONE) {
-		call_end_err(r->c, CALL_PARTLY, &r->e);
+	if (replay_logs(&f->replay, logs, &e) != 0) {
+		call_end_err(f->c, CALL_PARTLY, &e);
 		return;
 	}
-	sim_totals(r->sim, &totals);
-	summary_row(r->c, &totals, &reader, clock_mono_ms() - began_ms);
-	sim_each(r->sim, finding_row, r);
-	end(r->c, &totals, &reader);
+	sim_totals(f->replay.sim, &totals);
+	summary_row(f->c, &totals, &f->replay, clock_mono_ms() - began_ms);
+	sim_each(f->replay.sim, finding_row, f);
+	end(f->c, &totals, &f->replay);
 }
 
 /* NULL and the call has ended, or there is none (*out = NULL, true). */
@@ -270,13 +183,39 @@ static bool load_theirs(struct call *c, struct config **out)
 	return *out != NULL;
 }
 
+/* With --spf: a resolver of our own.  False: the call has ended. */
+static bool open_dns(struct forecast *f)
+{
+	const struct config *c = f->c->config;
+	struct err e = { 0 };
+
+	if (!args_flag(f->c, "spf"))
+		return true;
+	f->loop = loop_new(&e);
+	if (f->loop != NULL)
+		f->dns = dns_open(f->loop, &c->resolvers, c->hosts, &e);
+	if (f->dns == NULL) {
+		call_end_err(f->c, CALL_PARTLY, &e);
+		return false;
+	}
+	f->spf = spf_new();
+	return true;
+}
+
+static void close_dns(struct forecast *f)
+{
+	spf_free(&f->spf);
+	dns_close(&f->dns);
+	loop_free(&f->loop);
+}
+
 void run_simulate(struct call *c)
 {
-	struct replay r = { .c = c, .joint = args_list_n(c, "also") > 0 };
-	struct buf b = { .p = r.since, .cap = sizeof r.since, .max = sizeof r.since - 1 };
+	struct forecast f = { .c = c, .replay.joint = args_list_n(c, "also") > 0 };
 	struct sim_options o = { .ours = c->config, .routing = c->hooks->routing };
-	struct config *theirs;
+	struct config *theirs = NULL;
 	struct track_logs logs;
+	struct err e = { 0 };
 
 	if (!mode_parse(args_text(c, "mode"), &o.asked.mx, &o.asked.cmt)) {
 		call_end(c, CALL_USAGE, "--mode: M1, M2, M3 or M4 is expected");
@@ -284,16 +223,15 @@ void run_simulate(struct call *c)
 	}
 	if (!track_logs_of(c, &logs) || !load_theirs(c, &theirs))
 		return;
-	if (args_number(c, "since", 0) > 0) {
-		time_put_iso(&b, clock_wall_ms() - (int64_t)args_number(c, "since", 0));
-		r.since[b.n] = '\0';
-	}
+	if (args_number(c, "since", 0) > 0)
+		f.replay.since_ms = clock_wall_ms() - (int64_t)args_number(c, "since", 0);
 	o.theirs = theirs;
-	r.sim = sim_open(&o, &r.e);
-	if (r.sim == NULL)
-		call_end_err(c, CALL_PARTLY, &r.e);
-	else
-		run(&r, &logs);
-	sim_close(&r.sim);
+	f.replay.sim = sim_open(&o, &e);
+	if (f.replay.sim == NULL)
+		call_end_err(c, CALL_PARTLY, &e);
+	else if (open_dns(&f))
+		run(&f, &logs);
+	close_dns(&f);
+	sim_close(&f.replay.sim);
 	config_unref(&theirs);
 }

@@ -1,19 +1,24 @@
 /* smtpd/control_switch.c: `mode plan`, `switch`, `status` and `rollback`: a change of the flow with checks before it
  * and a way back.
  *
- *   run_mode_switch -> [worker] begin: PLANNED, PRECHECK -> [loop] a probe for each connector, an MX lookup for each
- *   domain, one after the other -> [worker] decide: the checks judged, the order GO -> DUAL or FAILED
+ *   run_mode_switch -> [worker] begin: PLANNED, PRECHECK -> [loop] a probe for each connector, an MX lookup and the SPF
+ *   record of each domain, one after the other -> [worker] decide: recorded mail replayed, the checks judged, the order
+ *   GO -> DUAL or FAILED
  *
  * The record of the switch and the mode are the store's (routing/epoch.c); a client that leaves in the middle leaves a
  * PRECHECK behind, which time ends. */
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
+#include "smtpd/replay.h"
+#include "smtpd/spf_check.h"
 #include "smtpd/switch_check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { STATS_MAX = 500, SAMPLE_MEMORY = 256 * 1024, LOOKUPS_MS = 5000 };
+enum { STATS_MAX = 500, SAMPLE_MEMORY = 256 * 1024, LOOKUPS_MS = 5000, REPLAY_MS = 24 * 3600 * 1000 };
 
 /* ---- telling ---- */
 
@@ -157,10 +162,12 @@ void run_mode_status(struct call *c)
 struct switching {
 	struct call *call;
 	struct check_findings found;
-	size_t at; /* the probe, then the lookup, that runs */
+	size_t at; /* the probe, then the lookup, then the domain's SPF record, that runs */
 	struct probe *probe;
 	struct dns_lookup lookup;
-	struct loop_timer patience; /* for all lookups together: they only tell a TTL */
+	struct spf *spf;
+	struct spf_check spf_check;
+	struct loop_timer patience; /* for all lookups of a kind together */
 	char who[SWITCH_WHO];
 };
 
@@ -171,6 +178,8 @@ static void drop_switching(struct call *c)
 	c->state = NULL;
 	probe_cancel(&s->probe);
 	dns_lookup_fini(&s->lookup);
+	spf_check_fini(&s->spf_check);
+	spf_free(&s->spf);
 	if (loop_timer_is_set(&s->patience)) /* never on the worker: end_looking was before */
 		loop_timer_stop(&s->patience);
 	free(s);
@@ -201,7 +210,7 @@ static bool known_waivers(struct call *c)
 }
 
 /* What was planned, or what the words say: then that is the plan.  False: the call has ended. */
-static bool plan_it(struct call *c, struct str who)
+static bool plan_it(struct call *c, struct str who, struct flow *flow)
 {
 	struct routing *r = c->hooks->routing;
 	struct mode_switch sw;
@@ -216,10 +225,11 @@ static bool plan_it(struct call *c, struct str who)
 		call_end(c, CALL_USAGE, "nothing is planned: which mode? M1..M4, or mx=onprem|cloud and cmt=on|off");
 		return false;
 	}
+	if (words > 0 && !mode_read_words(c, &to.mx, &to.cmt))
+		return false;
+	*flow = words > 0 ? (struct flow){ to.mx, to.cmt } : sw.to;
 	if (words == 0)
 		return true;
-	if (!mode_read_words(c, &to.mx, &to.cmt))
-		return false;
 	if ((sw.state == SWITCH_PLANNED || sw.state == SWITCH_FAILED || sw.state == SWITCH_PRECHECK) &&
 	    sw.to.mx == to.mx && sw.to.cmt == to.cmt && !args_flag(c, "dry-run"))
 		return true;
@@ -238,6 +248,17 @@ static void sample(struct routing *r, enum rcpt_loc loc, struct arena *a, struct
 		*out = loc == LOC_REMOTE && rec.routing.n > 0 ? rec.routing : rec.primary;
 }
 
+static void plan_spf(struct switching *s)
+{
+	const struct conf_list *lists[2];
+	const char *names[2];
+	size_t n = spf_check_sides(s->call->config, s->found.to.cmt, lists, names);
+
+	for (size_t i = 0; i < n; i++)
+		if (lists[i]->n == 0)
+			s->found.spf_lacks = names[i];
+}
+
 /* Worker: the state, and whom to ask for. */
 static void begin(struct call *c)
 {
@@ -249,7 +270,8 @@ static void begin(struct call *c)
 	bool moved;
 	struct err e = { 0 };
 
-	if (!plan_it(c, str_c(s->who)))
+	struct flow to;
+	if (!plan_it(c, str_c(s->who), &to))
 		return;
 	if (!args_flag(c, "dry-run") && routing_switch_ask(c->hooks->routing, &ask, &sw, &moved, &e) != 0) {
 		end_switching(c, code_of(&e), e.text);
@@ -260,6 +282,52 @@ static void begin(struct call *c)
 	sample(c->hooks->routing, LOC_REMOTE, &arena, &remote);
 	switch_check_plan(c->config, local, remote, &s->found);
 	arena_fini(&arena);
+	s->found.to = to;
+	plan_spf(s);
+}
+
+static void keep_sample(void *arg, const struct sim_finding *f)
+{
+	struct check_replay *r = arg;
+
+	if ((f->kind == SIM_LOOP || f->kind == SIM_REJECTED) && r->sample[0] == '\0')
+		snprintf(r->sample, sizeof r->sample, "such as " STR_FMT " to " STR_FMT " (%s)",
+			 STR_ARG(str_head(f->from.n > 0 ? f->from : S("<>"), 50)), STR_ARG(str_head(f->rcpt, 50)),
+			 f->after->steps[f->after->n - 1].verdict.rule);
+}
+
+/* Worker: the tracking log of the last day under the new mode; a big one takes seconds. */
+static void replay(struct switching *s)
+{
+	const struct config *c = s->call->config;
+	struct check_replay *out = &s->found.replay;
+	const struct sim_options o = { .ours = c,
+				       .routing = s->call->hooks->routing,
+				       .asked = { .mx = s->found.to.mx, .cmt = s->found.to.cmt } };
+	const struct track_logs logs = { .paths = { c->track.path.p }, .n = 1 };
+	struct replay r = { .since_ms = clock_wall_ms() - REPLAY_MS };
+	struct sim_totals t;
+	struct err e = { 0 };
+
+	if (c->track.path.n == 0) {
+		out->no_log = "there is no tracking log (track.path) to replay";
+		return;
+	}
+	r.sim = sim_open(&o, &e);
+	if (r.sim == NULL || replay_logs(&r, &logs, &e) != 0) {
+		out->failed = true;
+		snprintf(out->sample, sizeof out->sample, "%.*s", (int)sizeof out->sample - 1, e.text);
+	} else {
+		sim_totals(r.sim, &t);
+		out->messages = t.envelopes;
+		out->changed = t.found[SIM_CHANGED];
+		out->refused = t.found[SIM_REJECTED];
+		out->loops = t.found[SIM_LOOP];
+		if (t.envelopes == 0)
+			out->no_log = "the tracking log has no message of the last 24 h";
+		sim_each(r.sim, keep_sample, out);
+	}
+	sim_close(&r.sim);
 }
 
 static void judge(struct call *c, struct switch_check *checks, size_t *n)
@@ -277,6 +345,7 @@ static void judge(struct call *c, struct switch_check *checks, size_t *n)
 		s->found.stat_n = STATS_MAX;
 	queue_stats(c->hooks->queue, &q);
 	s->found.waiting = q.recipients;
+	replay(s);
 	s->found.incidents = routing_incidents_open(c->hooks->routing);
 	*n = switch_check_judge(c->config, &s->found, checks);
 	free(stats);
@@ -368,13 +437,23 @@ static bool start_probe(struct switching *s, struct check_probe *p)
 static void end_looking(struct switching *s)
 {
 	dns_lookup_fini(&s->lookup);
+	spf_check_fini(&s->spf_check);
 	loop_timer_stop(&s->patience);
 	call_to_worker(s->call, decide, NULL);
 }
 
+/* The MX records take too long: on to what else there is; then that is enough. */
 static void on_impatient(struct loop_timer *t)
 {
-	end_looking(container_of(t, struct switching, patience));
+	struct switching *s = container_of(t, struct switching, patience);
+
+	if (s->at >= s->found.probe_n + s->found.mx_n) {
+		end_looking(s);
+		return;
+	}
+	dns_lookup_fini(&s->lookup);
+	s->at = s->found.probe_n + s->found.mx_n;
+	look_on(s);
 }
 
 static void on_mx(struct op *op)
@@ -386,6 +465,41 @@ static void on_mx(struct op *op)
 	m->has_mx = s->lookup.has_mx;
 	m->ttl_s = s->lookup.ttl_s;
 	look_on(s);
+}
+
+static void end_spf(struct spf_check *k)
+{
+	struct switching *s = container_of(k, struct switching, spf_check);
+	struct check_spf *out = &s->found.spf[s->at++ - s->found.probe_n - s->found.mx_n];
+
+	out->done = true;
+	out->result = k->result;
+	memcpy(out->why, k->why, sizeof out->why);
+	look_on(s);
+}
+
+/* The SPF record of the next domain; false: there is none left. */
+static bool start_spf(struct switching *s)
+{
+	const struct control_hooks *h = s->call->hooks;
+	size_t i = s->at - s->found.probe_n - s->found.mx_n;
+	const struct conf_list *lists[2];
+	const char *names[2];
+
+	if (i >= s->found.mx_n || s->found.spf_lacks != NULL)
+		return false;
+	if (i == 0) {
+		s->spf = spf_new();
+		loop_timer_set(&s->patience, LOOKUPS_MS);
+	}
+	s->spf_check = (struct spf_check){
+		.dns = h->dns, .loop = h->loop, .spf = s->spf, .domain = s->found.mx[i].domain->name, .done = end_spf
+	};
+	for (size_t k = spf_check_sides(s->call->config, s->found.to.cmt, lists, names); k > 0; k--)
+		spf_check_add(&s->spf_check, lists[k - 1]);
+	if (!spf_check_go_on(&s->spf_check))
+		end_spf(&s->spf_check);
+	return true;
 }
 
 static void look_on(struct switching *s)
@@ -404,6 +518,8 @@ static void look_on(struct switching *s)
 			      on_mx);
 		return;
 	}
+	if (h->dns != NULL && start_spf(s))
+		return;
 	end_looking(s);
 }
 

@@ -171,6 +171,7 @@ static const struct verb_arg simulate_args[] = {
 	{ "mode", ARG_TEXT, ARG_OPTION, "M1..M4", "the mode to try" },
 	{ "since", ARG_SPAN, ARG_OPTION, "24h", "only messages that are not older" },
 	{ "peer-config", ARG_FILE, ARG_OPTION, "FILE", "the configuration of the other side's gateway" },
+	{ "spf", ARG_FLAG, ARG_OPTION, NULL, "ask the DNS whether SPF records name the side mail would leave from" },
 	{ "track", ARG_FILE, ARG_OPTION, "FILE", "the tracking log (default: the configuration's, see -c)" },
 	{ "also", ARG_LIST, ARG_OPTION, "FILE", "a tracking log of the other side; may be repeated" },
 	{ 0 },

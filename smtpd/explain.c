@@ -304,7 +304,7 @@ static void tell_decision(struct telling *t, const struct route *route, const st
 	out->rcpt = route->rcpt;
 	out->hop_domain = route->hop_domain;
 	out->hop_host = route->hop_host;
-	if (v->action == ROUTE_REJECT || v->action == ROUTE_DEFER) {
+	if ((v->action == ROUTE_REJECT || v->action == ROUTE_DEFER) && !policy_queues(v, origin)) {
 		char text[600];
 		policy_refusal(v, origin, S("ID"), text, sizeof text, &out->reply);
 		out->reply.text = keep(t, out->reply.text);
@@ -520,7 +520,7 @@ static void tell_mode(struct telling *t, const struct routing_view *view, const 
 	     : view->past  ? "in force then"
 			   : "in force",
 	     (unsigned long long)view->mode.epoch, (unsigned long long)view->serial,
-	     view->stale ? ", which is STALE: recipients are answered 451 4.3.0" : "");
+	     view->stale ? ", which is STALE: strangers are answered 451 4.3.0, our own wait" : "");
 }
 
 static void tell_time(struct telling *t, const struct routing_view *view)

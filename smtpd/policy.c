@@ -41,6 +41,12 @@ void policy_add_id(const struct reply *r, struct str id, char *text, size_t room
 	out->text = str_c(text);
 }
 
+bool policy_queues(const struct verdict *v, enum env_origin origin)
+{
+	return v->action == ROUTE_DEFER && v->reason != NULL && str_eq(str_c(v->reason), S("TABLE-STALE")) &&
+	       (origin == ENV_LOCAL || origin == ENV_APP);
+}
+
 void policy_refusal(const struct verdict *v, enum env_origin origin, struct str id, char *text, size_t room,
 		    struct reply *out)
 {

@@ -19,6 +19,10 @@ bool policy_may_send(const struct conf_receive *r, const struct attribution *who
  * words. */
 void policy_add_id(const struct reply *r, struct str id, char *text, size_t room, struct reply *out);
 
+/* Is a recipient taken although the decision is to wait?  With a stale table (R03) the MX defers, but who uses us as a
+ * smart host has nowhere else to go: its mail waits in our queue until the table is fresh (spec 2.5.7). */
+bool policy_queues(const struct verdict *v, enum env_origin origin);
+
 /* The reply to a RCPT that the decision table refused (its text names reason and rule) with the id; to our own side
  * also the cause and who can mend it. `text` takes the words; the reply views it.  Internet senders learn nothing of
  * tables and locations (spec 5.3). */

@@ -85,12 +85,27 @@ static void test_refusal_tells_strangers_less(void **state)
 	assert_true(r.text.n < 20);
 }
 
+static void test_a_stale_table_queues_for_our_own(void **state)
+{
+	struct verdict stale = { .rule = "R03", .reason = "TABLE-STALE", .action = ROUTE_DEFER };
+	const struct verdict moving = { .rule = "R44", .reason = "LOC-DISAGREE-DEFER", .action = ROUTE_DEFER };
+
+	(void)state;
+	assert_true(policy_queues(&stale, ENV_LOCAL) && policy_queues(&stale, ENV_APP));
+	assert_false(policy_queues(&stale, ENV_INTERNET) || policy_queues(&stale, ENV_PEER));
+	assert_false(policy_queues(&stale, ENV_PARTNER));
+	assert_false(policy_queues(&moving, ENV_LOCAL));
+	stale.action = ROUTE_REJECT;
+	assert_false(policy_queues(&stale, ENV_LOCAL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_size_is_the_smaller_limit),
 		cmocka_unit_test(test_may_send),
 		cmocka_unit_test(test_xoorg_only_for_a_proven_peer),
+		cmocka_unit_test(test_a_stale_table_queues_for_our_own),
 		cmocka_unit_test(test_refusal_tells_strangers_less),
 	};
 

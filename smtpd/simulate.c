@@ -192,24 +192,39 @@ static enum conf_site mx_site(const struct mode *m)
 	return m->mx == SIDE_CLOUD ? SITE_CLOUD : SITE_ONPREM;
 }
 
+/* A partner is known by a connector: at the side that has none for partners it is a sender like any other. */
+static enum env_origin partner_at(const struct simulation *s, enum conf_site site)
+{
+	const struct config *c = site == s->o.ours->site ? s->o.ours : s->o.theirs;
+
+	for (size_t i = 0; c != NULL && i < c->inbound_n; i++)
+		if (c->inbounds[i].type == INBOUND_PARTNER && c->inbounds[i].enabled)
+			return ENV_PARTNER;
+	return ENV_INTERNET;
+}
+
 /* What the log calls PEER began on the other side: by one of its users (INT), or as Internet mail at its entrance. Mail
  * that came by the MX will come by the new one; what ignored the MX will go on doing so. */
-static struct passage_start start_of(const struct sim_envelope *env, const struct mode *m)
+static struct passage_start start_of(const struct simulation *s, const struct mode *m)
 {
+	const struct sim_envelope *env = &s->env;
 	enum conf_site there = env->site == SITE_CLOUD ? SITE_ONPREM : SITE_CLOUD;
 
 	if (env->origin == ENV_PEER && env->class == ENV_CLASS_INT)
 		return (struct passage_start){ there, ENV_LOCAL, true };
 	if (env->origin == ENV_PEER)
 		return (struct passage_start){ mx_site(m), ENV_INTERNET, false };
-	if (env->origin == ENV_INTERNET || env->origin == ENV_PARTNER)
-		return (struct passage_start){ env->site_was_mx ? mx_site(m) : env->site, env->origin, false };
+	if (env->origin == ENV_INTERNET || env->origin == ENV_PARTNER) {
+		enum conf_site site = env->site_was_mx ? mx_site(m) : env->site;
+		bool moves = env->origin == ENV_PARTNER && site != env->site;
+		return (struct passage_start){ site, moves ? partner_at(s, site) : env->origin, false };
+	}
 	return (struct passage_start){ env->site, env->origin, true };
 }
 
 static void walk(struct simulation *s, int which, const struct known *k, struct passage *out)
 {
-	const struct passage_start start = start_of(&s->env, which == 0 ? &s->now : &s->o.asked);
+	const struct passage_start start = start_of(s, which == 0 ? &s->now : &s->o.asked);
 	const struct passage_side sides[2] = { side_for(s, which, SITE_ONPREM, k), side_for(s, which, SITE_CLOUD, k) };
 
 	passage_rcpt(sides, &start, out);

@@ -3,7 +3,8 @@
  *
  * Ours is the current recipient table and configuration; the other side is a model: its configuration, where there is
  * one, and the same table seen from there (LOCAL and REMOTE change places).  Decisions are route_decide's
- * (routing/passage). What only DNS knows is not asked: which addresses an SPF record names, who still has the old MX.
+ * (routing/passage). What only DNS knows is not asked here: which addresses an SPF record names (spf_check does), who
+ * still has the old MX.
  * Knows: routing.  Must not know: JSON, files.  Threads: one; reads the store. */
 #ifndef SMTPD_SIMULATE_H
 #define SMTPD_SIMULATE_H

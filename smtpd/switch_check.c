@@ -197,7 +197,26 @@ static void check_mx_ttl(struct judging *j)
 
 static void check_spf(struct judging *j)
 {
-	say(j, CHECK_SKIPPED, "not checked: look whether the SPF of each domain covers the egress of the new mode");
+	size_t done = 0;
+
+	if (j->f->spf_lacks != NULL) {
+		say(j, CHECK_SKIPPED, "%s is empty: where would mail come from?  Look yourself whether SPF covers it",
+		    j->f->spf_lacks);
+		return;
+	}
+	for (size_t i = 0; i < j->f->mx_n; i++) {
+		const struct check_spf *k = &j->f->spf[i];
+		const char *name = j->f->mx[i].domain->name.p;
+		done += k->done;
+		if (k->done && k->result == SPF_NOT_COVERED)
+			also(j, CHECK_FAIL, "%s does not cover %s", name, k->why);
+		else if (k->done && k->result == SPF_UNKNOWN)
+			also(j, CHECK_SKIPPED, "%s: cannot tell: %s", name, k->why);
+	}
+	if (done < j->f->mx_n)
+		also(j, CHECK_SKIPPED, "%zu of %zu domains looked up", done, j->f->mx_n);
+	if (j->out->evidence[0] == '\0')
+		say(j, CHECK_PASS, "the records of %zu domains cover all addresses of the new egress", done);
 }
 
 static void check_queue(struct judging *j)
@@ -227,7 +246,19 @@ static void check_peer_size(struct judging *j)
 
 static void check_simulation(struct judging *j)
 {
-	say(j, CHECK_SKIPPED, "not checked: there is no replay of recorded envelopes here");
+	const struct check_replay *r = &j->f->replay;
+	const unsigned long long n[] = { r->messages, r->changed, r->loops, r->refused };
+
+	if (r->no_log != NULL)
+		say(j, CHECK_SKIPPED, "%s", r->no_log);
+	else if (r->failed)
+		say(j, CHECK_SKIPPED, "recorded mail cannot be replayed: %s", r->sample);
+	else if (r->loops + r->refused > 0)
+		say(j, CHECK_FAIL, "of %llu messages %llu recipients would loop, %llu would be refused: %s", n[0], n[2],
+		    n[3], r->sample);
+	else
+		say(j, CHECK_PASS, "%llu messages of the last 24 h: %llu recipients take another path, none is refused",
+		    n[0], n[1]);
 }
 
 static const struct check_row {

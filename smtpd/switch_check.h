@@ -6,6 +6,8 @@
 #define SMTPD_SWITCH_CHECK_H
 
 #include "connectors/connectors.h"
+#include "routing/spf.h"
+#include "routing/switch.h"
 
 enum { CHECK_PROBES_MAX = 16, CHECK_DOMAINS_MAX = 16 };
 
@@ -25,8 +27,22 @@ struct check_mx {
 	int ttl_s; /* -1 = not known */
 };
 
+struct check_spf {
+	bool done;
+	enum spf_result result;
+	char why[SPF_WHY + 80];
+};
+
+struct check_replay {       /* recorded mail under the new mode */
+	const char *no_log; /* why there is nothing to replay; NULL = there was */
+	bool failed;        /* could not be read: `sample` says why */
+	uint64_t messages, recipients, changed, refused, loops;
+	char sample[160]; /* the first that would be refused or loop */
+};
+
 struct check_findings {
 	int64_t now_ms;
+	struct flow to;
 	struct check_probe probes[CHECK_PROBES_MAX];
 	size_t probe_n;
 	const struct connector_stats *stats;
@@ -34,6 +50,9 @@ struct check_findings {
 	struct routing_stats table;
 	struct check_mx mx[CHECK_DOMAINS_MAX];
 	size_t mx_n;
+	struct check_spf spf[CHECK_DOMAINS_MAX]; /* of the domains of mx */
+	const char *spf_lacks;                   /* the option that names no address of a side that would send */
+	struct check_replay replay;
 	uint64_t waiting; /* recipients in the queue */
 	size_t incidents; /* disagreements about locations that are not over */
 };

@@ -1,8 +1,8 @@
 /* tests/bed/cases.c: the paths of spec 1.3 that are no row of paths.csv (several recipients, null sender, devices,
  * partners), and who must not get through (hardening 4.5): one table, one message a line.
  *
- * Room is left for P12 (groups that a gateway expands: a recipient of it begins at generation 1) and P15 (journal
- * reports): a line each, once there is an expansion and a connector for journals. */
+ * What a gateway made of a recipient (members of a group, the copy a mailbox forwards) begins at that gateway.  Room is
+ * left for P15 (journal reports): a line each, once there is a connector for journals. */
 #include "tests/bed/part.h"
 #include "tests/bed/trail.h"
 
@@ -11,15 +11,27 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WAIT_MS = 10000 };
+enum { WAIT_MS = 10000, LINGER_MS = 200 }; /* where copies are made: time for one too many */
 
 static const struct bed_variant as_usual;
 /* a cloud that neither knows us nor keeps our token: what is left is the limit of hops */
 static const struct bed_variant token_lost = { .wire = true, .stranger = true, .drops_token = true };
 
+/* a cloud that keeps what it does not know, as most do */
+static const struct bed_variant token_kept = { .wire = true, .keeps_token = true };
+
 struct expected {
 	const char *rcpt, *trail;
 };
+
+#define TEAM \
+	{ \
+		{ GATE_ONPREM, "ann@contoso.com", "onprem[R30 deliver]" }, \
+			{ GATE_ONPREM, "max@contoso.com", "onprem[R40 ->peer] cloud[R30 deliver]" }, \
+		{ \
+			GATE_ONPREM, "guest@outside.example", "onprem[R55 ->direct]" \
+		} \
+	}
 
 static const struct tcase {
 	const char *id, *mode;
@@ -27,6 +39,10 @@ static const struct tcase {
 	const char *from; /* NULL: <>; "#" stands for the id */
 	const char *claim;
 	struct expected rcpts[3];
+	struct made {
+		enum bed_gate gate;
+		const char *rcpt, *trail;
+	} made[3];
 	const char *message; /* the answer to the content, when it is refused: its beginning */
 	unsigned copies[HOST_NET + 1];
 	int transactions[GATES]; /* taken there; -1: not looked at */
@@ -81,16 +97,17 @@ static const struct tcase {
 	  DOOR_NET_ONPREM,
 	  "#@outside.example",
 	  NULL,
-	  { { "fay@contoso.com", "onprem[R40 ->peer] cloud[R57 ->direct]" } },
-	  .copies = { 0, 0, 1 },
+	  { { "fay@contoso.com", "onprem[R40 ->peer] cloud[R30 deliver]" } },
+	  { { GATE_CLOUD, "fay@outside.example", "cloud[R57 ->direct]" } },
+	  .copies = { 0, 1, 1 },
 	  .transactions = { 1, 1 } },
 	{ "P11in.M3",
 	  "M3",
 	  DOOR_NET_CLOUD,
 	  "#@outside.example",
 	  NULL,
-	  { { "fay@contoso.com", "cloud[R58 ->peer] onprem[R53 ->direct]" },
-	    { "kim@contoso.com", "cloud[R20 ->peer] onprem[R42 ->peer] cloud[R30 deliver]" } },
+	  { { "fay@contoso.com", "cloud[R20 ->peer] onprem[R42 ->peer] cloud[R30 deliver]" } },
+	  { { GATE_CLOUD, "fay@outside.example", "cloud[R56 ->peer] onprem[R53 ->direct]" } },
 	  .copies = { 0, 1, 1 },
 	  .transactions = { 2, 2 } },
 	{ "P11in.M4",
@@ -98,9 +115,63 @@ static const struct tcase {
 	  DOOR_NET_ONPREM,
 	  "#@outside.example",
 	  NULL,
-	  { { "fay@contoso.com", "onprem[R40 ->peer] cloud[R56 ->peer] onprem[R53 ->direct]" } },
-	  .copies = { 0, 0, 1 },
+	  { { "fay@contoso.com", "onprem[R40 ->peer] cloud[R30 deliver]" } },
+	  { { GATE_CLOUD, "fay@outside.example", "cloud[R56 ->peer] onprem[R53 ->direct]" } },
+	  .copies = { 0, 1, 1 },
 	  .transactions = { 2, 1 } },
+
+	/* P12: a group at home on-prem, with members on both sides and outside; what the cloud gets back of its own
+	 * message is a new set of recipients and no loop */
+	{ "P12.M1",
+	  "M1",
+	  DOOR_NET_ONPREM,
+	  "#@outside.example",
+	  NULL,
+	  { { "team@contoso.com", "onprem[R31 expand]" } },
+	  TEAM,
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 1 } },
+	{ "P12.M2",
+	  "M2",
+	  DOOR_NET_CLOUD,
+	  "#@outside.example",
+	  NULL,
+	  { { "team@contoso.com", "cloud[R40 ->peer] onprem[R31 expand]" } },
+	  TEAM,
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 2 } },
+	{ "P12.M3",
+	  "M3",
+	  DOOR_NET_CLOUD,
+	  "#@outside.example",
+	  NULL,
+	  { { "team@contoso.com", "cloud[R20 ->peer] onprem[R31 expand]" } },
+	  TEAM,
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 2 } },
+	{ "P12.M4",
+	  "M4",
+	  DOOR_NET_ONPREM,
+	  "#@outside.example",
+	  NULL,
+	  { { "team@contoso.com", "onprem[R31 expand]" } },
+	  TEAM,
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 1 } },
+	/* ... that has a group of the cloud as a member, which has it as a member: it stops when it comes back, for our
+	 * token names the cloud's group; the members here were named in no token */
+	{ "P12ring.M1",
+	  "M1",
+	  DOOR_NET_ONPREM,
+	  "#@outside.example",
+	  NULL,
+	  { { "ring@contoso.com", "onprem[R31 expand]" } },
+	  { { GATE_ONPREM, "ann@contoso.com", "onprem[R30 deliver]" },
+	    { GATE_ONPREM, "gnir@contoso.com", "onprem[R40 ->peer] cloud[R31 expand]" },
+	    { GATE_CLOUD, "max@contoso.com", "cloud[R30 deliver]" } },
+	  .copies = { 2, 1, 0 },
+	  .transactions = { 2, 1 },
+	  .variant = &token_kept },
 
 	/* P13: a report or an out-of-office notice: the null sender stays null, and the claim is not the sender's */
 	{ "P13.M1",
@@ -299,6 +370,15 @@ static size_t rcpt_count(const struct tcase *c)
 	return n;
 }
 
+static size_t made_count(const struct tcase *c)
+{
+	size_t n = 0;
+
+	while (n < sizeof c->made / sizeof *c->made && c->made[n].rcpt != NULL)
+		n++;
+	return n;
+}
+
 static void post_case(struct run *r)
 {
 	const struct tcase *c = r->c;
@@ -332,18 +412,11 @@ static void follow(struct run *r, size_t rcpt, struct trail *t)
 		     answer[0] == '2' ? r->answers.message.text : answer, t);
 }
 
-static bool is_complete(void *arg)
+static void follow_made(struct run *r, size_t i, struct trail *t)
 {
-	static struct trail t;
-	struct run *r = arg;
+	const struct made *m = &r->c->made[i];
 
-	trails_read(&r->trails);
-	for (size_t i = 0; r->c->message == NULL && i < rcpt_count(r->c); i++) {
-		follow(r, i, &t);
-		if (!trail_has_ended(&t))
-			return false;
-	}
-	return true;
+	trail_follow(&r->trails, m->gate, str_c(r->from), str_c(m->rcpt), "", t);
 }
 
 static unsigned count_arrivals(const struct run *r, enum bed_place where)
@@ -357,6 +430,31 @@ static unsigned count_arrivals(const struct run *r, enum bed_place where)
 		n += b->arrivals[i].where == where && str_eq(b->arrivals[i].from, str_c(r->from)) &&
 		     str_find(b->arrivals[i].content, str_c(mark)) >= 0;
 	return n;
+}
+
+static bool is_complete(void *arg)
+{
+	static struct trail t;
+	struct run *r = arg;
+
+	trails_read(&r->trails);
+	for (size_t i = 0; r->c->message == NULL && i < rcpt_count(r->c); i++) {
+		follow(r, i, &t);
+		if (!trail_has_ended(&t))
+			return false;
+	}
+	for (size_t i = 0; i < made_count(r->c); i++) {
+		follow_made(r, i, &t);
+		if (!trail_has_ended(&t))
+			return false;
+	}
+	for (enum bed_place at = HOST_ONPREM; at <= HOST_NET; at++)
+		if (count_arrivals(r, at) < r->c->copies[at])
+			return false;
+	for (unsigned g = 0; r->c->from != NULL && g < GATES; g++)
+		if ((int)trails_taken(&r->trails, g, str_c(r->from)) < r->c->transactions[g])
+			return false;
+	return true;
 }
 
 /* Nothing that a stranger wrote to look like one of us reached anybody; what our own tenant wrote may cross. */
@@ -399,6 +497,14 @@ static void judge(struct run *r)
 		part_check(r->part, str_eq(buf_str(&text), str_c(c->rcpts[i].trail)), "%s: %s went\n  %s, not\n  %s",
 			   c->id, c->rcpts[i].rcpt, buf_cstr(&text), c->rcpts[i].trail);
 	}
+	for (size_t i = 0; i < made_count(c); i++) {
+		buf_reset(&text);
+		follow_made(r, i, &t);
+		trail_put(&t, 0, &text);
+		part_check(r->part, str_eq(buf_str(&text), str_c(c->made[i].trail)),
+			   "%s: what was made for %s went\n  %s, not\n  %s", c->id, c->made[i].rcpt, buf_cstr(&text),
+			   c->made[i].trail);
+	}
 	buf_fini(&text);
 	if (c->message != NULL)
 		part_check(r->part, str_starts(str_c(first_refusal(r)), str_c(c->message)) && !r->answers.accepted,
@@ -431,6 +537,9 @@ void part_cases(struct part *p)
 		bool ended = bed_until(p->bed, WAIT_MS, is_complete, &r);
 		part_check(p, ended, "%s has no end (%s %s %s)", r.c->id, r.answers.why, r.answers.mail.text,
 			   r.answers.message.text);
+		if (made_count(r.c) > 0)
+			bed_pause(p->bed, LINGER_MS);
+		trails_read(&r.trails);
 		judge(&r);
 		bed_forget_arrivals(p->bed);
 	}

@@ -18,11 +18,12 @@ bool part_check(struct part *p, bool holds, const char *fmt, ...) __attribute__(
 /* The people of the fixed tables: ann on-prem, max in the cloud, ...; tests/bed/people.c. */
 void part_people(struct bed *b);
 
-void part_rows(struct part *p);    /* every path by a real message */
-void part_cases(struct part *p);   /* the paths that are no row there: several recipients, partners, other tenants */
-void part_headers(struct part *p); /* what each hop does to headers and parameters */
-void part_dkim(struct part *p);    /* signed mail still verifies */
-void part_random(struct part *p);  /* what arrives is what the model says */
-void part_switch(struct part *p);  /* the mode changes under load */
+void part_rows(struct part *p);     /* every path by a real message */
+void part_cases(struct part *p);    /* the paths that are no row there: several recipients, partners, other tenants */
+void part_headers(struct part *p);  /* what each hop does to headers and parameters */
+void part_dkim(struct part *p);     /* signed mail still verifies */
+void part_random(struct part *p);   /* what arrives is what the model says */
+void part_simulate(struct part *p); /* what `tombolo simulate` foretells is what happens */
+void part_switch(struct part *p);   /* the mode changes under load */
 
 #endif

@@ -4,26 +4,35 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const char onprem[] = "address,loc,routing,aliases,redirect\n"
-			     "ann@contoso.com,local,,ann.also@contoso.com,\n"
-			     "art@contoso.com,local,,,\n"
-			     "max@contoso.com,remote,max@contoso.mail.cloud.example,,\n"
-			     "mia@contoso.com,remote,mia@contoso.mail.cloud.example,,\n"
-			     /* a cloud mailbox that forwards: the copy it keeps is kim's */
-			     "fay@contoso.com,remote,fay@contoso.mail.cloud.example,,\n"
-			     "kim@contoso.com,remote,kim@contoso.mail.cloud.example,,\n"
+static const char onprem[] = "address,loc,routing,aliases,redirect,keep_copy,expand_at,members\n"
+			     "ann@contoso.com,local,,ann.also@contoso.com,,,,\n"
+			     "art@contoso.com,local,,,,,,\n"
+			     "max@contoso.com,remote,max@contoso.mail.cloud.example,,,,,\n"
+			     "mia@contoso.com,remote,mia@contoso.mail.cloud.example,,,,,\n"
+			     "fay@contoso.com,remote,fay@contoso.mail.cloud.example,,,,,\n"
+			     "kim@contoso.com,remote,kim@contoso.mail.cloud.example,,,,,\n"
 			     /* here, but this table says in the cloud; in the cloud, but the cloud's table says here */
-			     "lost@contoso.com,remote,lost@contoso.mail.cloud.example,,\n"
-			     "stray@contoso.com,remote,stray@contoso.mail.cloud.example,,\n";
-static const char cloud[] = "address,loc,routing,aliases,redirect\n"
-			    "ann@contoso.com,remote,,ann.also@contoso.com,\n"
-			    "art@contoso.com,remote,,,\n"
-			    "max@contoso.com,local,,max@contoso.mail.cloud.example,\n"
-			    "mia@contoso.com,local,,mia@contoso.mail.cloud.example,\n"
-			    "fay@contoso.com,redirect,,fay@contoso.mail.cloud.example,fay@outside.example\n"
-			    "kim@contoso.com,local,,kim@contoso.mail.cloud.example,\n"
-			    "lost@contoso.com,remote,,lost@contoso.mail.cloud.example,\n"
-			    "stray@contoso.com,remote,,stray@contoso.mail.cloud.example,\n";
+			     "lost@contoso.com,remote,lost@contoso.mail.cloud.example,,,,,\n"
+			     "stray@contoso.com,remote,stray@contoso.mail.cloud.example,,,,,\n"
+			     /* groups: at home here; one of each side, and each a member of the other */
+			     "team@contoso.com,group,,,,,here,"
+			     "ann@contoso.com;max@contoso.com;guest@outside.example\n"
+			     "ring@contoso.com,group,,,,,here,ann@contoso.com;gnir@contoso.com\n"
+			     "gnir@contoso.com,group,gnir@contoso.mail.cloud.example,,,,cloud,\n";
+static const char cloud[] = "address,loc,routing,aliases,redirect,keep_copy,expand_at,members\n"
+			    "ann@contoso.com,remote,,ann.also@contoso.com,,,,\n"
+			    "art@contoso.com,remote,,,,,,\n"
+			    "max@contoso.com,local,,max@contoso.mail.cloud.example,,,,\n"
+			    "mia@contoso.com,local,,mia@contoso.mail.cloud.example,,,,\n"
+			    /* forwards outside and keeps its copy */
+			    "fay@contoso.com,local,,fay@contoso.mail.cloud.example,fay@outside.example,yes,,\n"
+			    "kim@contoso.com,local,,kim@contoso.mail.cloud.example,,,,\n"
+			    "lost@contoso.com,remote,,lost@contoso.mail.cloud.example,,,,\n"
+			    "stray@contoso.com,remote,,stray@contoso.mail.cloud.example,,,,\n"
+			    "team@contoso.com,group,,,,,onprem,\n"
+			    "ring@contoso.com,group,,,,,onprem,\n"
+			    "gnir@contoso.com,group,,gnir@contoso.mail.cloud.example,,,here,"
+			    "max@contoso.com;ring@contoso.com\n";
 
 void part_people(struct bed *b)
 {

@@ -12,7 +12,7 @@
 
 enum { MEMORY_MAX = 1 << 30, READ_MAX = 1 << 20 };
 
-enum kind { QUEUED, DELIVERY, REFUSED_RCPT, REFUSED_MESSAGE, LOOPS, STRAGGLES };
+enum kind { QUEUED, DELIVERY, EXPANSION, REFUSED_RCPT, REFUSED_MESSAGE, LOOPS, STRAGGLES };
 
 struct trail_event {
 	enum kind kind;
@@ -27,7 +27,7 @@ static const struct {
 } kinds[] = {
 	{ "message.queued", QUEUED },      { "delivery.sent", DELIVERY },    { "delivery.failed", DELIVERY },
 	{ "delivery.deferred", DELIVERY }, { "rcpt.refused", REFUSED_RCPT }, { "message.refused", REFUSED_MESSAGE },
-	{ "token.loop", LOOPS },           { "rcpt.straggler", STRAGGLES },
+	{ "group.expanded", EXPANSION },   { "token.loop", LOOPS },          { "rcpt.straggler", STRAGGLES },
 };
 
 void trails_init(struct trails *t, const struct bed *b)
@@ -99,11 +99,11 @@ static void take_line(struct trails *t, enum bed_gate g, struct str line)
 	e.sent = strcmp(event, "delivery.sent") == 0;
 	e.deferred = strcmp(event, "delivery.deferred") == 0;
 	e.from = text(t, o, "from");
-	e.hop.trace = text(t, o, e.kind == DELIVERY ? "id" : "trace");
+	e.hop.trace = text(t, o, e.kind == DELIVERY || e.kind == EXPANSION ? "id" : "trace");
 	e.hop.to = text(t, o, "to");
 	e.hop.as = text(t, o, "as");
 	e.hop.form = text(t, o, "form");
-	e.hop.rule = text(t, o, "rule");
+	e.hop.rule = e.kind == EXPANSION ? S("R31") : text(t, o, "rule");
 	e.hop.reason = text(t, o, "reason");
 	e.hop.connector = text(t, o, "connector");
 	e.hop.tls = text(t, o, "tls");
@@ -240,7 +240,8 @@ static void index_gate(struct trails *t, enum bed_gate g)
 	qsort(t->traces[g], n, sizeof(size_t), by_trace_order);
 	for (size_t i = 0; i < n; i++) { /* a delivery does not say whose message it is */
 		struct trail_event *e = &t->events[g][t->since[g] + i];
-		const struct trail_event *q = e->kind == DELIVERY ? by_trace(t, g, QUEUED, e->hop.trace) : NULL;
+		const struct trail_event *q =
+			e->kind == DELIVERY || e->kind == EXPANSION ? by_trace(t, g, QUEUED, e->hop.trace) : NULL;
 		if (q != NULL)
 			e->from = q->from;
 	}
@@ -257,6 +258,8 @@ static bool is_about(const struct trail_event *e, struct str rcpt, bool refused)
 	case DELIVERY:
 		/* deferred by another host: it is tried again */
 		return !refused && !(e->deferred && e->hop.connector.n > 0) && str_ieq(e->hop.to, rcpt);
+	case EXPANSION:
+		return !refused && str_ieq(e->hop.to, rcpt);
 	case REFUSED_RCPT:
 		return refused && str_ieq(e->hop.to, rcpt);
 	case REFUSED_MESSAGE:
@@ -305,6 +308,11 @@ static void fill(const struct trails *t, const struct trail_event *e, const char
 	*h = e->hop;
 	h->sent = e->sent;
 	h->straggler = is_straggler(t, &e->hop);
+	if (e->kind == EXPANSION) {
+		h->next = TRAIL_EXPANDED;
+		h->sent = true;
+		return;
+	}
 	if (e->kind == DELIVERY) {
 		h->next = e->hop.connector.n == 0 ? (e->deferred ? TRAIL_HELD : TRAIL_REFUSED) : next_of(h->connector);
 		h->inbound = q->hop.inbound;
@@ -373,13 +381,13 @@ bool trail_has_ended(const struct trail *t)
 
 void trail_put(const struct trail *t, size_t first, struct buf *out)
 {
-	static const char *const ways[] = { "deliver", "->peer", "->direct" };
+	static const char *const ways[] = { "deliver", "->peer", "->direct", "expand" };
 
 	for (size_t i = first; i < t->n; i++) {
 		const struct hop *h = &t->hops[i];
 		buf_addf(out, "%s%s[" STR_FMT "%s %s]", out->n > 0 ? " " : "",
 			 h->gate == GATE_CLOUD ? "cloud" : "onprem", STR_ARG(h->rule), h->straggler ? "+straggler" : "",
-			 h->next <= TRAIL_DIRECT    ? ways[h->next]
+			 h->next <= TRAIL_EXPANDED  ? ways[h->next]
 			 : h->next == TRAIL_REFUSED ? h->code
 						    : "held");
 	}

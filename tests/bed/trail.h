@@ -10,7 +10,7 @@
 
 #include "tests/bed/bed.h"
 
-enum trail_next { TRAIL_DELIVER, TRAIL_PEER, TRAIL_DIRECT, TRAIL_REFUSED, TRAIL_HELD };
+enum trail_next { TRAIL_DELIVER, TRAIL_PEER, TRAIL_DIRECT, TRAIL_EXPANDED, TRAIL_REFUSED, TRAIL_HELD };
 
 struct hop {
 	enum bed_gate gate;

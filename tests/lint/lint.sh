@@ -26,7 +26,7 @@ echo "$sources" | xargs awk '
 		only["confuse.h"] = "^config/parse[.]c$"
 		only["seccomp.h"] = only["cap-ng.h"] = only["linux"] = "^smtpd/cage(_test)?[.]c$|^tests/powerloss/"
 		only["curl"] = "^tls/curl_fetch[.]c$"
-		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$|^tests/bed/trail[.]c$"
+		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$|^tests/bed/(trail|simulate)[.]c$"
 		only["opendkim"] = "^tests/bed/dkim[.]c$"
 		only["xxhash.h"] = "^base/[a-z]*[.]c$|^queue/[a-z]*[.]c$"
 		only["cmocka.h"] = "^tests/unit[.]h$|_test[.]c$"
