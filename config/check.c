@@ -449,6 +449,7 @@ void check_config(struct check *k)
 	check_queue(k); /* before the connectors, which inherit from it */
 	check_sends(k);
 	check_tls_policies(k);
+	check_journals(k);
 	check_pressure(k);
 	check_metrics(k);
 	check_mode(k);
