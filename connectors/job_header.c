@@ -212,6 +212,7 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 	const struct header_added added = { .trust = header_trust_stored(c, env),
 					    .sender_ours = env->from.n > 0 ? header_sender_ours(c, env->from)
 									   : env->origin == ENV_SELF,
+					    .journaled = job_is_journaled(j),
 					    .set_scl = send->set_scl,
 					    .gateway = send->fqdn,
 					    .org = dl->txn.env.xorg,

@@ -152,6 +152,8 @@ void firewall_judge(void *session, struct transaction *t)
 	track_headers_of(&changes, &t->headers);
 	adopt_network_id(s, t, in.trust);
 	t->env.plain_headers = header_notes_plain(&t->notes, &in);
+	if (changes.journaled)
+		t->env.journal = ENV_JOURNAL_DONE;
 	count(s, &changes);
 	if (changes.total > 0)
 		tell(s, t, &changes);
