@@ -89,9 +89,11 @@ static void test_deferred_comes_from_disk(void **state)
 static void test_recipients_part(void **state)
 {
 	struct rig *r = *state;
-	struct outcome o[3] = { { .index = 0, .kind = OUTCOME_DELIVERED },
-				{ .index = 1, .kind = OUTCOME_DEFERRED, .delay_told = true, .note = 2, .text = S("why") },
-				{ .index = 2, .kind = OUTCOME_FAILED } };
+	struct outcome o[3] = {
+		{ .index = 0, .kind = OUTCOME_DELIVERED },
+		{ .index = 1, .kind = OUTCOME_DEFERRED, .delay_told = true, .note = 2, .text = S("why") },
+		{ .index = 2, .kind = OUTCOME_FAILED }
+	};
 
 	rig_open(r);
 	rig_accept(r, 100, 3);
