@@ -171,6 +171,7 @@ static bool make_token(struct job *j, const struct delivery *dl, bool bypass, st
 {
 	const struct token_keys *keys = outbound_token_keys(j->d->outbound);
 	struct token t = { .bypass = bypass,
+			   .journaled = !bypass && job_is_journaled(j),
 			   .premises = outbound_config(j->d->outbound)->site,
 			   .epoch = j->lease->env.epoch,
 			   .unix_s = (uint64_t)(clock_wall_ms() / 1000),

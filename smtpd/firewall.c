@@ -89,6 +89,8 @@ static void judge_tokens(struct session *s, struct transaction *t)
 			continue;
 		}
 		n->kind = HEADER_TOKEN_VALID;
+		if (token.journaled) /* signed: it holds for mail of strangers, too, which comes without a claim */
+			t->env.journal = ENV_JOURNAL_DONE;
 		if (token.premises == session_config(s)->site)
 			loops += mark_loops(s, t, &token, &last);
 	}

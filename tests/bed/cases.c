@@ -1,8 +1,8 @@
 /* tests/bed/cases.c: the paths of spec 1.3 that are no row of paths.csv (several recipients, null sender, devices,
  * partners), and who must not get through (hardening 4.5): one table, one message a line.
  *
- * Room is left for P12 (groups that a gateway expands: a recipient of it begins at generation 1) and P15 (journal
- * reports): a line each, once there is an expansion and a connector for journals. */
+ * Room is left for P12 (groups that a gateway expands: a recipient of it begins at generation 1).  P15 is
+ * tests/bed/journal.c. */
 #include "tests/bed/part.h"
 #include "tests/bed/trail.h"
 
@@ -139,6 +139,26 @@ static const struct tcase {
 	/* P14: a device of the office */
 	{ "P14.M1",
 	  "M1",
+	  DOOR_APP,
+	  "scan+#@contoso.com",
+	  NULL,
+	  { { "ann@contoso.com", "onprem[R30 deliver]" },
+	    { "max@contoso.com", "onprem[R40 ->peer] cloud[R30 deliver]" },
+	    { "guest@outside.example", "onprem[R55 ->direct]" } },
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 1 } },
+	{ "P14.M2",
+	  "M2",
+	  DOOR_APP,
+	  "scan+#@contoso.com",
+	  NULL,
+	  { { "ann@contoso.com", "onprem[R30 deliver]" },
+	    { "max@contoso.com", "onprem[R40 ->peer] cloud[R30 deliver]" },
+	    { "guest@outside.example", "onprem[R55 ->direct]" } },
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 1 } },
+	{ "P14.M4",
+	  "M4",
 	  DOOR_APP,
 	  "scan+#@contoso.com",
 	  NULL,
@@ -431,7 +451,9 @@ void part_cases(struct part *p)
 		bool ended = bed_until(p->bed, WAIT_MS, is_complete, &r);
 		part_check(p, ended, "%s has no end (%s %s %s)", r.c->id, r.answers.why, r.answers.mail.text,
 			   r.answers.message.text);
+		part_await_reports(p);
 		judge(&r);
+		part_judge_reports(p, str_c(r.c->id), str_c(r.from), r.answers.accepted);
 		bed_forget_arrivals(p->bed);
 	}
 	trails_fini(&r.trails);
