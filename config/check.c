@@ -461,6 +461,7 @@ void check_config(struct check *k)
 	check_queue(k); /* before the connectors, which inherit from it */
 	check_sends(k);
 	check_tls_policies(k);
+	check_journals(k);
 	check_pressure(k);
 	check_metrics(k);
 	check_ranges(k, check_line(k, "limits", 0, "rate_exempt"), "limits", "rate_exempt", &k->c->limits.rate_exempt,

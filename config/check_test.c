@@ -62,6 +62,43 @@ static const struct {
 	{ "queue {\nsegment_message_max = 32M }",
 	  "f:3: queue.segment_message_max is more than a quarter of queue.segment_size\n" },
 
+/* journals */
+#define JRN "send jrn { space = archive.example smarthosts = archive.example tls = encrypt }\n"
+	{ JRN "journal all { to = a@archive.example connector = jrn }", "" },
+	{ JRN "journal all { to = a@archive.example\nalternate = b@archive.example connector = jrn of = {x@y.example, "
+	      "'@z.example'} scope = external }",
+	  "" },
+	{ JRN "journal all { connector = jrn }", "f:3: journal \"all\": to is missing\n" },
+	{ JRN "journal all {\nto = archive connector = jrn }",
+	  "f:4: journal \"all\": to: 'archive' is not a mail address\n" },
+	{ JRN "journal all { to = a@archive.example\nconnector = jrm }",
+	  "f:4: journal \"all\": connector: there is no send section \"jrm\"\n" },
+	{ JRN "journal all { to = a@archive.example connector = jrn\nalternate = A@archive.example }",
+	  "f:4: journal \"all\": alternate is the address whose refusals it is for\n" },
+	{ JRN "journal all { to = a@archive.example connector = jrn\nof = {ann, '@', '@b.example'} }",
+	  "f:4: journal \"all\": of: 'ann' is not a mail address or @domain\n"
+	  "f:4: journal \"all\": of: '@' is not a mail address or @domain\n" },
+	{ JRN "journal all {\nto = a@archive.example\nconnector = jrn }\n"
+	      "journal b { to = b@archive.example connector = jrn of = '@Archive.example' }",
+	  "f:4: journal \"all\": to: a@archive.example is journaled itself, by journal \"b\"\n"
+	  "f:6: journal \"b\": to: b@archive.example is journaled itself, by journal \"b\"\n" },
+	{ "send jrn { space = archive.example smarthosts = archive.example tls = may }\njournal all { to = a@archive.example\nconnector = jrn }",
+	  "f:4: journal \"all\": connector \"jrn\" has tls = may: copies of all mail would leave in clear; use encrypt "
+	  "or more\n" },
+	{ "send jrn { space = archive.example smarthosts = {'127.0.0.1:2525', '[::1]:26;5'} tls = none }\n"
+	  "journal all { to = a@archive.example connector = jrn }",
+	  "" },
+	{ "send jrn { space = archive.example smarthosts = {'127.0.0.1:2525', '192.0.2.1'} tls = none }\n"
+	  "journal all { to = a@archive.example connector = jrn }",
+	  "f:3: journal \"all\": connector \"jrn\" has tls = none: copies of all mail would leave in clear; use encrypt "
+	  "or more\n" },
+	{ "send jrn { space = \"@local\" smarthosts = ex.example tls = none }\n"
+	  "journal all { to = a@archive.example connector = jrn }",
+	  "" },
+	{ JRN "send off { space = archive.example smarthosts = archive.example tls = encrypt enabled = no }\n"
+	      "journal all { to = a@archive.example connector = off }",
+	  "f:4: warning: journal \"all\": connector \"off\" is disabled: reports will wait\n" },
+
 	/* between sections */
 	{ "mode { cmt = yes }",
 	  "f:2: mode.cmt = yes, but no enabled send section has peer = yes\n"

@@ -40,6 +40,7 @@ enum conf_forwarded { FORWARDED_RETURN, FORWARDED_DIRECT };
 enum conf_loop_action { LOOP_DEFER_THEN_REJECT, LOOP_REJECT };
 enum conf_wire_policy { BARE_REJECT, BARE_NORMALISE };
 enum conf_author { AUTHOR_RULE_ANY, AUTHOR_RULE_ONE, AUTHOR_RULE_REQUIRED };
+enum conf_journal_scope { JOURNAL_GLOBAL, JOURNAL_INTERNAL, JOURNAL_EXTERNAL };
 enum conf_headers { HEADERS_TRANSPARENT, HEADERS_ENDPOINT };
 enum conf_track_format { TRACK_FORMAT_JSON, TRACK_FORMAT_CSV };
 enum conf_track_subject { TRACK_SUBJECT_OFF, TRACK_SUBJECT_HASH, TRACK_SUBJECT_ON };
@@ -190,6 +191,15 @@ struct conf_tls_policy {   /* least protection towards a recipient domain, whate
 	bool any, sub;     /* "*"; "*.name": name and all below */
 	enum conf_tls_level tls;
 	conf_text tls_domain; /* pattern the server's certificate must match; empty = the right default of the hop */
+	int line;
+};
+
+struct conf_journal { /* whose mail is kept, and where (spec 6.6) */
+	conf_text name;
+	enum conf_journal_scope scope;
+	struct conf_list of;     /* addresses, "@domain"; empty = everybody */
+	conf_text to, alternate; /* alternate empty: what the archive refuses is held */
+	conf_text connector;     /* send section, the only way there */
 	int line;
 };
 
@@ -371,6 +381,8 @@ struct config {
 	size_t send_n;
 	struct conf_tls_policy *tls_policies;
 	size_t tls_policy_n;
+	struct conf_journal *journals;
+	size_t journal_n;
 	struct conf_private *private; /* memory, reference count, file name */
 };
 

@@ -15,6 +15,7 @@
 #define INBOUND(t, m) FIELD_OF(struct conf_inbound, t, m)
 #define SEND(t, m)    FIELD_OF(struct conf_send, t, m)
 #define POLICY(t, m)  FIELD_OF(struct conf_tls_policy, t, m)
+#define JOURNAL(t, m) FIELD_OF(struct conf_journal, t, m)
 
 /* The words of each enum, in its order. */
 #define WORDS static const char *const
@@ -33,6 +34,7 @@ WORDS ip_trust_names[] = { "none", "full", NULL };
 WORDS own_tenant_names[] = { "no", "report", "yes", NULL };
 WORDS match_names[] = { "strict", "exchange", NULL };
 WORDS tls_level_names[] = { "none", "may", "encrypt", "validate", "domain", NULL };
+WORDS journal_scope_names[] = { "global", "internal", "external", NULL };
 WORDS headers_names[] = { "transparent", "endpoint", NULL };
 WORDS wire_policy_names[] = { "reject", "normalise", NULL };
 WORDS author_names[] = { "any", "one", "required", NULL };
@@ -443,6 +445,20 @@ static const struct option tls_policy[] = {
 		 "connector must be matched as well." },
 };
 
+static const struct option journal[] = {
+	{ "scope", JOURNAL(OPT_ENUM, scope), journal_scope_names, .dflt = "global",
+	  .doc = "All mail, mail from ours to ours, or mail from or to somebody else." },
+	{ "of", JOURNAL(OPT_LIST, of), .dflt = "", .shown = "everybody",
+	  .doc = "Senders and recipients whose mail it is: addresses and `@domain`." },
+	{ "to", JOURNAL(OPT_TEXT, to), .required = true,
+	  .doc = "Address of the archive, which gets one report a message." },
+	{ "alternate", JOURNAL(OPT_TEXT, alternate), .dflt = "",
+	  .doc = "Gets the reports that the archive refuses or is too late for; without it they are held (JOURNAL-LOST)." },
+	{ "connector", JOURNAL(OPT_TEXT, connector), .required = true,
+	  .doc = "Send section that leads to the archive: the only way for reports.  It has to force TLS, unless it leads to "
+		 "our own mailboxes or to this machine." },
+};
+
 static const struct option queue[] = {
 	{ "path", FIELD(OPT_TEXT, queue.path), .dflt = "/var/lib/tombolo/queue", .restart = true,
 	  .doc = "Directory of the queue." },
@@ -640,6 +656,8 @@ const struct section sections[] = {
 	{ MANY("tls_policy", tls_policy, struct conf_tls_policy, tls_policies, tls_policy_n),
 	  .doc = "Least TLS towards a recipient domain, `name`, `*.name` (with name itself) or `*`.  All that match count; "
 		 "the highest level holds, and never less than the connector's." },
+	{ MANY("journal", journal, struct conf_journal, journals, journal_n),
+	  .doc = "A journal: copies of mail for an archive, each in a report on who got it.  See docs/JOURNAL.md." },
 	{ ONE("queue", queue), .doc = "Where accepted mail is kept, and for how long it is tried." },
 	{ ONE("limits", limits), .doc = "What a client may cost." },
 	{ ONE("pressure", pressure),

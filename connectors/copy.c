@@ -21,13 +21,15 @@ static void on_commit(struct op *op)
 
 static void commit(struct copy *c)
 {
-	struct envelope env = c->o.lease->env;
+	struct envelope env = c->o.env != NULL ? *c->o.env : c->o.lease->env;
 
 	if (c->o.owner.n > 0) { /* who is told, and what, is the owner's now (RFC 3461 5.2.7.4) */
 		env.from = c->o.owner;
 		env.envid = STR_NONE;
 		env.ret = ENV_RET_HDRS;
 	}
+	if (c->o.journaled)
+		env.journal = ENV_JOURNAL_DONE;
 	env.rcpts = c->o.rcpts;
 	env.rcpt_n = c->o.rcpt_n;
 	spool_commit(&c->spool, &env, &c->commit, on_commit);
@@ -48,10 +50,14 @@ static void on_read(struct op *op)
 
 static void read_on(struct copy *c)
 {
-	if (c->offset < c->o.lease->size)
+	struct err e = { 0 };
+
+	if (c->offset < c->o.lease->size) {
 		lease_read(c->o.lease, c->offset, &c->read, on_read);
-	else
-		commit(c);
+		return;
+	}
+	(void)spool_write(c->spool, c->o.tail, &e); /* if it fails, so does the commit, and tells why */
+	commit(c);
 }
 
 int copy_start(struct copy *c, const struct copy_order *o, void (*done)(struct copy *, const struct err *),
@@ -62,6 +68,10 @@ int copy_start(struct copy *c, const struct copy_order *o, void (*done)(struct c
 	c->spool = spool_begin(o->port, e);
 	if (c->spool == NULL)
 		return -1;
+	if (spool_write(c->spool, o->head, e) != 0) {
+		spool_abort(&c->spool);
+		return -1;
+	}
 	read_on(c);
 	return 0;
 }

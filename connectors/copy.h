@@ -1,4 +1,5 @@
-/* connectors/copy.h: a message once more, for other recipients: a new message in the spool with the same content.
+/* connectors/copy.h: a message once more, for other recipients: a new message in the spool with the same content, bit
+ * for bit, if need be between bytes of ours.
  *
  * It keeps what is known of the first: where it came from (so its header is believed no more than before), its trace
  * id, when it arrived (so it does not live longer).
@@ -13,6 +14,10 @@ struct copy_order { /* in the starter's memory until done */
 	struct queue_port *port;
 	struct lease *lease;
 	struct str owner; /* not empty: reports about the copy go there, not to the sender */
+	/* NULL: the lease's; its views live as long as the order */
+	const struct envelope *env;
+	bool journaled;        /* the copy need not be any more */
+	struct str head, tail; /* around the content */
 	const struct env_rcpt *rcpts;
 	size_t rcpt_n;
 };

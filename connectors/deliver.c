@@ -295,6 +295,23 @@ static void group(struct job *j)
 	}
 }
 
+/* Without its report a message does not leave (spec 6.6): all of it waits. */
+static void wait_for_journal(struct job *j, const struct err *e)
+{
+	log_error(&j->log, "journal.failed", kv_c("why", e->text));
+	for (size_t i = 0; i < j->plan_n; i++) {
+		struct plan *p = &j->plans[i];
+		p->rcpt.env = j->lease->env.rcpts[p->index];
+		p->rcpt.addr = p->rcpt.env.addr;
+		p->from = j->lease->env.from;
+		p->rule = "R-JRN";
+		p->reason = "JOURNAL";
+		plan_settle(p, &j->arena, RCPT_DEFERRED, REPLY(451, 4, 3, 0, ""), str_c(e->text));
+		log_attempt(j, p);
+	}
+	job_end(j);
+}
+
 static bool expands(const struct job *j)
 {
 	for (size_t i = 0; i < j->plan_n; i++)
@@ -303,7 +320,7 @@ static bool expands(const struct job *j)
 	return false;
 }
 
-static void plan_and_send(struct job *j)
+static void plan_and_send(struct job *j, const struct err *not_journaled)
 {
 	const struct planner planner = { .routing = j->d->o.routing,
 					 .outbound = j->d->outbound,
@@ -312,6 +329,10 @@ static void plan_and_send(struct job *j)
 					 .env = &j->lease->env,
 					 .size = j->lease->size };
 
+	if (not_journaled != NULL) {
+		wait_for_journal(j, not_journaled);
+		return;
+	}
 	plan_recipients(&planner, j->plans, j->plan_n);
 	group(j);
 	if ((j->deliveries != NULL || expands(j)) && job_needs_header(j))
@@ -358,7 +379,7 @@ static struct job *job_new(struct deliver *d, struct lease *l)
 
 void deliver_lease(struct deliver *d, struct lease *l)
 {
-	plan_and_send(job_new(d, l));
+	job_journal(job_new(d, l), plan_and_send);
 }
 
 void deliver_hurry(struct deliver *d)
@@ -401,6 +422,7 @@ void deliver_free(struct deliver **dp)
 	while (!TAILQ_EMPTY(&d->jobs)) {
 		struct job *j = TAILQ_FIRST(&d->jobs);
 		job_scan_cancel(j);
+		job_journal_cancel(j);
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			lease_read_fini(&dl->read);
 		bounce_cancel(&j->bounce);

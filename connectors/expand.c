@@ -81,6 +81,7 @@ static void copy_to(struct expand *x, const struct walk_report *report)
 	const struct copy_order o = { .port = x->o.port,
 				      .lease = x->o.lease,
 				      .owner = report->to == REPORT_OWNER ? report->owner : STR_NONE,
+				      .journaled = x->o.journaled,
 				      .rcpts = x->batch,
 				      .rcpt_n = x->batch_n };
 	struct err e = { 0 };

@@ -33,6 +33,7 @@ struct expand_order { /* lives until done */
 	size_t plan_n;
 	const struct token *tokens; /* valid ones of ours that the message carries */
 	size_t token_n;
+	bool journaled; /* the message is: so are the copies */
 };
 
 struct expand {

@@ -57,6 +57,7 @@ void header_notes_add(struct header_notes *n, const struct header_field *f)
 
 	if (kind == HEADER_OTHER && n->bind)
 		take_binding(n, f);
+	n->journal_report |= kind == HEADER_JOURNAL || kind == HEADER_ORG_JOURNAL;
 	if (kind == HEADER_OTHER || !header_is_touched(kind))
 		return;
 	struct header_note *note = add_note(n);
@@ -157,6 +158,13 @@ static bool finish_edits(struct writer *w, struct header_changes *c, struct buf 
 	return finish(c, names, a);
 }
 
+#define JOURNALED "Processed-By-Journaling"
+
+static bool says_journaled(const struct header_note *n)
+{
+	return str_ieq(header_org_suffix(n->name), S(JOURNALED));
+}
+
 static bool is_forgery(const struct header_in *in, const struct header_note *n)
 {
 	enum header_group g = header_group_of(n->kind);
@@ -172,6 +180,8 @@ bool header_edit_in(const struct header_in *in, const struct header_notes *notes
 	struct writer w;
 
 	memset(out, 0, sizeof *out);
+	bool believed = in->trust == TRUST_PEER || in->trust == TRUST_SERVER;
+	out->journaled = believed && notes->journal_report;
 	if (notes->full || (notes->n == 0 && h->mbox == 0 && !h->broken))
 		return !notes->full;
 	if (!writer_init(&w, notes->arena, notes->n + 2))
@@ -182,6 +192,7 @@ bool header_edit_in(const struct header_in *in, const struct header_notes *notes
 		const struct header_note *n = &notes->v[i];
 		enum header_action a = header_in(in, n->kind);
 		count(out, n, a, &names);
+		out->journaled |= believed && a == HEADER_KEEP && says_journaled(n);
 		if (a == HEADER_STRIP)
 			strip(&w, n);
 		else if (a == HEADER_RENAME)
@@ -199,7 +210,7 @@ struct passing { /* one message to one target */
 	const struct header_out *rules;
 	const struct header_notes *notes;
 	unsigned char *actions; /* enum header_action, one a note */
-	bool promoted, demoted, has_auth_as, has_scl, has_org;
+	bool promoted, demoted, has_auth_as, has_scl, has_org, has_journaled;
 };
 
 static void note_left(struct passing *p, const struct header_note *n)
@@ -209,6 +220,7 @@ static void note_left(struct passing *p, const struct header_note *n)
 	p->has_auth_as = p->has_auth_as || str_ieq(suffix, S("AuthAs"));
 	p->has_scl = p->has_scl || str_ieq(suffix, S("SCL"));
 	p->has_org = p->has_org || n->kind == HEADER_ORIGINATOR;
+	p->has_journaled = p->has_journaled || says_journaled(n);
 }
 
 /* A field that takes another name puts away those that have it (spec 4.2.1). */
@@ -269,6 +281,13 @@ static void put_judgement(struct buf *b, const struct passing *p, const struct h
 		put_field(b, prefix, "SCL", S("-1"));
 }
 
+/* In the form that is believed there: the next gateway makes no second report. */
+static void put_journaled(struct buf *b, const struct passing *p, const struct header_added *added)
+{
+	if (added->journaled && !p->has_journaled && p->rules->target != TARGET_INTERNET)
+		put_field(b, p->rules->target == TARGET_PEER ? CROSS : ORGANIZATION, JOURNALED, added->gateway);
+}
+
 static void put_added(struct buf *b, const struct passing *p, const struct header_added *added)
 {
 	if (p->rules->target == TARGET_PEER) {
@@ -279,6 +298,7 @@ static void put_added(struct buf *b, const struct passing *p, const struct heade
 	buf_add(b, added->bypass);
 	if (p->rules->target == TARGET_INTERNAL)
 		put_field(b, "", "X-Tombolo-Trace", added->trace);
+	put_journaled(b, p, added);
 	if (p->demoted)
 		put_field(b, "", "X-OrganizationHeadersPreserved", added->gateway);
 	if (p->promoted)

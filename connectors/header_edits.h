@@ -26,6 +26,7 @@ struct header_notes {
 	size_t n, cap;
 	bool bind;                    /* to be set by who needs `message` */
 	struct token_message message; /* the first field of each name, copied */
+	bool journal_report;          /* X-MS-Journal-Report: it says to be one */
 	bool full;                    /* the arena has no room: nothing may be said about this header */
 };
 
@@ -38,6 +39,7 @@ struct header_changes {
 	struct edits edits;
 	unsigned counts[GROUP_N][HEADER_ACTION_N];
 	unsigned total;
+	bool journaled;     /* IN: by who may say so: it has been, or is a report, and needs none */
 	bool forged;        /* a stranger's header that only our organisation may write */
 	struct str names;   /* "X-OriginatorOrg,X-MS-...", cut; never values */
 	struct str summary; /* "H4.strip=1 H10.rename=2" */
@@ -50,6 +52,7 @@ bool header_edit_in(const struct header_in *in, const struct header_notes *notes
 struct header_added { /* what we have to say ourselves; empty views are left out */
 	enum header_trust trust;
 	bool sender_ours;
+	bool journaled;     /* Processed-By-Journaling for those who believe us */
 	bool set_scl;       /* internal mail gets SCL -1 when it has none */
 	struct str gateway; /* our name, in AuthSource and in evidence */
 	struct str org;     /* X-OriginatorOrg towards the peer */

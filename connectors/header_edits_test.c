@@ -100,6 +100,69 @@ static void test_transparent(void **state)
 	firewall_fini(&f);
 }
 
+/* Who may say that a message is in the archive, and in which form the next one is told. */
+static void test_journaled(void **state)
+{
+#define ORG_MARK   "X-MS-Exchange-Organization-Processed-By-Journaling: "
+#define CROSS_MARK "X-MS-Exchange-CrossPremises-Processed-By-Journaling: "
+	static const struct {
+		enum header_trust trust;
+		const char *field;
+		bool journaled;
+	} in[] = {
+		{ TRUST_PEER, CROSS_MARK "x", true },
+		{ TRUST_SERVER, ORG_MARK "x", true },
+		{ TRUST_PEER, ORG_MARK "x", false },
+		{ TRUST_SERVER, CROSS_MARK "x", false },
+		{ TRUST_INTERNET, CROSS_MARK "x", false },
+		{ TRUST_INTERNET, ORG_MARK "x", false },
+		{ TRUST_PARTNER, CROSS_MARK "x", false },
+		{ TRUST_CLIENT, ORG_MARK "x", false },
+		{ TRUST_SERVER, "X-MS-Journal-Report:", true },
+		{ TRUST_PEER, "x-ms-journal-report: 1", true },
+		{ TRUST_INTERNET, "X-MS-Journal-Report:", false },
+		{ TRUST_CLIENT, "X-MS-Journal-Report:", false },
+		{ TRUST_PEER, "A: 1", false },
+	};
+	static const struct {
+		enum header_target target;
+		const char *had, *want;
+	} out[] = {
+		{ TARGET_PEER, "", CROSS_MARK "gw\r\nA: 1\r\n\r\n" },
+		{ TARGET_INTERNAL, "", ORG_MARK "gw\r\nA: 1\r\n\r\n" },
+		{ TARGET_INTERNET, "", "A: 1\r\n\r\n" },
+		{ TARGET_INTERNET, CROSS_MARK "x\r\n", "A: 1\r\n\r\n" },
+		{ TARGET_PEER, CROSS_MARK "x\r\n", CROSS_MARK "x\r\nA: 1\r\n\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(in); i++) {
+		struct firewall f;
+		struct buf m;
+		buf_init(&m, 400);
+		buf_addf(&m, "%s\r\nB: 1\r\n\r\nx", in[i].field);
+		firewall_init(&f, S("mx"));
+		firewall_accept(&f, &(struct header_in){ .trust = in[i].trust }, buf_str(&m));
+		if (f.in.journaled != in[i].journaled)
+			fail_msg("trust %d: %s", in[i].trust, in[i].field);
+		firewall_fini(&f);
+		buf_fini(&m);
+	}
+	for (size_t i = 0; i < COUNT(out); i++) {
+		const struct header_added added = { .trust = TRUST_PEER, .journaled = true, .gateway = S("gw") };
+		struct firewall f;
+		struct buf m;
+		buf_init(&m, 400);
+		buf_addf(&m, "%sA: 1\r\n\r\n", out[i].had);
+		firewall_init(&f, S("mx"));
+		firewall_accept(&f, &(struct header_in){ .trust = TRUST_PEER }, buf_str(&m));
+		firewall_send(&f, &(struct header_out){ .target = out[i].target }, &added);
+		check_str(buf_str(&f.text), str_c(out[i].want), "out");
+		firewall_fini(&f);
+		buf_fini(&m);
+	}
+}
+
 static void test_endpoint(void **state)
 {
 	static const char m[] = "X-MS-Exchange-CrossPremises-authas :\r\n Internal\r\nA: 1\r\n"
@@ -240,9 +303,9 @@ static void test_signed(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shapes), cmocka_unit_test(test_long),
-					    cmocka_unit_test(test_transparent), cmocka_unit_test(test_endpoint),
-					    cmocka_unit_test(test_signed) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shapes),      cmocka_unit_test(test_long),
+					    cmocka_unit_test(test_transparent), cmocka_unit_test(test_journaled),
+					    cmocka_unit_test(test_endpoint),    cmocka_unit_test(test_signed) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

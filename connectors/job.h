@@ -17,6 +17,13 @@
 #include "connectors/track.h"
 
 struct job;
+struct journaling;
+
+enum job_note { /* kept with each recipient that waits (outcome.note; stored: append only) */
+		NOTE_NEW,
+		NOTE_LOOKED,   /* no rule wanted a report */
+		NOTE_JOURNALED /* the reports are durable */
+};
 
 struct delivery { /* one transaction of a job */
 	struct smtp_txn txn;
@@ -55,6 +62,9 @@ struct job {
 	size_t redirect_report_n; /* the last ones: about redirections that do not end */
 	struct bounce bounce;
 	struct expand expand;
+	enum job_note note;
+	struct journaling *journaling; /* while reports are being stored */
+	struct queue_order hold;
 	struct token *tokens; /* valid ones of ours in the header, before it is edited */
 	size_t token_n;
 };
@@ -82,6 +92,16 @@ void job_keep_tokens(struct job *j);        /* after the scan: fills tokens */
 struct str job_clean_head(struct job *j, struct str head, struct buf *room);
 bool job_is_automatic(struct str head);                   /* written by a robot, or wants no reports (spec 4.2 H15) */
 bool job_edit_header(struct job *j, struct delivery *dl); /* recipients are in it; false: no memory for it now */
+
+/* job_journal.c.  The reports that journals want of this message, durable before anybody is tried.  then() may run
+ * inside the call; with an error nothing may be delivered. */
+void job_journal(struct job *j, void (*then)(struct job *, const struct err *));
+bool job_is_journaled(const struct job *j); /* here, or where it came from */
+bool job_is_report(const struct job *j);    /* it is one itself */
+/* The archive does not take this report: the alternate address gets it, durably, or (`held`) it stays and is put on
+ * hold.  then() never runs inside the call when it returns 0; -1: it has to stay. */
+int job_rescue(struct job *j, void (*then)(struct job *, bool held, const struct err *), struct err *e);
+void job_journal_cancel(struct job *j);
 
 /* job_track.c: for the tracking log. */
 void job_track_sent(const struct job *j, const struct plan *p, const struct delivery *dl);

@@ -171,6 +171,7 @@ static bool make_token(struct job *j, const struct delivery *dl, bool bypass, st
 {
 	const struct token_keys *keys = outbound_token_keys(j->d->outbound);
 	struct token t = { .bypass = bypass,
+			   .journaled = !bypass && job_is_journaled(j),
 			   .premises = outbound_config(j->d->outbound)->site,
 			   .epoch = j->lease->env.epoch,
 			   .unix_s = (uint64_t)(clock_wall_ms() / 1000),
@@ -212,6 +213,7 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 	const struct header_added added = { .trust = header_trust_stored(c, env),
 					    .sender_ours = env->from.n > 0 ? header_sender_ours(c, env->from)
 									   : env->origin == ENV_SELF,
+					    .journaled = job_is_journaled(j),
 					    .set_scl = send->set_scl,
 					    .gateway = send->fqdn,
 					    .org = dl->txn.env.xorg,

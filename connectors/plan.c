@@ -161,10 +161,13 @@ static bool choose_sender(const struct planner *p, struct routing_view *v, struc
 	return false;
 }
 
+/* `named`: the connector a policy wants, empty = by address space. */
 static void choose_hop(const struct planner *p, struct routing_view *v, struct plan *plan, const struct route *rt,
-		       const struct addr *original)
+		       const struct addr *original, struct str named)
 {
-	const struct select_query q = { .domain = rt->hop_domain, .size = p->size, .next = rt->verdict.next };
+	const struct select_query q = {
+		.domain = rt->hop_domain, .size = p->size, .next = rt->verdict.next, .named = named
+	};
 	struct selection sel;
 	struct tls_need need;
 	enum hop_kind kind;
@@ -221,6 +224,26 @@ static void plan_drop(const struct planner *p, struct plan *plan, const struct v
 	plan_settle(plan, p->arena, RCPT_SENT, REPLY(250, 2, 0, 0, ""), str_c(v->cause));
 }
 
+/* A journal report is not routed (spec 1.3 P15): it goes by the connector of its rule, whatever mode is in force. */
+static void plan_journal(const struct planner *p, struct routing_view *v, struct plan *plan, const struct addr *a)
+{
+	const struct config *c = outbound_config(p->outbound);
+	struct route rt = { .rcpt = plan->rcpt.addr, .hop_domain = a->domain };
+
+	plan->rule = "R-JRN";
+	plan->reason = "JOURNAL";
+	plan->form = FORM_AS_RECEIVED;
+	plan->mode = v->mode;
+	plan->serial = v->serial;
+	for (size_t i = 0; i < c->journal_n; i++)
+		if (str_eq(c->journals[i].name, p->env->rule)) {
+			choose_hop(p, v, plan, &rt, a, c->journals[i].connector);
+			return;
+		}
+	defer_locally(p, plan, "the journal section of this report is not there any more");
+	plan->fixer = "administrator";
+}
+
 static void plan_one(const struct planner *p, struct routing_view *v, struct plan *plan)
 {
 	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true, .allow_bare_local = true };
@@ -235,6 +258,10 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->rule = plan->reason = "-";
 	if (addr_parse(plan->rcpt.addr, &rules, &a) != ADDR_OK) {
 		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));
+		return;
+	}
+	if (p->env->journal >= ENV_JOURNAL_REPORT) {
+		plan_journal(p, v, plan, &a);
 		return;
 	}
 	if (!ask_routing(p, v, &a, &plan->rcpt.env, &rt, &e)) {
@@ -262,7 +289,7 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	if (plan->next == NEXT_PEER)
 		plan->who = route_token_rcpt(&rt);
 	if (rt.verdict.action == ROUTE_DELIVER || rt.verdict.action == ROUTE_RELAY)
-		choose_hop(p, v, plan, &rt, &a);
+		choose_hop(p, v, plan, &rt, &a, STR_NONE);
 	else if (rt.verdict.action == ROUTE_EXPAND)
 		plan_expansion(p, plan, &rt.located.record);
 	else if (rt.verdict.action == ROUTE_DROP)

@@ -149,6 +149,7 @@ static struct outcome decide_outcome(struct job *j, struct plan *p, int64_t now_
 		o.kind = OUTCOME_DEFERRED;
 		o.due_ms = due_ms(j, p, now_ms);
 		o.untried = p->untried;
+		o.note = j->note;
 		o.text = waiting_text(j, p);
 		o.delay_told = p->delay_told || is_late(j, p, now_ms);
 		watch_age(j, p, now_ms);
@@ -216,6 +217,7 @@ static void take_back(struct job *j, bool (*owes)(const struct plan *, const str
 						   .kind = OUTCOME_DEFERRED,
 						   .due_ms = due_ms(j, p, now_ms),
 						   .delay_told = p->delay_told,
+						   .note = j->note,
 						   .text = waiting_text(j, p) };
 	}
 }
@@ -341,6 +343,28 @@ static void on_expanded(struct expand *x, enum expand_end how, const struct err 
 	report_and_settle(j);
 }
 
+static void on_rescued(struct job *j, bool held, const struct err *e)
+{
+	static const struct err kept = { ERR_BUSY, "journal", "the archive does not take this journal report" };
+
+	if (held || e != NULL)
+		take_back(j, owes_report, "journal.kept", e != NULL ? e : &kept);
+	settle(j);
+}
+
+/* Nobody hears of a journal report but who gets it: no report about it, and none is lost. */
+static void end_report(struct job *j)
+{
+	struct err e = { 0 };
+
+	must(j->plan_n == 1);
+	if (j->outcomes[0].kind == OUTCOME_FAILED && job_rescue(j, on_rescued, &e) == 0)
+		return;
+	if (j->outcomes[0].kind == OUTCOME_FAILED)
+		take_back(j, owes_report, "journal.kept", &e);
+	settle(j);
+}
+
 void job_end(struct job *j)
 {
 	const struct expand_order order = { .loop = j->d->o.loop,
@@ -352,6 +376,7 @@ void job_end(struct job *j)
 					    .plans = j->plans,
 					    .outcomes = j->outcomes,
 					    .plan_n = j->plan_n,
+					    .journaled = job_is_journaled(j),
 					    .tokens = j->tokens,
 					    .token_n = j->token_n };
 	int64_t now_ms = clock_wall_ms();
@@ -364,7 +389,9 @@ void job_end(struct job *j)
 	if (j->d->echo != NULL && echo_is_probe(&j->lease->env))
 		echo_watch_sent(j->d->echo, j->lease->env.from, j->outcomes[0].kind == OUTCOME_DELIVERED,
 				j->plans[0].rcpt.text);
-	if (owed)
+	if (job_is_report(j))
+		end_report(j);
+	else if (owed)
 		expand_start(&j->expand, &order, on_expanded);
 	else
 		report_and_settle(j);

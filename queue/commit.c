@@ -205,6 +205,7 @@ static void damaged(struct queue *q, struct parcel *p)
 		struct record_outcome o = { .rcpt = p->due[i].index,
 					    .kind = OUTCOME_DEFERRED,
 					    .delay_told = p->due[i].delay_told,
+					    .note = (uint8_t)p->due[i].note,
 					    .due_ms = clock_wall_ms() + DISK_RETRY_MS,
 					    .text = str_c(p->err.text) };
 		live_outcome(l, &o, &c);

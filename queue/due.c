@@ -58,8 +58,9 @@ static bool fill_due(struct queue *q, struct store_txn *t, struct live *l, struc
 	for (uint32_t i = 0; i < l->rcpt_n; i++) {
 		const struct live_rcpt *r = &l->rcpts[i];
 		if (r->state == RCPT_PENDING && r->due_ms <= now_ms)
-			p->due[p->due_n++] =
-				(struct lease_rcpt){ .index = i, .attempts = r->attempts, .delay_told = r->delay_told };
+			p->due[p->due_n++] = (struct lease_rcpt){
+				.index = i, .attempts = r->attempts, .delay_told = r->delay_told, .note = r->note
+			};
 	}
 	/* room first, so that the views stay where they are */
 	buf_reset(&p->texts);

@@ -157,6 +157,7 @@ static void put_rcpt(struct flush *f, struct live *l, uint32_t i, struct str add
 	buf_reset(&f->row);
 	row_put_rcpt(&f->row, &(struct row_rcpt){ .state = (enum rcpt_state)r->state,
 						  .delay_told = r->delay_told,
+						  .note = r->note,
 						  .attempts = r->attempts,
 						  .due_ms = l->rcpts == NULL ? l->arrived_ms : r->due_ms,
 						  .addr = addr,
@@ -346,7 +347,8 @@ struct live *index_load(struct queue *q, struct store_txn *t, uint64_t id, const
 		l->rcpts[i] = (struct live_rcpt){ .due_ms = row.due_ms,
 						  .attempts = row.attempts,
 						  .state = (uint8_t)row.state,
-						  .delay_told = row.delay_told };
+						  .delay_told = row.delay_told,
+						  .note = row.note };
 	}
 	store_cursor_close(&c);
 	return l;

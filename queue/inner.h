@@ -168,6 +168,7 @@ struct live_rcpt {
 	char *text; /* last deferral, until it is in the index */
 	uint16_t text_n, attempts;
 	uint8_t state; /* enum rcpt_state */
+	uint8_t note;
 	bool delay_told, changed;
 };
 

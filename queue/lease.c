@@ -170,7 +170,7 @@ void lease_settle(struct lease **lp, const struct outcome *o, size_t n)
 	buf_commit(&p->outcomes, RECORD_HEAD);
 	for (size_t i = 0; i < n; i++) {
 		const struct lease_rcpt *r = leased_rcpt(&p->lease, i, o[i].index);
-		must(r != NULL);
+		must(r != NULL && o[i].note <= QUEUE_NOTE_MAX);
 		bool counts = !o[i].untried || r->attempts == 0; /* deferred is: has attempts */
 		record_put_outcome(
 			&p->outcomes,
@@ -178,6 +178,7 @@ void lease_settle(struct lease **lp, const struct outcome *o, size_t n)
 				.rcpt = o[i].index,
 				.kind = (uint8_t)o[i].kind,
 				.delay_told = o[i].delay_told,
+				.note = (uint8_t)o[i].note,
 				.attempts = (uint16_t)(r->attempts < UINT16_MAX ? r->attempts + counts : UINT16_MAX),
 				.due_ms = o[i].due_ms,
 				.text = str_head(o[i].text, text_max),

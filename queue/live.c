@@ -194,6 +194,7 @@ static void defer(struct live *l, struct live_rcpt *r, const struct record_outco
 	r->attempts = o->attempts > 0 ? o->attempts : r->attempts;
 	r->due_ms = o->due_ms;
 	r->delay_told = o->delay_told;
+	r->note = o->note;
 	r->changed = true;
 	free(r->text);
 	r->text = malloc(text.n + 1);

@@ -85,6 +85,7 @@ struct lease_rcpt {
 	unsigned attempts; /* tries made before */
 	struct str last;   /* text of the last deferral, empty at first */
 	bool delay_told;   /* a delay report went out */
+	unsigned note;     /* outcome.note of the last try; 0 at first */
 };
 
 struct lease {
@@ -110,6 +111,7 @@ enum { LEASE_READ_MAX = 256 * 1024 };
 void lease_read(struct lease *l, uint64_t offset, struct lease_read *r, void (*done)(struct op *));
 void lease_read_fini(struct lease_read *r); /* cancels, frees; harmless when unused */
 
+enum { QUEUE_NOTE_MAX = 127 };
 enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFERRED, OUTCOME_FAILED };
 
 struct outcome {
@@ -117,6 +119,7 @@ struct outcome {
 	enum outcome_kind kind;
 	int64_t due_ms;  /* DEFERRED: wall clock of the next try */
 	bool delay_told; /* DEFERRED: remember that a delay report went out */
+	unsigned note;   /* DEFERRED: what the delivery wants to know at the next try, at most QUEUE_NOTE_MAX */
 	bool untried;    /* DEFERRED: does not count as another try */
 	struct str text; /* DEFERRED: why, one line, cut at 400 bytes */
 };

@@ -89,9 +89,11 @@ static void test_deferred_comes_from_disk(void **state)
 static void test_recipients_part(void **state)
 {
 	struct rig *r = *state;
-	struct outcome o[3] = { { .index = 0, .kind = OUTCOME_DELIVERED },
-				{ .index = 1, .kind = OUTCOME_DEFERRED, .delay_told = true, .text = S("why") },
-				{ .index = 2, .kind = OUTCOME_FAILED } };
+	struct outcome o[3] = {
+		{ .index = 0, .kind = OUTCOME_DELIVERED },
+		{ .index = 1, .kind = OUTCOME_DEFERRED, .delay_told = true, .note = 2, .text = S("why") },
+		{ .index = 2, .kind = OUTCOME_FAILED }
+	};
 
 	rig_open(r);
 	rig_accept(r, 100, 3);
@@ -106,7 +108,8 @@ static void test_recipients_part(void **state)
 	rig_clock_ms += 1100;
 	rig_until(r, rig_leased);
 	struct lease *l = r->leases[0];
-	assert_true(l->rcpt_n == 1 && l->rcpts[0].index == 1 && l->rcpts[0].delay_told && l->env.rcpt_n == 3);
+	assert_true(l->rcpt_n == 1 && l->rcpts[0].index == 1 && l->rcpts[0].delay_told && l->rcpts[0].note == 2 &&
+		    l->env.rcpt_n == 3);
 	check_str(l->rcpts[0].last, S("why"), "last");
 	rig_settle(r, 0, OUTCOME_DELIVERED, 0);
 	rig_until(r, rig_empty);

@@ -1,6 +1,7 @@
 /* queue/record.c: the one place that knows byte offsets.  Encoders append to a buf (the caller looks once whether it is
  * full); decoders go through a reader whose first short read sticks. */
 #include "queue/record.h"
+#include "queue/queue.h"
 
 #include "base/must.h"
 
@@ -202,7 +203,14 @@ bool record_is_sound(const struct record *r, struct str payload)
 
 /* ---- envelope ---- */
 
-enum { FLAG_SMTPUTF8 = 1, FLAG_PLAIN_HEADERS = 2, FLAG_LINEAGE = 4, FLAG_TOKEN_SEEN = 128, FLAG_FOLLOWED = 128 };
+enum {
+	FLAG_SMTPUTF8 = 1,
+	FLAG_PLAIN_HEADERS = 2,
+	FLAG_LINEAGE = 4,
+	FLAG_JOURNAL = 8,
+	FLAG_TOKEN_SEEN = 128,
+	FLAG_FOLLOWED = 128
+};
 
 /* How a recipient came to be one: a byte behind each of them in envelopes with FLAG_LINEAGE.  Most mail was never
  * redirected and stays as short as it was, so records of before need no other reader. */
@@ -220,18 +228,24 @@ static bool has_lineage(const struct envelope *env)
 	return false;
 }
 
+/* Likewise: a byte and the name of a rule, where they say something. */
+static bool has_journal(const struct envelope *env)
+{
+	return env->journal != ENV_JOURNAL_NONE || env->rule.n > 0;
+}
+
 bool record_put_envelope(struct buf *b, const struct envelope *env)
 {
 	const struct str texts[] = { env->from,   env->envid, env->xorg, env->receive, env->inbound,
 				     env->client, env->helo,  env->tls,  env->trace_id };
 
-	bool lineage = has_lineage(env);
+	bool lineage = has_lineage(env), journal = has_journal(env);
 
 	put32(b, (uint32_t)env->rcpt_n);
 	put8(b, (uint8_t)env->ret);
 	put8(b, (uint8_t)env->body);
 	put8(b, (uint8_t)((env->smtputf8 ? FLAG_SMTPUTF8 : 0) | (env->plain_headers ? FLAG_PLAIN_HEADERS : 0) |
-			  (lineage ? FLAG_LINEAGE : 0)));
+			  (lineage ? FLAG_LINEAGE : 0) | (journal ? FLAG_JOURNAL : 0)));
 	put8(b, (uint8_t)env->origin);
 	put8(b, (uint8_t)env->class);
 	put8(b, (uint8_t)env->org);
@@ -241,6 +255,10 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 	put32(b, env->hops);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		put_text(b, texts[i]);
+	if (journal) {
+		put8(b, (uint8_t)env->journal);
+		put_text(b, env->rule);
+	}
 	for (size_t i = 0; i < env->rcpt_n; i++) {
 		put_text(b, env->rcpts[i].addr);
 		put_text(b, env->rcpts[i].orcpt);
@@ -283,6 +301,11 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 	env->hops = get32(&r);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		*texts[i] = get_text(&r);
+	if (flags & FLAG_JOURNAL) {
+		env->journal = get8(&r);
+		env->rule = get_text(&r);
+		r.bad |= env->journal > ENV_JOURNAL_ALTERNATE;
+	}
 	for (size_t i = 0; i < env->rcpt_n && !r.bad; i++) {
 		rcpts[i].addr = get_text(&r);
 		rcpts[i].orcpt = get_text(&r);
@@ -295,17 +318,34 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 		if (rcpts[i].generation > ENV_GENERATION_MAX)
 			r.bad = true;
 	}
-	/* one spelling only: the byte is there because it says something */
-	return !r.bad && r.left.n == 0 && env->rcpt_n > 0 && has_lineage(env) == ((flags & FLAG_LINEAGE) != 0);
+	/* one spelling only: what is optional is there because it says something */
+	return !r.bad && r.left.n == 0 && env->rcpt_n > 0 && has_lineage(env) == ((flags & FLAG_LINEAGE) != 0) &&
+	       has_journal(env) == ((flags & FLAG_JOURNAL) != 0);
 }
 
 /* ---- outcomes and orders ---- */
+
+/* One byte: was the sender told of the delay, and above that bit the delivery's note.  Before there were notes it was 0
+ * or 1, which reads the same. */
+static uint8_t told_of(bool delay_told, uint8_t note)
+{
+	must(note <= QUEUE_NOTE_MAX);
+	return (uint8_t)((note << 1) | delay_told);
+}
+
+static void get_told(struct reader *r, bool *delay_told, uint8_t *note)
+{
+	uint8_t bits = get8(r);
+
+	*delay_told = bits & 1;
+	*note = bits >> 1;
+}
 
 void record_put_outcome(struct buf *b, const struct record_outcome *o)
 {
 	put32(b, o->rcpt);
 	put8(b, o->kind);
-	put8(b, o->delay_told);
+	put8(b, told_of(o->delay_told, o->note));
 	put16(b, o->attempts);
 	put64(b, (uint64_t)o->due_ms);
 	put_text(b, str_head(o->text, ROW_TEXT_MAX));
@@ -317,7 +357,7 @@ bool record_get_outcome(struct str *meta, struct record_outcome *o)
 
 	*o = (struct record_outcome){ .rcpt = get32(&r) };
 	o->kind = get8(&r);
-	o->delay_told = get8(&r) != 0;
+	get_told(&r, &o->delay_told, &o->note);
 	o->attempts = get16(&r);
 	o->due_ms = (int64_t)get64(&r);
 	o->text = get_text(&r);
@@ -396,7 +436,7 @@ bool row_get_message(struct str from, struct row_message *m)
 void row_put_rcpt(struct buf *b, const struct row_rcpt *r)
 {
 	put8(b, (uint8_t)r->state);
-	put8(b, r->delay_told);
+	put8(b, told_of(r->delay_told, r->note));
 	put16(b, r->attempts);
 	put64(b, (uint64_t)r->due_ms);
 	put_text(b, str_head(r->addr, ROW_ADDR_MAX));
@@ -409,7 +449,7 @@ bool row_get_rcpt(struct str from, struct row_rcpt *p)
 	uint8_t state = get8(&r);
 
 	*p = (struct row_rcpt){ .state = state <= RCPT_POISON ? (enum rcpt_state)state : RCPT_DONE };
-	p->delay_told = get8(&r) != 0;
+	get_told(&r, &p->delay_told, &p->note);
 	p->attempts = get16(&r);
 	p->due_ms = (int64_t)get64(&r);
 	p->addr = get_text(&r);

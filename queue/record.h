@@ -58,6 +58,7 @@ struct record_outcome {
 	uint32_t rcpt;
 	uint8_t kind; /* enum outcome_kind */
 	bool delay_told;
+	uint8_t note;
 	uint16_t attempts;
 	int64_t due_ms;
 	struct str text;
@@ -93,6 +94,7 @@ struct row_message {
 struct row_rcpt {
 	enum rcpt_state state;
 	bool delay_told;
+	uint8_t note;
 	uint16_t attempts;
 	int64_t due_ms;
 	struct str addr, text;

@@ -1,5 +1,6 @@
 /* queue/record_test.c: every layout there and back, cut at each byte, and with each bit of a head turned over. */
 #include "queue/record.h"
+#include "queue/queue.h"
 #include "tests/unit.h"
 
 #include <string.h>
@@ -96,6 +97,36 @@ static void test_lineage(void **state)
 	/* an envelope as it was written before there were generations */
 	assert_true(record_get_envelope(buf_str(&plain), &got, got_rcpts));
 	assert_true(got_rcpts[1].generation == 0 && !got_rcpts[1].followed);
+	buf_fini(&plain);
+	buf_fini(&b);
+}
+
+/* The same holds for what journaling knows. */
+static void test_journal(void **state)
+{
+	struct env_rcpt got_rcpts[COUNT(rcpts)];
+	struct envelope env = sample, got;
+	struct buf plain = encoded(&sample), b;
+
+	(void)state;
+	env.journal = ENV_JOURNAL_DONE;
+	b = encoded(&env);
+	assert_int_equal(b.n, plain.n + 3);
+	assert_true(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	assert_true(got.journal == ENV_JOURNAL_DONE && got.rule.n == 0);
+	check_str(got.rcpts[2].addr, rcpts[2].addr, "addr");
+	buf_fini(&b);
+	env.journal = ENV_JOURNAL_ALTERNATE;
+	env.rule = S("legal");
+	b = encoded(&env);
+	for (size_t n = 0; n < b.n; n++)
+		assert_false(record_get_envelope(str_head(buf_str(&b), n), &got, got_rcpts));
+	assert_true(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	assert_int_equal(got.journal, ENV_JOURNAL_ALTERNATE);
+	check_str(got.rule, S("legal"), "rule");
+	/* an envelope as it was written before there were journals */
+	assert_true(record_get_envelope(buf_str(&plain), &got, got_rcpts));
+	assert_true(got.journal == ENV_JOURNAL_NONE && got.rule.n == 0);
 	buf_fini(&plain);
 	buf_fini(&b);
 }
@@ -200,7 +231,7 @@ static void test_sound(void **state)
 static void test_outcomes(void **state)
 {
 	struct record_outcome one = { .rcpt = 3, .kind = 1, .attempts = 9, .due_ms = 12345, .text = STR_LIT("451 no") };
-	struct record_outcome two = { .rcpt = 4, .delay_told = true }, got;
+	struct record_outcome two = { .rcpt = 4, .delay_told = true, .note = QUEUE_NOTE_MAX }, got;
 	struct buf b;
 
 	(void)state;
@@ -209,10 +240,11 @@ static void test_outcomes(void **state)
 	record_put_outcome(&b, &two);
 	struct str rest = buf_str(&b);
 	assert_true(record_get_outcome(&rest, &got));
-	assert_true(got.rcpt == 3 && got.kind == 1 && got.attempts == 9 && got.due_ms == 12345 && !got.delay_told);
+	assert_true(got.rcpt == 3 && got.kind == 1 && got.attempts == 9 && got.due_ms == 12345 && !got.delay_told &&
+		    got.note == 0);
 	check_str(got.text, one.text, "text");
 	assert_true(record_get_outcome(&rest, &got));
-	assert_true(got.rcpt == 4 && got.delay_told && got.text.n == 0);
+	assert_true(got.rcpt == 4 && got.delay_told && got.note == QUEUE_NOTE_MAX && got.text.n == 0);
 	assert_false(record_get_outcome(&rest, &got));
 	assert_int_equal(rest.n, 0);
 	rest = str_head(buf_str(&b), b.n - 1);
@@ -260,6 +292,7 @@ static void test_rows(void **state)
 				 .trace_id = STR_LIT("t") };
 	struct row_rcpt r = { .state = RCPT_HELD,
 			      .delay_told = true,
+			      .note = 2,
 			      .attempts = 77,
 			      .due_ms = 5,
 			      .addr = STR_LIT("x@y"),
@@ -280,7 +313,7 @@ static void test_rows(void **state)
 	buf_reset(&b);
 	row_put_rcpt(&b, &r);
 	assert_true(row_get_rcpt(buf_str(&b), &r2));
-	assert_true(r2.state == RCPT_HELD && r2.delay_told && r2.attempts == 77 && r2.due_ms == 5);
+	assert_true(r2.state == RCPT_HELD && r2.delay_told && r2.note == 2 && r2.attempts == 77 && r2.due_ms == 5);
 	check_str(r2.text, r.text, "text");
 	for (size_t n = 0; n < b.n; n++)
 		assert_false(row_get_rcpt(str_head(buf_str(&b), n), &r2));
@@ -316,6 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_envelope),
 		cmocka_unit_test(test_lineage),
+		cmocka_unit_test(test_journal),
 		cmocka_unit_test(test_envelope_cut_anywhere),
 		cmocka_unit_test(test_envelope_claims),
 		cmocka_unit_test(test_envelope_too_long),

@@ -252,8 +252,11 @@ static void sign(const struct token_key *k, struct str text, unsigned char out[T
 /* Everything in front of ";s=". */
 static void put_text(const struct token *t, struct buf *b)
 {
-	buf_addf(b, "v=%s;k=%s;p=%s;e=%llu;t=%llu;g=%u;m=", t->bypass ? "1b" : "1", t->key->id,
-		 conf_site_name(t->premises), (unsigned long long)t->epoch, (unsigned long long)t->unix_s,
+	buf_addf(b, "v=%s;k=%s;p=%s;e=%llu;t=%llu;g=%u;m=",
+		 t->bypass      ? "1b"
+		 : t->journaled ? "1j"
+				: "1",
+		 t->key->id, conf_site_name(t->premises), (unsigned long long)t->epoch, (unsigned long long)t->unix_s,
 		 t->generation);
 	put_base64(b, t->message, sizeof t->message);
 	buf_add(b, S(";r="));
@@ -358,8 +361,10 @@ static bool read_fields(struct str text, struct token *t, struct str *key, unsig
 	    !take(&text, "s", &s) || text.n > 0)
 		return false;
 	t->bypass = str_eq(v, S("1b"));
-	if ((!t->bypass && !str_eq(v, S("1"))) || !read_site(p, &t->premises) || !number(e, UINT64_MAX, &t->epoch) ||
-	    !number(unix_s, INT64_MAX / 1000, &t->unix_s) || !number(g, 1000, &generation))
+	t->journaled = str_eq(v, S("1j"));
+	if ((!t->bypass && !t->journaled && !str_eq(v, S("1"))) || !read_site(p, &t->premises) ||
+	    !number(e, UINT64_MAX, &t->epoch) || !number(unix_s, INT64_MAX / 1000, &t->unix_s) ||
+	    !number(g, 1000, &generation))
 		return false;
 	t->generation = (unsigned)generation;
 	return get_base64(m, t->message, TOKEN_SHORT) && read_rcpts(r, t) && get_base64(s, mac, TOKEN_SHORT);

@@ -56,6 +56,7 @@ struct token_rcpt token_rcpt_of(const unsigned char *rid_or_null, struct str add
 struct token {
 	const struct token_key *key;
 	bool bypass;             /* the other kind */
+	bool journaled;          /* the writer has made the organisation's journal report (spec 6.6) */
 	enum conf_site premises; /* who wrote it */
 	uint64_t epoch, unix_s;
 	unsigned generation;

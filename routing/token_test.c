@@ -83,6 +83,30 @@ static void test_round_trip(void **state)
 	}
 }
 
+/* What is said about the journal is signed as all else is. */
+static void test_journaled(void **state)
+{
+	struct token_keys keys = keys_of(key_file);
+	struct buf b, forged;
+	struct token t;
+
+	(void)state;
+	buf_init(&b, TOKEN_TEXT_MAX);
+	make(&keys, 1, &b);
+	assert_int_equal(verify(&keys, value_of(&b), &t), TOKEN_VALID);
+	assert_false(t.journaled);
+	buf_init(&forged, TOKEN_TEXT_MAX);
+	buf_addf(&forged, "v=1j" STR_FMT, STR_ARG(str_skip(str_trim(value_of(&b)), 3)));
+	assert_int_equal(verify(&keys, buf_str(&forged), &t), TOKEN_FORGED);
+	t.journaled = true;
+	buf_reset(&b);
+	assert_true(token_put(&keys, &t, &b));
+	assert_int_equal(verify(&keys, value_of(&b), &t), TOKEN_VALID);
+	assert_true(t.journaled && !t.bypass && t.rcpt_n == 1);
+	buf_fini(&forged);
+	buf_fini(&b);
+}
+
 static void test_full(void **state)
 {
 	struct token_keys keys = keys_of(key_file);
@@ -294,7 +318,7 @@ int main(void)
 		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_full),
 		cmocka_unit_test(test_refolded),      cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_other_message), cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_mutations),
+		cmocka_unit_test(test_mutations),     cmocka_unit_test(test_journaled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,8 @@ static void judge_tokens(struct session *s, struct transaction *t)
 			continue;
 		}
 		n->kind = HEADER_TOKEN_VALID;
+		if (token.journaled) /* signed: it holds for mail of strangers, too, which comes without a claim */
+			t->env.journal = ENV_JOURNAL_DONE;
 		if (token.premises == session_config(s)->site)
 			loops += mark_loops(s, t, &token, &last);
 	}
@@ -155,6 +157,8 @@ void firewall_judge(void *session, struct transaction *t)
 	track_headers_of(&changes, &t->headers);
 	adopt_network_id(s, t, in.trust);
 	t->env.plain_headers = header_notes_plain(&t->notes, &in);
+	if (changes.journaled)
+		t->env.journal = ENV_JOURNAL_DONE;
 	count(s, &changes);
 	if (changes.total > 0)
 		tell(s, t, &changes);

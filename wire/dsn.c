@@ -1,6 +1,6 @@
 /* wire/dsn.c: a delivery report in three parts: words for a person, fields for a program, the header of the original.
  *
- * Everything that came from elsewhere (a remote reply, addresses, the original's header) passes put_line_text or
+ * Everything that came from elsewhere (a remote reply, addresses, the original's header) passes text_put_line or
  * put_returned_line here: no control byte, no line of its own, 7-bit unless the original needed SMTPUTF8 (RFC 6533).
  * Without SMTPUTF8 the report is pure ASCII: an 8-bit original header goes out as quoted-printable. */
 #include "wire/dsn.h"
@@ -9,8 +9,9 @@
 #include "base/time.h"
 #include "wire/addr.h"
 #include "wire/reply.h"
+#include "wire/text.h"
 
-enum { WRAP_AT = 76, LINE_MOST = 990, FIELD_MOST = 900 };
+enum { WRAP_AT = 76, LINE_MOST = 990, FIELD_MOST = TEXT_LINE_MAX };
 
 static const struct action {
 	struct str word, subject, sentence;
@@ -44,24 +45,6 @@ static enum dsn_action worst_action(const struct dsn *d)
 
 /* ---- clean text ---- */
 
-/* `s` as part of one line; line ends become blanks, other control bytes and unwanted 8-bit bytes '?'. */
-static void put_line_text(struct buf *out, struct str s, bool utf8)
-{
-	utf8 = utf8 && addr_is_utf8(s);
-	size_t n = s.n < FIELD_MOST ? s.n : FIELD_MOST;
-	while (utf8 && n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xC0) == 0x80)
-		n--; /* do not end inside a character */
-	s = str_head(s, n);
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-		if (c == '\r' || c == '\n' || c == '\t')
-			c = ' ';
-		else if (chr_is_ctl(c) || (chr_is_8bit(c) && !utf8))
-			c = '?';
-		buf_addc(out, c);
-	}
-}
-
 /* Words of `s` on lines of WRAP_AT columns, each behind `indent` blanks. */
 static void put_wrapped(struct buf *out, struct str s, size_t indent, bool utf8)
 {
@@ -69,7 +52,7 @@ static void put_wrapped(struct buf *out, struct str s, size_t indent, bool utf8)
 	size_t column = 0;
 
 	buf_init(&clean, FIELD_MOST);
-	put_line_text(&clean, s, utf8);
+	text_put_line(&clean, s, utf8);
 	struct str rest = buf_str(&clean), word;
 	while ((word = str_word(&rest)).n > 0) {
 		if (column > 0 && column + 1 + word.n > WRAP_AT) {
@@ -93,7 +76,7 @@ static void put_field(struct buf *out, struct str name, struct str value, bool u
 		return;
 	buf_add(out, name);
 	buf_add(out, S(": "));
-	put_line_text(out, value, utf8);
+	text_put_line(out, value, utf8);
 	buf_add(out, S("\r\n"));
 }
 
@@ -132,14 +115,14 @@ static void choose_boundary(const struct dsn *d, struct buf *boundary)
 static void put_header(struct buf *out, const struct dsn *d, struct str boundary)
 {
 	buf_add(out, S("From: Mail Delivery System <"));
-	put_line_text(out, d->postmaster, d->smtputf8);
+	text_put_line(out, d->postmaster, d->smtputf8);
 	buf_add(out, S(">\r\nTo: <"));
-	put_line_text(out, d->to, d->smtputf8);
+	text_put_line(out, d->to, d->smtputf8);
 	buf_add(out, S(">\r\n"));
 	put_field(out, S("Subject"), actions[worst_action(d)].subject, false);
 	put_date(out, S("Date"), d->now_ms);
 	buf_add(out, S("Message-ID: <"));
-	put_line_text(out, d->message_id, false);
+	text_put_line(out, d->message_id, false);
 	buf_add(out, S(">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
 		       "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\""));
 	buf_add(out, boundary);
@@ -162,7 +145,7 @@ static void put_human_rcpt(struct buf *out, const struct dsn *d, const struct ds
 {
 	put_wrapped(out, actions[r->action].sentence, 0, false);
 	buf_add(out, S("\r\n    "));
-	put_line_text(out, r->addr, d->smtputf8);
+	text_put_line(out, r->addr, d->smtputf8);
 	buf_add(out, S("\r\n\r\n"));
 	if (r->reason.n > 0)
 		put_wrapped(out, r->reason, 4, d->smtputf8);
@@ -171,7 +154,7 @@ static void put_human_rcpt(struct buf *out, const struct dsn *d, const struct ds
 			buf_add(out, S("\r\n"));
 		if (r->remote_mta.n > 0 && !r->own_words) {
 			buf_add(out, S("    The server "));
-			put_line_text(out, r->remote_mta, false);
+			text_put_line(out, r->remote_mta, false);
 			buf_add(out, S(" said:\r\n"));
 		}
 		put_wrapped(out, r->diagnostic, 8, d->smtputf8);
@@ -187,13 +170,13 @@ static void put_human_rcpt(struct buf *out, const struct dsn *d, const struct ds
 static void put_human(struct buf *out, const struct dsn *d)
 {
 	buf_add(out, S("This is the mail system at "));
-	put_line_text(out, d->reporting_mta, false);
+	text_put_line(out, d->reporting_mta, false);
 	buf_add(out, S(".\r\n\r\n"));
 	for (size_t i = 0; i < d->rcpt_n; i++)
 		put_human_rcpt(out, d, &d->rcpts[i]);
 	if (d->trace_id.n > 0) {
 		buf_add(out, S("If you ask for help, please quote this number: "));
-		put_line_text(out, d->trace_id, false);
+		text_put_line(out, d->trace_id, false);
 		buf_add(out, S("\r\n"));
 	}
 }
@@ -205,12 +188,12 @@ static void put_typed_addr(struct buf *out, struct str addr, bool utf8)
 {
 	if (is_ascii(addr) || !addr_is_utf8(addr)) {
 		buf_add(out, S("rfc822; "));
-		put_line_text(out, addr, false);
+		text_put_line(out, addr, false);
 		return;
 	}
 	buf_add(out, S("utf-8; "));
 	if (utf8) {
-		put_line_text(out, addr, true);
+		text_put_line(out, addr, true);
 		return;
 	}
 	for (size_t i = 0; i < addr.n; i++) {
@@ -241,9 +224,9 @@ static void put_original_rcpt(struct buf *out, struct str orcpt, bool utf8)
 		buf_add(&plain, str_head(addr, FIELD_MOST));
 	}
 	buf_add(out, S("Original-Recipient: "));
-	put_line_text(out, type, false);
+	text_put_line(out, type, false);
 	buf_add(out, S("; "));
-	put_line_text(out, buf_str(&plain), utf8);
+	text_put_line(out, buf_str(&plain), utf8);
 	buf_add(out, S("\r\n"));
 	buf_fini(&plain);
 }
@@ -270,12 +253,12 @@ static void put_status_rcpt(struct buf *out, const struct dsn_rcpt *r, bool utf8
 	put_status(out, r);
 	if (r->remote_mta.n > 0) {
 		buf_add(out, S("Remote-MTA: dns; "));
-		put_line_text(out, r->remote_mta, false);
+		text_put_line(out, r->remote_mta, false);
 		buf_add(out, S("\r\n"));
 	}
 	if (r->diagnostic.n > 0) {
 		buf_add(out, r->own_words ? S("Diagnostic-Code: x-tombolo; ") : S("Diagnostic-Code: smtp; "));
-		put_line_text(out, r->diagnostic, utf8);
+		text_put_line(out, r->diagnostic, utf8);
 		buf_add(out, S("\r\n"));
 	}
 	put_date(out, S("Last-Attempt-Date"), r->last_attempt_ms);
@@ -288,7 +271,7 @@ static void put_status_part(struct buf *out, const struct dsn *d)
 	struct buf envid;
 
 	buf_add(out, S("Reporting-MTA: dns; "));
-	put_line_text(out, d->reporting_mta, false);
+	text_put_line(out, d->reporting_mta, false);
 	buf_add(out, S("\r\n"));
 	buf_init(&envid, FIELD_MOST);
 	if (addr_xtext_decode(d->envid, &envid))

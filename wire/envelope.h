@@ -23,6 +23,10 @@ enum env_origin { ENV_INTERNET, ENV_PEER, ENV_LOCAL, ENV_APP, ENV_PARTNER, ENV_S
 enum env_class { ENV_CLASS_NONE, ENV_CLASS_INT, ENV_CLASS_EXT }; /* of a PEER message */
 enum env_org { ENV_ORG_NONE, ENV_ORG_OK, ENV_ORG_OTHER };        /* organisation claim (spec 4.3) */
 
+/* What journaling made of it (stored: append only): nothing; its report exists, here or at the other side; it is a
+ * report, on its way to the archive of `rule`, or to that rule's alternate address. */
+enum env_journal { ENV_JOURNAL_NONE, ENV_JOURNAL_DONE, ENV_JOURNAL_REPORT, ENV_JOURNAL_ALTERNATE };
+
 enum { ENV_GENERATION_MAX = 63 };
 
 struct env_rcpt {
@@ -57,7 +61,9 @@ struct envelope {
 	uint64_t serial;     /* of the recipient table */
 	int64_t arrived_ms;  /* wall clock */
 	unsigned hops;       /* Received fields counted */
-	bool plain_headers;  /* no field that a way out may have to change: known when it was accepted */
+	enum env_journal journal;
+	struct str rule;    /* of a report: the journal section that asked for it */
+	bool plain_headers; /* no field that a way out may have to change: known when it was accepted */
 
 	const struct env_rcpt *rcpts;
 	size_t rcpt_n;

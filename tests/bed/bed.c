@@ -247,6 +247,8 @@ static void put_word(const struct bed *b, enum bed_gate g, struct str word, stru
 		buf_add(out, str_c(b->certs));
 	else if (str_eq(word, S("TOKENS")) && !b->variant.no_token)
 		buf_addf(out, "%s/token.keys", b->dir);
+	else if (str_eq(word, S("CLOUD_TOKENS")) && b->cloud_signs && !b->variant.no_token)
+		buf_addf(out, "%s/token.keys", b->dir);
 	else if (str_eq(word, S("HEADERS")))
 		buf_add(out, b->variant.endpoint ? S("endpoint") : S("transparent"));
 	else if (str_eq(word, S("FORWARDED")))

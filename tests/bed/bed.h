@@ -25,6 +25,7 @@ enum bed_place { /* where messages arrive */
 		 HOST_ONPREM,
 		 HOST_CLOUD,
 		 HOST_NET,      /* of the Internet: the last stop of all mail that leaves */
+		 HOST_ARCHIVE,  /* of journal reports */
 		 WIRE_TO_CLOUD, /* between the gateways, in variants with a wire */
 		 WIRE_TO_ONPREM,
 		 PLACES
@@ -84,6 +85,7 @@ struct bed {
 	/* NULL: arrivals are kept.  Else this sees them and they are forgotten (load). */
 	void (*on_arrival)(struct bed *b, const struct arrival *a);
 	void *arg;
+	bool cloud_signs;         /* the cloud has the keys of on-prem's tokens */
 	const char *extra[GATES]; /* text added to each configuration; NULL = none */
 };
 

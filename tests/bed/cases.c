@@ -1,8 +1,8 @@
 /* tests/bed/cases.c: the paths of spec 1.3 that are no row of paths.csv (several recipients, null sender, devices,
  * partners), and who must not get through (hardening 4.5): one table, one message a line.
  *
- * What a gateway made of a recipient (members of a group, the copy a mailbox forwards) begins at that gateway.  Room is
- * left for P15 (journal reports): a line each, once there is a connector for journals. */
+ * What a gateway made of a recipient (members of a group, the copy a mailbox forwards) begins at that gateway.  P15 is
+ * tests/bed/journal.c. */
 #include "tests/bed/part.h"
 #include "tests/bed/trail.h"
 
@@ -210,6 +210,26 @@ static const struct tcase {
 	/* P14: a device of the office */
 	{ "P14.M1",
 	  "M1",
+	  DOOR_APP,
+	  "scan+#@contoso.com",
+	  NULL,
+	  { { "ann@contoso.com", "onprem[R30 deliver]" },
+	    { "max@contoso.com", "onprem[R40 ->peer] cloud[R30 deliver]" },
+	    { "guest@outside.example", "onprem[R55 ->direct]" } },
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 1 } },
+	{ "P14.M2",
+	  "M2",
+	  DOOR_APP,
+	  "scan+#@contoso.com",
+	  NULL,
+	  { { "ann@contoso.com", "onprem[R30 deliver]" },
+	    { "max@contoso.com", "onprem[R40 ->peer] cloud[R30 deliver]" },
+	    { "guest@outside.example", "onprem[R55 ->direct]" } },
+	  .copies = { 1, 1, 1 },
+	  .transactions = { 1, 1 } },
+	{ "P14.M4",
+	  "M4",
 	  DOOR_APP,
 	  "scan+#@contoso.com",
 	  NULL,
@@ -539,8 +559,10 @@ void part_cases(struct part *p)
 			   r.answers.message.text);
 		if (made_count(r.c) > 0)
 			bed_pause(p->bed, LINGER_MS);
+		part_await_reports(p);
 		trails_read(&r.trails);
 		judge(&r);
+		part_judge_reports(p, str_c(r.c->id), str_c(r.from), r.answers.accepted);
 		bed_forget_arrivals(p->bed);
 	}
 	trails_fini(&r.trails);

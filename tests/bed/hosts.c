@@ -1,4 +1,4 @@
-/* tests/bed/hosts.c: the three hosts behind the gateways, and the memory of what arrived anywhere.
+/* tests/bed/hosts.c: the hosts behind the gateways, and the memory of what arrived anywhere.
  *
  * What a visit holds of its transaction lives in visit.owner; the wire's visits are remembered by the same calls. */
 #include "tests/bed/bed.h"
@@ -180,14 +180,14 @@ uint64_t bed_connections(const struct bed *b, enum bed_place where)
 void bed_hosts_open(struct bed *b)
 {
 	static const struct str names[] = { STR_LIT("ex1.corp.contoso.com"), STR_LIT("mbx.contoso.mail.cloud.example"),
-					    STR_LIT("mx.outside.example") };
+					    STR_LIT("mx.outside.example"), STR_LIT("keep.archive.example") };
 	struct err e = { 0 };
 
 	b->host_states = calloc(PLACES, sizeof *b->host_states);
 	must(b->host_states != NULL);
 	for (unsigned i = 0; i < PLACES; i++)
 		b->host_states[i] = (struct bed_host){ .bed = b, .where = i };
-	for (unsigned i = HOST_ONPREM; i <= HOST_NET; i++) {
+	for (unsigned i = HOST_ONPREM; i <= HOST_ARCHIVE; i++) {
 		struct host_options o = {
 			.name = names[i],
 			.caps = EHLO_PIPELINING | EHLO_8BITMIME | EHLO_SIZE | EHLO_ENHANCEDSTATUSCODES | EHLO_SMTPUTF8 |

@@ -344,6 +344,7 @@ static void run_batch(struct rows *rows)
 	bool complete = bed_until(p->bed, WAIT_MS, is_complete, rows);
 	part_check(p, complete, "a message of the batch of " STR_FMT " has no end",
 		   STR_ARG(rows->rows[rows->first].id));
+	part_await_reports(p);
 	for (size_t i = rows->first; i < rows->end; i++) {
 		static struct trail t;
 		struct row *r = &rows->rows[i];
@@ -353,6 +354,7 @@ static void run_batch(struct rows *rows)
 			continue;
 		judge_row(rows, r);
 		judge_round_trip(rows, r);
+		part_judge_reports(p, r->id, str_c(r->from), r->answers.accepted);
 	}
 	bed_forget_arrivals(p->bed);
 }

@@ -94,12 +94,30 @@ bool daemon_poll(struct play *p)
 	ssize_t n;
 	int status;
 
-	if (p->daemon != 0 && waitpid(p->daemon, &status, WNOHANG) == p->daemon)
+	if (p->daemon != 0 && !p->may_die && waitpid(p->daemon, &status, WNOHANG) == p->daemon)
 		died(p, status);
 	while ((n = recv(notify_fd, text, sizeof text, 0)) > 0)
 		if (str_find(str_n(text, (size_t)n), S("READY=1")) >= 0)
 			p->daemon_ready = true;
 	return p->daemon_ready;
+}
+
+void daemon_fault(struct play *p, struct str words)
+{
+	struct str word = str_word(&words), point = STR_NONE;
+	struct buf text;
+
+	if (str_eq(word, S("fault")))
+		script_quoted(&words, &point);
+	buf_init(&text, 100);
+	play_expand(p, point, &text);
+	p->may_die = str_find(buf_str(&text), S(":kill")) >= 0;
+	if (text.n > 0)
+		setenv("TOMBOLO_FAULT", buf_cstr(&text), 1);
+	else if (p->has_fault) /* who runs all of us under a fault of his keeps it */
+		unsetenv("TOMBOLO_FAULT");
+	p->has_fault = text.n > 0;
+	buf_fini(&text);
 }
 
 void daemon_signal(struct play *p, int sig)

@@ -500,21 +500,25 @@ static bool do_reload(struct play *p)
 	return daemon_poll(p);
 }
 
-/* restart, kill (and start again), stop, start: settled -> ending -> starting -> settled. */
+/* restart, kill (and start again), stop, start, dies (by a fault; and starts again): settled -> ending -> starting ->
+ * settled. */
 static bool do_daemon(struct play *p, const struct item *item)
 {
 	bool kills = str_eq(item->name, S("kill")), stops = str_eq(item->name, S("stop"));
+	bool dies = str_eq(item->name, S("dies"));
 
 	if (str_eq(item->name, S("reload")))
 		return do_reload(p);
 	switch (p->daemon_phase) {
 	case DAEMON_SETTLED:
-		daemon_signal(p, kills ? SIGKILL : SIGTERM); /* harmless before `start`: there is none */
+		if (!dies)
+			daemon_signal(p, kills ? SIGKILL : SIGTERM); /* harmless before `start`: there is none */
 		p->daemon_phase = DAEMON_ENDING;
 		return false;
 	case DAEMON_ENDING:
-		if (!daemon_gone(p, item->line, kills))
+		if (!daemon_gone(p, item->line, kills || dies))
 			return false;
+		daemon_fault(p, item->text);
 		p->daemon_stays_down = stops;
 		p->daemon_phase = stops ? DAEMON_SETTLED : DAEMON_STARTING;
 		if (!stops)

@@ -52,7 +52,8 @@ struct play {
 	unsigned round;        /* of a client that is played again and again (split each) */
 	pid_t daemon, command; /* processes of ours, 0 = none */
 	bool daemon_ready;
-	bool daemon_stays_down; /* after `stop`, until `start` */
+	bool has_fault, may_die; /* a failure point is armed; one that kills it */
+	bool daemon_stays_down;  /* after `stop`, until `start` */
 	enum { DAEMON_SETTLED, DAEMON_ENDING, DAEMON_STARTING } daemon_phase;
 	int64_t *clock_ms; /* how far the gateway's clock is ahead (mapped file) */
 	bool over;
@@ -88,6 +89,7 @@ bool settings_write(struct play *p, const char *path);
 bool daemon_start(struct play *p);
 bool daemon_poll(struct play *p); /* true when it is ready; notices that it died */
 void daemon_signal(struct play *p, int sig);
+void daemon_fault(struct play *p, struct str words);     /* `fault "POINT"` for the next start; anything else: none */
 bool daemon_gone(struct play *p, int line, bool killed); /* true once it has ended, as it should */
 bool command_start(struct play *p, struct str words);
 bool command_done(struct play *p, int *status, struct buf *output);

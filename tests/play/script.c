@@ -561,11 +561,13 @@ static int parse_line(struct reader *r, int line, struct str text)
 		item->options = str_trim(rest);
 		return 0;
 	}
-	for (size_t i = 0; i < 5; i++) {
-		static const struct str orders[5] = { STR_LIT("restart"), STR_LIT("kill"), STR_LIT("reload"),
-						      STR_LIT("stop"), STR_LIT("start") };
+	for (size_t i = 0; i < 6; i++) {
+		static const struct str orders[6] = { STR_LIT("restart"), STR_LIT("kill"),  STR_LIT("reload"),
+						      STR_LIT("stop"),    STR_LIT("start"), STR_LIT("dies") };
 		if (str_eq(word, orders[i])) {
-			add_item(r->s, ITEM_DAEMON, line)->name = word;
+			struct item *item = add_item(r->s, ITEM_DAEMON, line);
+			item->name = word;
+			item->text = str_trim(rest);
 			return 0;
 		}
 	}

@@ -2,8 +2,8 @@
  *
  *   bed -b BUILD -c CERTS -f FOLDER_OF_CONFIGURATIONS -d FOLDER [-v PATHS.csv:...] [-n N] [-S SEED] PART...
  *
- * Parts: rows cases headers dkim random switch simulate; `stay` keeps the bed up until a signal, for sending by hand.
- * The last line is `N passed, N failed`; docs/TESTBED.md explains what stands where. */
+ * Parts: rows cases journal headers dkim random switch simulate; `stay` keeps the bed up until a signal, for sending by
+ * hand. The last line is `N passed, N failed`; docs/TESTBED.md explains what stands where. */
 #include "base/log.h"
 #include "tests/bed/part.h"
 
@@ -14,7 +14,7 @@
 
 static const char usage[] =
 	"usage: bed -b BUILD -c CERTS -f CONFIGURATIONS -d FOLDER [-v PATHS.csv:...] [-n N] [-S SEED]\n"
-	"           rows | cases | headers | dkim | random | switch | simulate | stay ...\n";
+	"           rows | cases | journal | headers | dkim | random | switch | simulate | stay ...\n";
 
 static void stay(struct part *p)
 {
@@ -34,8 +34,9 @@ static const struct {
 	const char *name;
 	void (*run)(struct part *p);
 } parts[] = {
-	{ "rows", part_rows },     { "cases", part_cases },   { "headers", part_headers },   { "dkim", part_dkim },
-	{ "random", part_random }, { "switch", part_switch }, { "simulate", part_simulate }, { "stay", stay },
+	{ "rows", part_rows },       { "cases", part_cases },       { "journal", part_journal },
+	{ "headers", part_headers }, { "dkim", part_dkim },         { "random", part_random },
+	{ "switch", part_switch },   { "simulate", part_simulate }, { "stay", stay },
 };
 
 static bool run_part(struct part *p, const char *name)
