@@ -282,7 +282,8 @@ struct ask {
 	bool is_order, dry_run, done;
 	enum queue_verb verb;
 	struct queue_filter filter;
-	char *texts;     /* what the filter looks into */
+	char *texts; /* what the filter looks into */
+	struct queue_where *where;
 	uint64_t after;  /* resume point */
 	struct buf rows; /* struct queue_row, texts as offsets until the answer */
 	struct buf row_texts;
@@ -356,7 +357,8 @@ struct queue {
 	struct row_checkpoint checkpoint;
 	int64_t checkpoint_at_ms; /* mono: when the next one is to be; INT64_MAX = nothing changed */
 	int64_t space_at_ms, readers_at_ms, trim_at_ms;
-	bool index_full;            /* the last checkpoint failed for want of space */
+	bool index_full;            /* the last checkpoint failed: nothing is accepted until one succeeds */
+	bool index_lost;            /* and the index could not be opened anew: said so in the log */
 	uint64_t memory;            /* content bytes of leases */
 	unsigned char due_from[16]; /* all due rows before this key are leased or dirty */
 	int64_t due_wake_ms;        /* wall clock of the first due row from there; DUE_NEVER */
