@@ -128,6 +128,7 @@ const struct token_keys *outbound_srs_keys(const struct outbound *o); /* n = 0: 
 /* ---- delivery on one loop ---- */
 
 struct deliver;
+struct drain;
 struct breakers; /* connectors/breaker.h: made and freed by whoever makes the delivers */
 struct track_ring;
 
@@ -143,6 +144,7 @@ struct deliver_options {
 	unsigned shares;           /* loops that share the connection limits; 0 = 1 */
 	struct breakers *breakers; /* shared by all loops; NULL: this deliver's own */
 	struct track_ring *track;  /* the tracking log of this loop; NULL = none */
+	const struct drain *drain; /* connectors/drain.h; NULL = never */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);

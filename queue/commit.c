@@ -209,7 +209,7 @@ static void damaged(struct queue *q, struct parcel *p)
 					    .text = str_c(p->err.text) };
 		live_outcome(l, &o, &c);
 		if (p->err.code == ERR_CORRUPT)
-			live_order(l, o.rcpt, QUEUE_HOLD, 0, &c);
+			live_order(l, o.rcpt, QUEUE_HOLD, 0, STR_NONE, &c);
 	}
 	commit_count(q, &c);
 	put_back(q, p, l, true);

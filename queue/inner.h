@@ -281,6 +281,7 @@ struct ask {
 	void *owner;      /* loop: the queue_query or queue_order; NULL = nobody waits */
 	bool is_order, dry_run, done;
 	enum queue_verb verb;
+	char *reason; /* of FAIL */
 	struct queue_filter filter;
 	char *texts; /* what the filter looks into */
 	struct queue_where *where;
@@ -412,7 +413,8 @@ void live_load_rcpts(struct live *l); /* makes l->rcpts */
 void live_keep_meta(struct live *l, struct str meta);
 int64_t live_due_ms(const struct live *l); /* earliest of the pending; DUE_NEVER */
 void live_outcome(struct live *l, const struct record_outcome *o, struct live_change *c);
-void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct live_change *c);
+void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct str reason,
+		struct live_change *c); /* reason: of FAIL */
 
 /* segment.c */
 int segments_open(struct queue *q, struct err *e); /* lists what is there */

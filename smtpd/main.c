@@ -465,6 +465,7 @@ static int open_shared(struct app *app, struct err *e)
 	const struct config *c = app->setup->config;
 	struct queue_recovery found = { 0 };
 
+	drain_init(&app->shared.drain);
 	app->shared.gate = gate_new();
 	app->shared.breakers = breakers_new();
 	if (c->track.path.n > 0 && open_track(app, e) != 0)
@@ -515,6 +516,7 @@ static int open_control(struct app *app, struct err *e)
 		.crl_sources = app_crl_sources,
 		.deliver = app->workers[0].server.deliver,
 		.pressure = &app->shared.pressure,
+		.drain = &app->shared.drain,
 		.started_ms = app->started_ms,
 	};
 

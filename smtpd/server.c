@@ -46,6 +46,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.own_n = own_n,
 		.shares = (unsigned)shares,
 		.breakers = shared->breakers,
+		.drain = &shared->drain,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);

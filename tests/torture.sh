@@ -71,16 +71,16 @@ queue "disk full, a big message" write:big:ENOSPC:1:1 resumed 4000
 queue "write error, the log" write:#log:EIO:20:1 refusing
 queue "write error, a big message" write:big:EIO:1:1 resumed 4000
 queue "write error, a segment that is prepared" write:#fill:EIO:1:1 "absorbed|resumed" 32000
-queue "write error, rows of the index" write:#page:EIO:5:1 "absorbed|resumed" 32000
+WHILE=$W/begun queue "write error, rows of the index" write:#page:EIO:5:1 "absorbed|resumed" 32000
 queue "sync fails, the log" sync:#log:EIO:20:1 refusing
 TF=queue.segment_sync:3 queue "sync fails, a new segment" "" "absorbed|resumed" 32000
 queue "sync fails, the first segment at the start" sync:#fill:EIO:1:1 closed
 queue "sync fails, a big message" sync:big:EIO:1:1 resumed 4000
-queue "sync fails, the index" sync:#page:EIO:5:1 "absorbed|resumed" 32000
+WHILE=$W/begun queue "sync fails, the index" sync:#page:EIO:2:1 "absorbed|resumed" 32000
 queue "short writes, the log" write:#log:SHORT:1:1000000 absorbed
 queue "short writes, big messages" write:big:SHORT:1:1000000 absorbed 4000
 queue "short writes, a segment that is prepared" write:#fill:SHORT:1:1000000 absorbed 32000
-queue "short writes, rows of the index" write:#page:SHORT:5:2 "absorbed|resumed" 32000
+WHILE=$W/begun queue "short writes, rows of the index" write:#page:SHORT:5:2 "absorbed|resumed" 32000
 queue "interrupted writes and syncs of the log" write:#log:EINTR:10:50,sync:#log:EINTR:10:50 absorbed
 queue "interrupted writes and syncs, a segment that is prepared" \
 	write:#fill:EINTR:1:50,sync:#fill:EINTR:1:5,size:segments:EINTR:1:3 absorbed 32000
