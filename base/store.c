@@ -15,11 +15,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { TABLES_MAX = 16 };
+
 struct store {
-	MDB_env *env;
+	MDB_env *env; /* NULL: could not be opened anew */
 	char path[200];
+	struct store_options options;
 	uintptr_t map;      /* where data.mdb is mapped; 0 = unknown */
 	MDB_dbi last_table; /* the highest opened; 0 and 1 are LMDB's own */
+	const char *tables[TABLES_MAX];
+	_Atomic size_t last_txn; /* number of the last transaction that was committed */
+	_Atomic bool dead;
 };
 
 struct store_txn {
@@ -105,14 +111,37 @@ static int make_file(const char *path, const struct store_options *o, struct err
 	return sync_folder(path, e);
 }
 
-struct store *store_open(const char *path, const struct store_options *o, struct err *e)
+static int open_env(struct store *s, struct err *e)
 {
-	struct store *s = calloc(1, sizeof *s);
+	const struct store_options *o = &s->options;
 	unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (o->no_sync ? MDB_NOSYNC : 0) | (o->read_only ? MDB_RDONLY : 0);
 	int rc;
 
+	if ((rc = mdb_env_create(&s->env)) == 0 && (rc = mdb_env_set_mapsize(s->env, o->map_bytes)) == 0 &&
+	    (rc = mdb_env_set_maxdbs(s->env, o->dbs)) == 0 && (rc = mdb_env_set_maxreaders(s->env, 512)) == 0)
+		rc = mdb_env_open(s->env, s->path, flags, 0600);
+	if (rc == 0)
+		return 0;
+	lmdb_err(e, rc, "store.open", s->path);
+	mdb_env_close(s->env);
+	s->env = NULL;
+	return -1;
+}
+
+static size_t last_txn(struct store *s)
+{
+	MDB_envinfo info;
+
+	return mdb_env_info(s->env, &info) == 0 ? info.me_last_txnid : 0;
+}
+
+struct store *store_open(const char *path, const struct store_options *o, struct err *e)
+{
+	struct store *s = calloc(1, sizeof *s);
+
 	must(s != NULL);
 	strncat(s->path, path, sizeof s->path - 1);
+	s->options = *o;
 	if (!o->read_only && mkdir(path, 0700) != 0 && errno != EEXIST) {
 		err_sys(e, ERR_IO, "store.open", "cannot make %s", path);
 		free(s);
@@ -122,14 +151,11 @@ struct store *store_open(const char *path, const struct store_options *o, struct
 		free(s);
 		return NULL;
 	}
-	if ((rc = mdb_env_create(&s->env)) != 0 || (rc = mdb_env_set_mapsize(s->env, o->map_bytes)) != 0 ||
-	    (rc = mdb_env_set_maxdbs(s->env, o->dbs)) != 0 || (rc = mdb_env_set_maxreaders(s->env, 512)) != 0 ||
-	    (rc = mdb_env_open(s->env, path, flags, 0600)) != 0) {
-		lmdb_err(e, rc, "store.open", path);
-		mdb_env_close(s->env);
+	if (open_env(s, e) != 0) {
 		free(s);
 		return NULL;
 	}
+	s->last_txn = last_txn(s);
 	store_check_readers(s);
 	find_map(s);
 	return s;
@@ -144,15 +170,12 @@ void store_close(struct store **s)
 	*s = NULL;
 }
 
-int store_table(struct store *s, const char *name, store_db *db, struct err *e)
+static int open_table(struct store *s, const char *name, bool read_only, MDB_dbi *to, struct err *e)
 {
-	unsigned env_flags = 0;
 	MDB_txn *t;
 	MDB_dbi dbi;
 	int rc;
 
-	mdb_env_get_flags(s->env, &env_flags);
-	bool read_only = (env_flags & MDB_RDONLY) != 0;
 	rc = mdb_txn_begin(s->env, NULL, read_only ? MDB_RDONLY : 0, &t);
 	if (rc == 0 && (rc = mdb_dbi_open(t, name, read_only ? 0 : MDB_CREATE, &dbi)) != 0)
 		mdb_txn_abort(t);
@@ -160,9 +183,66 @@ int store_table(struct store *s, const char *name, store_db *db, struct err *e)
 		rc = mdb_txn_commit(t);
 	if (rc != 0)
 		return lmdb_err(e, rc, "store.table", s->path);
+	*to = dbi;
+	return 0;
+}
+
+int store_table(struct store *s, const char *name, store_db *db, struct err *e)
+{
+	MDB_dbi dbi;
+
+	if (open_table(s, name, s->options.read_only, &dbi, e) != 0)
+		return -1;
+	must(dbi < TABLES_MAX);
 	*db = dbi;
+	s->tables[dbi] = name;
+	s->last_txn = last_txn(s);
 	if (dbi > s->last_table)
 		s->last_table = dbi;
+	return 0;
+}
+
+bool store_is_dead(const struct store *s)
+{
+	return s->dead;
+}
+
+static int tables_again(struct store *s, struct err *e)
+{
+	MDB_dbi dbi;
+
+	for (MDB_dbi i = 0; i <= s->last_table; i++)
+		if (s->tables[i] != NULL &&
+		    (open_table(s, s->tables[i], true, &dbi, e) != 0 ||
+		     (dbi != i && err_set(e, ERR_CORRUPT, "store.reopen", "%s: its tables moved", s->path) != 0)))
+			return -1;
+	return 0;
+}
+
+/* The slot of the transaction that failed may be on the disk, although LMDB put the old bytes back into the page
+ * cache.  The sync takes them there: else the next transaction would write over pages that a power cut makes count. */
+int store_reopen(struct store *s, struct err *e)
+{
+	int rc;
+
+	s->dead = true;
+	s->map = 0;
+	mdb_env_close(s->env);
+	s->env = NULL;
+	if (open_env(s, e) != 0)
+		return -1;
+	if (last_txn(s) != s->last_txn)
+		rc = err_set(e, ERR_CORRUPT, "store.reopen", "%s does not end with the last commit: restart", s->path);
+	else if ((rc = tables_again(s, e)) == 0)
+		rc = store_sync(s, e);
+	if (rc != 0) {
+		mdb_env_close(s->env);
+		s->env = NULL;
+		return -1;
+	}
+	store_check_readers(s);
+	find_map(s);
+	s->dead = false;
 	return 0;
 }
 
@@ -177,7 +257,8 @@ void store_check_readers(struct store *s)
 {
 	int dead;
 
-	mdb_reader_check(s->env, &dead);
+	if (s->env != NULL)
+		mdb_reader_check(s->env, &dead);
 }
 
 /* Pages that hold something.  The highest page ever used would only rise: free pages below it are used again. */
@@ -188,7 +269,7 @@ double store_map_used(struct store *s)
 	MDB_stat st = { 0 };
 	MDB_txn *t;
 
-	if (mdb_env_info(s->env, &info) != 0 || mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t) != 0)
+	if (s->env == NULL || mdb_env_info(s->env, &info) != 0 || mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t) != 0)
 		return 0;
 	for (MDB_dbi db = 0; db <= (s->last_table > 1 ? s->last_table : 1); db++)
 		if (mdb_stat(t, db, &st) == 0)
@@ -201,8 +282,7 @@ void store_trim(struct store *s)
 {
 	MDB_envinfo info;
 
-	mdb_env_info(s->env, &info);
-	if (s->map != 0)
+	if (s->map != 0 && mdb_env_info(s->env, &info) == 0)
 		madvise((void *)s->map, info.me_mapsize, MADV_DONTNEED);
 }
 
@@ -214,7 +294,7 @@ static struct store_txn *begin(struct store *s, bool writes, struct err *e)
 	must(t != NULL);
 	t->store = s;
 	t->writes = writes;
-	rc = mdb_txn_begin(s->env, NULL, writes ? 0 : MDB_RDONLY, &t->txn);
+	rc = s->env == NULL ? MDB_PANIC : mdb_txn_begin(s->env, NULL, writes ? 0 : MDB_RDONLY, &t->txn);
 	if (rc == 0)
 		return t;
 	lmdb_err(e, rc, "store.begin", s->path);
@@ -241,9 +321,21 @@ static bool keep(struct store_txn *t, int rc, const char *in)
 	return rc == 0;
 }
 
+/* LMDB keeps that to itself until the next transaction. */
+static bool gave_up(struct store *s)
+{
+	MDB_txn *t;
+	int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t);
+
+	if (rc == 0)
+		mdb_txn_abort(t);
+	return rc == MDB_PANIC;
+}
+
 int store_commit(struct store_txn **tp, struct err *e)
 {
 	struct store_txn *t = *tp;
+	struct store *s = t->store;
 	int rc = t->failed;
 	const char *in = t->failed_in;
 
@@ -256,7 +348,11 @@ int store_commit(struct store_txn **tp, struct err *e)
 		in = "store.commit";
 	}
 	if (rc != 0)
-		lmdb_err(e, rc, in, t->store->path);
+		lmdb_err(e, rc, in, s->path);
+	if (rc == 0 && t->writes)
+		s->last_txn = last_txn(s);
+	else if (rc != 0)
+		s->dead = gave_up(s);
 	free(t);
 	*tp = NULL;
 	return rc == 0 ? 0 : -1;

@@ -26,11 +26,17 @@ struct store_options {
 /* Opens (and creates) the folder `path`.  NULL with err on failure.  Open once per process and path. */
 struct store *store_open(const char *path, const struct store_options *o, struct err *e);
 void store_close(struct store **s);
-int store_table(struct store *s, const char *name, store_db *db, struct err *e);
-int store_sync(struct store *s, struct err *e); /* what no_sync left open */
-void store_check_readers(struct store *s);      /* frees slots of killed readers: at start, each minute */
-double store_map_used(struct store *s);         /* 0..1 of map_bytes: pages in use, not those that were once */
-void store_trim(struct store *s);               /* gives back mapped pages; they stay in the kernel's cache */
+int store_table(struct store *s, const char *name, store_db *db, struct err *e); /* name: a literal */
+int store_sync(struct store *s, struct err *e);                                  /* what no_sync left open */
+/* LMDB gave up: a meta page could not be written.  Every transaction fails until the store is opened anew. */
+bool store_is_dead(const struct store *s);
+/* Opens the same file anew; tables keep their numbers.  No transaction may be open on any thread.  0, or -1: the store
+ * stays dead, another try is harmless.  ERR_CORRUPT: the file does not end with the last commit that succeeded, so what
+ * the caller remembers about it may be wrong; only a start that reads all of it can tell. */
+int store_reopen(struct store *s, struct err *e);
+void store_check_readers(struct store *s); /* frees slots of killed readers: at start, each minute */
+double store_map_used(struct store *s);    /* 0..1 of map_bytes: pages in use, not those that were once */
+void store_trim(struct store *s);          /* gives back mapped pages; they stay in the kernel's cache */
 
 struct store_txn *store_read(struct store *s, struct err *e); /* reused per thread internally; cheap */
 struct store_txn *store_write(struct store *s, struct err *e);

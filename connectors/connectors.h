@@ -128,6 +128,7 @@ const struct token_keys *outbound_srs_keys(const struct outbound *o); /* n = 0: 
 /* ---- delivery on one loop ---- */
 
 struct deliver;
+struct drain;
 struct breakers; /* connectors/breaker.h: made and freed by whoever makes the delivers */
 struct echo_board;
 struct echo_return; /* connectors/echo.h */
@@ -146,6 +147,7 @@ struct deliver_options {
 	struct breakers *breakers; /* shared by all loops; NULL: this deliver's own */
 	struct echo_board *echoes; /* shared by all loops; NULL: no echoes are sent */
 	struct track_ring *track;  /* the tracking log of this loop; NULL = none */
+	const struct drain *drain; /* connectors/drain.h; NULL = never */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);

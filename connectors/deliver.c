@@ -322,12 +322,16 @@ static bool expands(const struct job *j)
 
 static void plan_and_send(struct job *j, const struct err *not_journaled)
 {
+	struct drain_order drain = { .to = "" };
+
+	drain_read(j->d->o.drain, &drain);
 	const struct planner planner = { .routing = j->d->o.routing,
 					 .outbound = j->d->outbound,
 					 .pool = j->d->pool,
 					 .arena = &j->arena,
 					 .env = &j->lease->env,
-					 .size = j->lease->size };
+					 .size = j->lease->size,
+					 .drain_to = str_c(drain.to) };
 
 	if (not_journaled != NULL) {
 		wait_for_journal(j, not_journaled);
@@ -371,6 +375,8 @@ static struct job *job_new(struct deliver *d, struct lease *l)
 		j->plans[i].index = l->rcpts[i].index;
 		j->plans[i].attempts = l->rcpts[i].attempts;
 		j->plans[i].delay_told = l->rcpts[i].delay_told;
+		if (l->rcpts[i].condemned)
+			j->plans[i].condemned = l->rcpts[i].last.p != NULL ? l->rcpts[i].last : S("");
 	}
 	TAILQ_INSERT_TAIL(&d->jobs, j, link);
 	d->job_n++;

@@ -8,6 +8,7 @@
 #define CONNECTORS_JOB_H
 
 #include "connectors/bounce.h"
+#include "connectors/drain.h"
 #include "connectors/echo_watch.h"
 #include "connectors/expand.h"
 #include "connectors/header_edits.h"

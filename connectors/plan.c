@@ -191,6 +191,8 @@ static void choose_hop(const struct planner *p, struct routing_view *v, struct p
 		return;
 	kind = rt->hop_host.n > 0 ? HOP_HOST : sel.send->smarthosts.n > 0 ? HOP_SMARTHOSTS : HOP_DOMAIN;
 	target = kind == HOP_HOST ? rt->hop_host : kind == HOP_DOMAIN ? rt->hop_domain : STR_NONE;
+	if (p->drain_to.n > 0) /* the connector still says how much TLS it takes */
+		kind = HOP_HOST, target = p->drain_to;
 	plan->rcpt.addr = rt->rcpt;
 	if (plan->forwards || !str_ieq(plan->rcpt.env.addr, plan->rcpt.addr))
 		add_orcpt(p, plan);
@@ -244,6 +246,17 @@ static void plan_journal(const struct planner *p, struct routing_view *v, struct
 	plan->fixer = "administrator";
 }
 
+/* The reason is written for the senders: strangers read it too. */
+static void plan_condemned(const struct planner *p, struct plan *plan)
+{
+	char text[480];
+
+	snprintf(text, sizeof text, "removed from the queue by the administrator%s" STR_FMT,
+		 plan->condemned.n > 0 ? ": " : "", STR_ARG(plan->condemned));
+	plan_settle(plan, p->arena, RCPT_FAILED, REPLY(550, 5, 3, 0, ""), str_c(text));
+	plan->told = plan->rcpt.text;
+}
+
 static void plan_one(const struct planner *p, struct routing_view *v, struct plan *plan)
 {
 	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true, .allow_bare_local = true };
@@ -256,6 +269,10 @@ static void plan_one(const struct planner *p, struct routing_view *v, struct pla
 	plan->from = p->env->from;
 	plan->srs = SRS_NONE;
 	plan->rule = plan->reason = "-";
+	if (plan->condemned.p != NULL) {
+		plan_condemned(p, plan);
+		return;
+	}
 	if (addr_parse(plan->rcpt.addr, &rules, &a) != ADDR_OK) {
 		plan_settle(plan, p->arena, RCPT_FAILED, REPLY(553, 5, 1, 3, ""), S("not a mail address"));
 		return;

@@ -11,6 +11,7 @@ struct plan {                  /* one recipient of one attempt */
 	unsigned index;        /* into env.rcpts */
 	unsigned attempts;     /* before this one */
 	bool delay_told;
+	struct str condemned;      /* by an administrator, for this reason; p NULL: it is tried */
 	const char *rule, *reason; /* of the verdict */
 	const char *loc;           /* kind of the recipient, "REMOTE" */
 	struct mode mode;          /* that was in force, and the table */
@@ -50,9 +51,10 @@ struct planner {
 	struct arena *arena; /* everything planned lives there */
 	const struct envelope *env;
 	uint64_t size;
+	struct str drain_to; /* everything goes to this "host[:port]"; empty: where it belongs */
 };
 
-/* `plans[i].index`, attempts and delay_told are set by the caller; the rest by this. */
+/* `plans[i].index`, attempts, delay_told and condemned are set by the caller; the rest by this. */
 void plan_recipients(const struct planner *p, struct plan *plans, size_t n);
 
 /* Sets a result without sending: "550 5.1.1 no such user" in words. */

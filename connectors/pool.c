@@ -121,7 +121,7 @@ static void end_txn(struct smtp_txn *t)
 		breaker_tried(h->way->breaker, now_ms(h));
 	t->trial = false;
 	t->hop = NULL;
-	h->done_n++;
+	h->done_n += !t->untried; /* what was set aside says nothing about its pace */
 	t->over(t);
 	hop_wake(h);
 }

@@ -633,8 +633,10 @@ static void on_stream(struct stream *s, enum stream_event e)
 	struct smtp_client *c = container_of(s, struct smtp_client, stream);
 	struct queue_port *port = c->txn != NULL ? c->txn->port : NULL; /* the transaction may be gone below */
 
-	if (port != NULL)
+	if (port != NULL) {
 		queue_working(port, c->txn->lease);
+		fault("client.event"); /* for the test of a message that ends the process */
+	}
 	switch (e) {
 	case STREAM_CONNECTED:
 		greet(c);

@@ -117,7 +117,7 @@ static void check_rcpts(struct look *k, uint64_t id, const struct row_message *m
 		}
 		left++;
 		deferred += r.attempts > 0;
-		if (r.state == RCPT_PENDING && r.due_ms < due_ms)
+		if (rcpt_has_due(r.state) && r.due_ms < due_ms)
 			due_ms = r.due_ms;
 	}
 	store_cursor_close(&c);

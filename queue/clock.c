@@ -54,7 +54,7 @@ static void follow_rcpts(struct queue *q, struct live *l, int64_t wall_ms)
 	for (uint32_t i = 0; i < l->rcpt_n; i++) {
 		struct live_rcpt *r = &l->rcpts[i];
 		int64_t due_ms = r->due_ms - q->clock.shift_ms;
-		if (r->state != RCPT_PENDING || r->due_ms <= wall_ms)
+		if (!rcpt_has_due(r->state) || r->due_ms <= wall_ms)
 			continue;
 		due_ms = due_ms < wall_ms ? wall_ms : due_ms > limit_ms ? limit_ms : due_ms;
 		changed = changed || due_ms != r->due_ms;

@@ -210,7 +210,7 @@ static void damaged(struct queue *q, struct parcel *p)
 					    .text = str_c(p->err.text) };
 		live_outcome(l, &o, &c);
 		if (p->err.code == ERR_CORRUPT)
-			live_order(l, o.rcpt, QUEUE_HOLD, 0, &c);
+			live_order(l, o.rcpt, QUEUE_HOLD, 0, STR_NONE, &c);
 	}
 	commit_count(q, &c);
 	put_back(q, p, l, true);
@@ -434,11 +434,28 @@ int commit_checkpoint(struct queue *q, struct err *e)
 	return 0;
 }
 
+/* Only this thread uses the index, and between two of its turns no transaction is open: so it may open it anew when
+ * LMDB gave up on it.  What cannot be revived is refused with 452 until a restart reads all of it. */
+static int revive_index(struct queue *q, struct err *e)
+{
+	if (!store_is_dead(q->index.store))
+		return 0;
+	if (store_reopen(q->index.store, e) == 0) {
+		log_warn(NULL, "queue.index_reopened", kv_c("path", q->path));
+		q->index_lost = false;
+		return 0;
+	}
+	if (!q->index_lost)
+		log_error(NULL, "queue.index_lost", kv_c("error", e->text));
+	q->index_lost = true;
+	return -1;
+}
+
 static void checkpoint(struct queue *q, int64_t now_ms)
 {
 	struct err e;
 
-	if (commit_checkpoint(q, &e) == 0) {
+	if (revive_index(q, &e) == 0 && commit_checkpoint(q, &e) == 0) {
 		q->checkpoint_at_ms = INT64_MAX;
 		q->index_full = false;
 		return;
@@ -568,7 +585,7 @@ static void finish(struct queue *q)
 	q->settle_deadline_ms = INT64_MIN;
 	write_groups(q);
 	finish_settles(q, &q->settles); /* no room in the log for them: the index can still remember */
-	if (commit_checkpoint(q, &e) != 0)
+	if (revive_index(q, &e) != 0 || commit_checkpoint(q, &e) != 0)
 		log_error(NULL, "queue.checkpoint", kv_c("error", e.text));
 	send_answers(q);
 }

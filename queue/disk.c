@@ -70,7 +70,7 @@ static int cached_fd(struct queue *q, uint64_t segment, uint64_t big, struct err
 		fd = segment_open(q->segment_dir_fd, segment, e);
 	} else {
 		big_name(name, big);
-		fd = openat(q->big_dir_fd, name, O_RDONLY | O_CLOEXEC);
+		fd = (int)TEMP_FAILURE_RETRY(openat(q->big_dir_fd, name, O_RDONLY | O_CLOEXEC));
 		if (fd < 0)
 			err_sys(e, ERR_IO, "queue.read", "cannot open big/%s", name);
 	}
@@ -272,7 +272,8 @@ static void run_sync_big(struct queue *q, struct job *job)
 {
 	struct parcel *p = container_of(job, struct parcel, job);
 
-	if (fault("queue.big_sync") || fdatasync(p->spool.big_fd) != 0 || fsync(q->big_dir_fd) != 0) {
+	if (fault("queue.big_sync") || TEMP_FAILURE_RETRY(fdatasync(p->spool.big_fd)) != 0 ||
+	    TEMP_FAILURE_RETRY(fsync(q->big_dir_fd)) != 0) {
 		err_sys(&p->err, ERR_IO, "queue.big", "cannot sync big/");
 		p->ok = false;
 	}

@@ -57,10 +57,12 @@ static bool fill_due(struct queue *q, struct store_txn *t, struct live *l, struc
 	parcel_room_for_due(p, l->left);
 	for (uint32_t i = 0; i < l->rcpt_n; i++) {
 		const struct live_rcpt *r = &l->rcpts[i];
-		if (r->state == RCPT_PENDING && r->due_ms <= now_ms)
-			p->due[p->due_n++] = (struct lease_rcpt){
-				.index = i, .attempts = r->attempts, .delay_told = r->delay_told, .note = r->note
-			};
+		if (rcpt_has_due(r->state) && r->due_ms <= now_ms)
+			p->due[p->due_n++] = (struct lease_rcpt){ .index = i,
+								  .attempts = r->attempts,
+								  .delay_told = r->delay_told,
+								  .note = r->note,
+								  .condemned = r->state == RCPT_CONDEMNED };
 	}
 	/* room first, so that the views stay where they are */
 	buf_reset(&p->texts);
@@ -70,7 +72,8 @@ static bool fill_due(struct queue *q, struct store_txn *t, struct live *l, struc
 		unsigned char key[12];
 		struct str value;
 		index_key_rcpt(key, l->id, p->due[i].index);
-		if (p->due[i].attempts == 0 || !store_get(t, q->index.rcpt, str_n(key, sizeof key), &value) ||
+		bool has_text = p->due[i].attempts > 0 || p->due[i].condemned;
+		if (!has_text || !store_get(t, q->index.rcpt, str_n(key, sizeof key), &value) ||
 		    !row_get_rcpt(value, &row) || text_n + row.text.n > p->texts.cap || !buf_add(&p->texts, row.text))
 			continue;
 		p->due[i].last = str_n(p->texts.p + text_n, row.text.n);

@@ -282,8 +282,10 @@ struct ask {
 	void *owner;      /* loop: the queue_query or queue_order; NULL = nobody waits */
 	bool is_order, dry_run, done;
 	enum queue_verb verb;
+	char *reason; /* of FAIL */
 	struct queue_filter filter;
-	char *texts;     /* what the filter looks into */
+	char *texts; /* what the filter looks into */
+	struct queue_where *where;
 	uint64_t after;  /* resume point */
 	struct buf rows; /* struct queue_row, texts as offsets until the answer */
 	struct buf row_texts;
@@ -357,7 +359,8 @@ struct queue {
 	struct row_checkpoint checkpoint;
 	int64_t checkpoint_at_ms; /* mono: when the next one is to be; INT64_MAX = nothing changed */
 	int64_t space_at_ms, readers_at_ms, trim_at_ms;
-	bool index_full;            /* the last checkpoint failed for want of space */
+	bool index_full;            /* the last checkpoint failed: nothing is accepted until one succeeds */
+	bool index_lost;            /* and the index could not be opened anew: said so in the log */
 	uint64_t memory;            /* content bytes of leases */
 	unsigned char due_from[16]; /* all due rows before this key are leased or dirty */
 	int64_t due_wake_ms;        /* wall clock of the first due row from there; DUE_NEVER */
@@ -411,7 +414,8 @@ void live_load_rcpts(struct live *l); /* makes l->rcpts */
 void live_keep_meta(struct live *l, struct str meta);
 int64_t live_due_ms(const struct live *l); /* earliest of the pending; DUE_NEVER */
 void live_outcome(struct live *l, const struct record_outcome *o, struct live_change *c);
-void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct live_change *c);
+void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct str reason,
+		struct live_change *c); /* reason: of FAIL */
 
 /* segment.c */
 int segments_open(struct queue *q, struct err *e); /* lists what is there */

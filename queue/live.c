@@ -165,7 +165,7 @@ int64_t live_due_ms(const struct live *l)
 	if (l->rcpts == NULL)
 		return l->left > 0 ? l->arrived_ms : DUE_NEVER;
 	for (size_t i = 0; i < l->rcpt_n; i++)
-		if (l->rcpts[i].state == RCPT_PENDING && l->rcpts[i].due_ms < due_ms)
+		if (rcpt_has_due(l->rcpts[i].state) && l->rcpts[i].due_ms < due_ms)
 			due_ms = l->rcpts[i].due_ms;
 	return due_ms;
 }
@@ -183,10 +183,19 @@ static void finish(struct live *l, struct live_rcpt *r, struct live_change *c)
 	c->gone++;
 }
 
+static void keep_text(struct live_rcpt *r, struct str text)
+{
+	text = str_head(text, ROW_TEXT_MAX);
+	free(r->text);
+	r->text = malloc(text.n + 1);
+	must(r->text != NULL);
+	if (text.n > 0)
+		memcpy(r->text, text.p, text.n);
+	r->text_n = (uint16_t)text.n;
+}
+
 static void defer(struct live *l, struct live_rcpt *r, const struct record_outcome *o, struct live_change *c)
 {
-	struct str text = str_head(o->text, ROW_TEXT_MAX);
-
 	if (r->attempts == 0 && o->attempts > 0) {
 		l->deferred++;
 		c->deferred++;
@@ -196,12 +205,8 @@ static void defer(struct live *l, struct live_rcpt *r, const struct record_outco
 	r->delay_told = o->delay_told;
 	r->note = o->note;
 	r->changed = true;
-	free(r->text);
-	r->text = malloc(text.n + 1);
-	must(r->text != NULL);
-	if (text.n > 0)
-		memcpy(r->text, text.p, text.n);
-	r->text_n = (uint16_t)text.n;
+	if (r->state != RCPT_CONDEMNED) /* what its sender will be told stays */
+		keep_text(r, o->text);
 }
 
 /* A recipient that is done stays done (removed while it was being tried), a held one stays held when deferred. */
@@ -227,13 +232,14 @@ void live_outcome(struct live *l, const struct record_outcome *o, struct live_ch
 	c->failed += o->kind == OUTCOME_FAILED;
 }
 
-void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct live_change *c)
+void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct str reason,
+		struct live_change *c)
 {
 	if (rcpt >= l->rcpt_n)
 		return;
 	live_load_rcpts(l);
 	struct live_rcpt *r = &l->rcpts[rcpt];
-	if (r->state == RCPT_DONE)
+	if (r->state == RCPT_DONE || (r->state == RCPT_CONDEMNED && v != QUEUE_REMOVE && v != QUEUE_RETRY))
 		return;
 	r->changed = true;
 	switch (v) {
@@ -251,6 +257,11 @@ void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms
 		return;
 	case QUEUE_RETRY:
 		r->due_ms = now_ms;
+		return;
+	case QUEUE_FAIL:
+		r->state = RCPT_CONDEMNED;
+		r->due_ms = now_ms;
+		keep_text(r, reason);
 		return;
 	}
 }

@@ -2,7 +2,7 @@
 #include "queue/inner.h"
 #include "tests/unit.h"
 
-enum { DELIVER, FAIL, DEFER, HOLD, RELEASE, RETRY, REMOVE, END };
+enum { DELIVER, FAIL, DEFER, HOLD, RELEASE, RETRY, REMOVE, CONDEMN, END };
 
 /* One recipient, steps in order, and what is then true.  The log is replayed with the same functions, so a row is also
  * what recovery makes of such a log. */
@@ -27,17 +27,22 @@ static const struct {
 	{ "held, retried", { HOLD, RETRY, END }, 1, 0, RCPT_HELD, DUE_NEVER },
 	{ "removed", { REMOVE, END }, 0, 0, RCPT_DONE, DUE_NEVER },
 	{ "removed while tried", { REMOVE, DEFER, END }, 0, 0, RCPT_DONE, DUE_NEVER },
+	{ "condemned", { CONDEMN, END }, 1, 0, RCPT_CONDEMNED, 9000 },
+	{ "condemned on hold", { HOLD, CONDEMN, END }, 1, 0, RCPT_CONDEMNED, 9000 },
+	{ "condemned, not reported yet", { CONDEMN, DEFER, END }, 1, 1, RCPT_CONDEMNED, 5000 },
+	{ "condemned, held, released", { CONDEMN, HOLD, RELEASE, END }, 1, 0, RCPT_CONDEMNED, 9000 },
+	{ "condemned, reported", { CONDEMN, FAIL, END }, 0, 0, RCPT_DONE, DUE_NEVER },
 	{ "removed, then all", { REMOVE, DELIVER, HOLD, RELEASE, END }, 0, 0, RCPT_DONE, DUE_NEVER },
 };
 
 static void take_step(struct live *l, int step, struct live_change *c)
 {
-	static const enum queue_verb verbs[] = { QUEUE_HOLD, QUEUE_RELEASE, QUEUE_RETRY, QUEUE_REMOVE };
+	static const enum queue_verb verbs[] = { QUEUE_HOLD, QUEUE_RELEASE, QUEUE_RETRY, QUEUE_REMOVE, QUEUE_FAIL };
 	static const enum outcome_kind kinds[] = { OUTCOME_DELIVERED, OUTCOME_FAILED, OUTCOME_DEFERRED };
 	struct record_outcome o = { .attempts = 1, .due_ms = 5000, .text = STR_LIT("why") };
 
 	if (step >= HOLD) {
-		live_order(l, 0, verbs[step - HOLD], 9000, c);
+		live_order(l, 0, verbs[step - HOLD], 9000, S("why not"), c);
 		return;
 	}
 	o.kind = (uint8_t)kinds[step];

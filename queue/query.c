@@ -3,6 +3,7 @@
  * Every slice begins with a checkpoint, so the index is all there is to look at; the live table only adds who is leased
  * just now.  An order is written to the log first, as RECORD_ORDER for each message, then done. */
 #include "queue/inner.h"
+#include "queue/where.h"
 
 #include "base/log.h"
 #include "base/time.h"
@@ -62,17 +63,19 @@ static struct str keep_text(struct ask *a, struct str s)
 	return offset;
 }
 
-static void add_row(struct slice *s, uint64_t id, const struct row_message *m, const struct row_rcpt *r)
+/* Texts are views of the index. */
+static struct queue_row row_of(const struct slice *s, uint64_t id, const struct row_message *m,
+			       const struct row_rcpt *r)
 {
-	struct ask *a = s->a;
 	const struct live *l = live_find(&s->q->live, id);
 	bool leased = l != NULL && l->leased;
-	struct queue_row row = {
+
+	return (struct queue_row){
 		.id = id,
-		.from = keep_text(a, m->from),
-		.rcpt = keep_text(a, r->addr),
-		.last = keep_text(a, r->text),
-		.trace_id = keep_text(a, m->trace_id),
+		.from = m->from,
+		.rcpt = r->addr,
+		.last = r->text,
+		.trace_id = m->trace_id,
 		.size = m->size,
 		.arrived_ms = m->arrived_ms,
 		.due_ms = r->due_ms,
@@ -82,7 +85,14 @@ static void add_row(struct slice *s, uint64_t id, const struct row_message *m, c
 			 : leased || r->due_ms <= s->now_ms ? QUEUE_ACTIVE
 							    : QUEUE_DEFERRED,
 	};
+}
 
+static void add_row(struct ask *a, struct queue_row row)
+{
+	row.from = keep_text(a, row.from);
+	row.rcpt = keep_text(a, row.rcpt);
+	row.last = keep_text(a, row.last);
+	row.trace_id = keep_text(a, row.trace_id);
 	buf_add(&a->rows, str_n(&row, sizeof row));
 	a->row_n++;
 }
@@ -101,13 +111,18 @@ static void note_order(struct slice *s, uint64_t id)
 {
 	static const char padding[RECORD_ALIGN];
 	size_t head_at = s->log.n;
-	struct record r = { .kind = RECORD_ORDER, .id = id, .body_check = record_sum(STR_NONE) };
+	struct str reason = str_head(str_c(s->a->reason), ROW_TEXT_MAX);
+	struct record r = {
+		.kind = RECORD_ORDER, .id = id, .body_n = (uint32_t)reason.n, .body_check = record_sum(reason)
+	};
 
 	must(buf_reserve(&s->log, RECORD_HEAD) != NULL);
 	buf_commit(&s->log, RECORD_HEAD);
+	buf_add(&s->log, reason);
+	size_t meta_at = s->log.n;
 	record_put_order(&s->log, (uint8_t)s->a->verb, s->now_ms, s->rcpts, s->rcpt_n);
-	r.meta_n = (uint32_t)(s->log.n - head_at - RECORD_HEAD);
-	r.meta_check = record_sum(str_n(s->log.p + head_at + RECORD_HEAD, r.meta_n));
+	r.meta_n = (uint32_t)(s->log.n - meta_at);
+	r.meta_check = record_sum(str_n(s->log.p + meta_at, r.meta_n));
 	record_put_head(s->log.p + head_at, &r);
 	buf_add(&s->log, str_n(padding, (size_t)record_length(&r) - (s->log.n - head_at)));
 	must(!s->log.full);
@@ -130,11 +145,14 @@ static void look_at_message(struct slice *s, uint64_t id, const struct row_messa
 		s->looked++;
 		if (!row_get_rcpt(value, &r) || !rcpt_matches(&a->filter, &r))
 			continue;
+		struct queue_row row = row_of(s, id, m, &r);
+		if (a->filter.where != NULL && !queue_where_match(a->filter.where, &row, s->now_ms))
+			continue;
 		hits++;
 		if (a->is_order)
 			note_rcpt(s, be32toh(i));
 		else
-			add_row(s, id, m, &r);
+			add_row(a, row);
 	}
 	store_cursor_close(&c);
 	a->messages += hits > 0;
@@ -190,7 +208,7 @@ static struct live *bring(struct slice *s, uint64_t id)
 	return index_load(s->q, s->t, id, &m);
 }
 
-static void obey(struct slice *s, const struct record *r, struct str meta)
+static void obey(struct slice *s, const struct record *r, struct str payload)
 {
 	struct live *l = bring(s, r->id);
 	struct live_change c = { 0 };
@@ -199,9 +217,9 @@ static void obey(struct slice *s, const struct record *r, struct str meta)
 
 	if (l == NULL)
 		return;
-	must(record_get_order(meta, &o));
+	must(record_get_order(str_skip(payload, r->body_n), &o));
 	while (record_order_next(&o, &rcpt))
-		live_order(l, rcpt, (enum queue_verb)o.verb, o.at_ms, &c);
+		live_order(l, rcpt, (enum queue_verb)o.verb, o.at_ms, str_head(payload, r->body_n), &c);
 	commit_count(s->q, &c);
 	live_mark(&s->q->live, l);
 	if (l->left == 0 && !l->leased)
@@ -215,7 +233,7 @@ static void obey_all(struct slice *s)
 	for (size_t at = 0; at < s->log.n; at += record_length(&r)) {
 		uint64_t segment = s->q->log.v[s->q->log.n - 1].seq;
 		must(record_get_head(s->log.p + at, segment, &r));
-		obey(s, &r, str_n(s->log.p + at + RECORD_HEAD, r.meta_n));
+		obey(s, &r, str_n(s->log.p + at + RECORD_HEAD, (size_t)r.body_n + r.meta_n));
 	}
 	s->q->checkpoint_at_ms = 0;
 }
@@ -284,6 +302,7 @@ static struct ask *ask_new(struct queue_port *p, const struct queue_filter *f, v
 		memcpy(a->texts, f->from.p, f->from.n);
 	if (f->rcpt.n > 0)
 		memcpy(a->texts + f->from.n, f->rcpt.p, f->rcpt.n);
+	a->filter.where = a->where = queue_where_copy(f->where);
 	a->filter.from = str_n(a->texts, f->from.n);
 	a->filter.rcpt = str_n(a->texts + f->from.n, f->rcpt.n);
 	buf_init(&a->rows, TEXTS_MAX);
@@ -298,6 +317,8 @@ void ask_free(struct ask *a)
 	buf_fini(&a->rows);
 	buf_fini(&a->row_texts);
 	free(a->texts);
+	free(a->reason);
+	queue_where_free(&a->where);
 	free(a);
 }
 
@@ -380,6 +401,7 @@ void queue_order(struct queue_port *p, const struct queue_filter *f, enum queue_
 	a->is_order = true;
 	a->dry_run = dry_run;
 	a->verb = v;
+	a->reason = v == QUEUE_FAIL ? strndup(o->reason.p != NULL ? o->reason.p : "", o->reason.n) : NULL;
 	a->after = 0;
 	o->messages = o->recipients = 0;
 	o->ok = false;

@@ -1,6 +1,8 @@
 /* queue/query_test.c: what an administrator sees and says. */
 #include "tests/queue_rig.h"
 
+#include <sys/wait.h>
+
 static struct queue_query query;
 static struct queue_order order;
 static bool answered;
@@ -9,6 +11,11 @@ static void on_answer(struct op *op)
 {
 	(void)op;
 	answered = true;
+}
+
+static bool all_are_leased(struct rig *r)
+{
+	return r->lease_n >= 6;
 }
 
 static bool is_answered(struct rig *r)
@@ -180,6 +187,55 @@ static void test_orders_while_leased(void **state)
 	}
 }
 
+/* What an administrator condemned is leased as that, with the reason, also after a crash before the next checkpoint,
+ * and when it was on hold. */
+static void test_fail(void **state)
+{
+	struct rig *r = *state;
+	struct queue_filter two = { .rcpt = S("@b.example") };
+	struct queue_where *w;
+	struct err e;
+	uint64_t ids[6];
+	int status = 1;
+
+	fill(r, ids);
+	rig_close(r);
+	pid_t pid = fork();
+	if (pid == 0) { /* threads do not outlive a fork: the queue is opened in here, and dies as in a crash */
+		rig_open(r);
+		tell(r, QUEUE_HOLD, false, two);
+		order.reason = S("the project has ended");
+		tell(r, QUEUE_FAIL, false, two);
+		_exit(0);
+	}
+	assert_true(waitpid(pid, &status, 0) == pid && status == 0);
+	rig_check(r);
+	r->conf.active_max = 100;
+	rig_open(r);
+	assert_int_equal(rig_stats(r).recipients, 12);
+	w = queue_where_parse(S("domain = b.example and last = 'the project has ended'"), &e);
+	assert_int_equal(ask(r, (struct queue_filter){ .where = w }), 4);
+	queue_where_free(&w);
+	size_t condemned = 0;
+	rig_until(r, all_are_leased);
+	for (size_t i = 0; i < r->lease_n; i++) {
+		struct lease *l = r->leases[i];
+		for (size_t n = 0; n < l->rcpt_n; n++) {
+			bool is = str_eq(l->env.rcpts[l->rcpts[n].index].addr, S("two@b.example"));
+			assert_true(l->rcpts[n].condemned == is);
+			if (is)
+				check_str(l->rcpts[n].last, S("the project has ended"), "reason");
+			condemned += is;
+		}
+		rig_settle(r, i, OUTCOME_FAILED, 0);
+	}
+	assert_int_equal(condemned, 4);
+	rig_until(r, rig_empty);
+	queue_query_fini(&query);
+	rig_close(r);
+	rig_check(r);
+}
+
 static void test_cancelled(void **state)
 {
 	struct rig *r = *state;
@@ -206,7 +262,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_query),     T(test_paging), T(test_orders), T(test_retry), T(test_orders_while_leased),
-		T(test_cancelled),
+		T(test_cancelled), T(test_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ static int open_dir(const char *path, struct err *e)
 
 	if (mkdir(path, 0700) != 0 && errno != EEXIST)
 		return err_sys(e, ERR_IO, "queue.open", "cannot make %s", path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	return fd >= 0 ? fd : err_sys(e, ERR_IO, "queue.open", "cannot open %s", path);
 }
 
@@ -63,7 +63,7 @@ static int open_files(struct queue *q, uint64_t map_bytes, struct err *e)
 		return -1;
 	/* the folders themselves must survive, too */
 	int above = openat(q->lock_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool ok = above >= 0 && fsync(above) == 0 && fsync(q->lock_fd) == 0;
+	bool ok = above >= 0 && TEMP_FAILURE_RETRY(fsync(above)) == 0 && TEMP_FAILURE_RETRY(fsync(q->lock_fd)) == 0;
 	if (!ok)
 		err_sys(e, ERR_IO, "queue.open", "cannot sync %s", q->path);
 	if (above >= 0)

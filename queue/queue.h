@@ -86,6 +86,7 @@ struct lease_rcpt {
 	struct str last;   /* text of the last deferral, empty at first */
 	bool delay_told;   /* a delay report went out */
 	unsigned note;     /* outcome.note of the last try; 0 at first */
+	bool condemned;    /* it is not to be tried but to fail, because of `last` (QUEUE_FAIL) */
 };
 
 struct lease {
@@ -154,13 +155,16 @@ bool sched_expired(const struct conf_retry *c, int64_t arrived_ms, int64_t now_m
 
 /* ---- questions and orders: answered by the commit thread ---- */
 
+struct queue_where; /* an expression over struct queue_row; the language: queue/where.h */
+
 struct queue_filter { /* empty fields match all; addresses match whole, without case; "@domain" by domain */
 	uint64_t id;
 	struct str from, rcpt;
 	bool deferred_only, held_only;
-	int64_t older_than_ms; /* age of the message; 0 = any */
-	uint64_t after_id;     /* for paging */
-	unsigned max;          /* rows, but a page ends with a whole message; 0 = 1000 */
+	int64_t older_than_ms;           /* age of the message; 0 = any */
+	const struct queue_where *where; /* copied; NULL = any */
+	uint64_t after_id;               /* for paging */
+	unsigned max;                    /* rows, but a page ends with a whole message; 0 = 1000 */
 };
 
 enum queue_state { QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HELD, QUEUE_POISON };
@@ -173,6 +177,15 @@ struct queue_row { /* one recipient */
 	unsigned attempts;
 	enum queue_state state;
 };
+
+enum { QUEUE_WHERE_MAX = 1024 };
+/* NULL with ERR_SYNTAX (which character, and what is expected there) or ERR_TOO_BIG. */
+struct queue_where *queue_where_parse(struct str text, struct err *e);
+void queue_where_free(struct queue_where **w);
+bool queue_where_match(const struct queue_where *w, const struct queue_row *r, int64_t now_ms);
+/* The host that a text of `last` is about, "mx.example" of "4.4.1 mx.example[192.0.2.1]: ..."; empty: none. */
+struct str queue_hop_of(struct str last);
+struct str queue_domain_of(struct str address);
 
 struct queue_query {
 	struct op op;
@@ -187,17 +200,19 @@ struct queue_query {
 void queue_query(struct queue_port *p, const struct queue_filter *f, struct queue_query *q, void (*done)(struct op *));
 void queue_query_fini(struct queue_query *q);
 
-enum queue_verb { QUEUE_RETRY, QUEUE_REMOVE, QUEUE_HOLD, QUEUE_RELEASE };
+enum queue_verb { QUEUE_RETRY, QUEUE_REMOVE, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_FAIL }; /* stored: append only */
 
 struct queue_order {
 	struct op op;
+	struct str reason;             /* FAIL: set before, copied; one line, cut at 400 bytes */
 	uint64_t messages, recipients; /* matched (and, unless dry_run, changed) */
 	bool ok;
 	struct err err;
 	void *state;
 };
 
-/* Acts on all messages that match (max and after_id do not count).  REMOVE makes no report.  A leased message is acted
+/* Acts on all messages that match (max and after_id do not count).  REMOVE makes no report; FAIL leases each at once as
+ * condemned, and whoever delivers reports it.  A leased message is acted
  * on when its lease is settled. */
 void queue_order(struct queue_port *p, const struct queue_filter *f, enum queue_verb v, bool dry_run,
 		 struct queue_order *o, void (*done)(struct op *));

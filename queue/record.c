@@ -448,7 +448,7 @@ bool row_get_rcpt(struct str from, struct row_rcpt *p)
 	struct reader r = { .left = from };
 	uint8_t state = get8(&r);
 
-	*p = (struct row_rcpt){ .state = state <= RCPT_POISON ? (enum rcpt_state)state : RCPT_DONE };
+	*p = (struct row_rcpt){ .state = state <= RCPT_CONDEMNED ? (enum rcpt_state)state : RCPT_DONE };
 	get_told(&r, &p->delay_told, &p->note);
 	p->attempts = get16(&r);
 	p->due_ms = (int64_t)get64(&r);

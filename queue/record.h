@@ -27,7 +27,7 @@ enum record_kind {
 	RECORD_MESSAGE, /* body + envelope */
 	RECORD_BIG,     /* envelope; the content, `size` bytes, is the file big/ID, checked by body_check */
 	RECORD_OUTCOME, /* what became of recipients */
-	RECORD_ORDER,   /* what an administrator said */
+	RECORD_ORDER,   /* what an administrator said; body: the reason of QUEUE_FAIL, else empty */
 };
 
 struct record {
@@ -78,7 +78,12 @@ bool record_order_next(struct record_order *o, uint32_t *rcpt);
 
 /* ---- index rows ---- */
 
-enum rcpt_state { RCPT_PENDING, RCPT_HELD, RCPT_DONE, RCPT_POISON }; /* stored, append only; DONE never is */
+/* Stored, append only; DONE never is.  CONDEMNED: an administrator says that it fails; its text is the reason. */
+enum rcpt_state { RCPT_PENDING, RCPT_HELD, RCPT_DONE, RCPT_POISON, RCPT_CONDEMNED };
+static inline bool rcpt_has_due(unsigned state)
+{
+	return state == RCPT_PENDING || state == RCPT_CONDEMNED;
+}
 
 #define DUE_NEVER INT64_MAX
 

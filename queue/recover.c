@@ -119,7 +119,7 @@ struct live *recover_known(struct queue *q, uint64_t id)
 static void replay_change(struct replay *r, const struct segment_walk *w)
 {
 	struct live *l = recover_known(r->q, w->record.id);
-	struct str rest = str_n(w->payload.p, w->record.meta_n);
+	struct str rest = str_skip(w->payload, w->record.body_n), reason = str_head(w->payload, w->record.body_n);
 	struct live_change c = { 0 };
 	struct record_outcome outcome;
 	struct record_order order;
@@ -132,7 +132,7 @@ static void replay_change(struct replay *r, const struct segment_walk *w)
 			live_outcome(l, &outcome, &c);
 	else if (record_get_order(rest, &order))
 		while (record_order_next(&order, &rcpt))
-			live_order(l, rcpt, (enum queue_verb)order.verb, order.at_ms, &c);
+			live_order(l, rcpt, (enum queue_verb)order.verb, order.at_ms, reason, &c);
 	commit_count(r->q, &c);
 	live_mark(&r->q->live, l);
 	if (l->left == 0)

@@ -47,7 +47,7 @@ int segment_open(int dir_fd, uint64_t seq, struct err *e)
 	int fd;
 
 	segment_name(name, seq);
-	fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC);
+	fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDWR | O_CLOEXEC));
 	return fd >= 0 ? fd : err_sys(e, ERR_IO, "queue.segment", "cannot open segments/%s", name);
 }
 
@@ -180,6 +180,8 @@ static int fill_some(struct segment_job *j)
 	for (size_t at = 0; at < n;) {
 		ssize_t wrote =
 			fault("queue.segment_fill") ? -1 : pwrite(j->fd, zeros + at, n - at, (off_t)(j->filled + at));
+		if (wrote < 0 && errno == EINTR)
+			continue;
 		if (wrote < 0)
 			return err_sys(&j->err, ERR_IO, "queue.segment", "cannot fill a segment");
 		at += (size_t)wrote;
@@ -199,14 +201,14 @@ static int begin_file(struct queue *q, struct segment_job *j)
 			      (j->spare != j->seq && renameat(q->segment_dir_fd, old, q->segment_dir_fd, name) != 0)))
 		return err_sys(&j->err, ERR_IO, "queue.segment", "cannot rename segments/%s", old);
 	if (!fault("queue.segment_new"))
-		j->fd = openat(q->segment_dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		j->fd = (int)TEMP_FAILURE_RETRY(openat(q->segment_dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 	if (j->fd < 0 || fstat(j->fd, &st) != 0)
 		return err_sys(&j->err, ERR_IO, "queue.segment", "cannot make segments/%s", name);
 	j->filled = (uint64_t)st.st_size;
 	if (!j->no_fill || j->filled >= j->bytes)
 		return 0;
 	/* its size stays what is written, so that a later life fills the rest */
-	if (fallocate(j->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)j->bytes) != 0 && errno != EOPNOTSUPP)
+	if (TEMP_FAILURE_RETRY(fallocate(j->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)j->bytes)) != 0 && errno != EOPNOTSUPP)
 		return err_sys(&j->err, ERR_IO, "queue.segment", "cannot allocate segments/%s", name);
 	j->unfilled = true;
 	j->filled = j->bytes;
@@ -219,7 +221,8 @@ static int finish_file(struct queue *q, struct segment_job *j)
 {
 	char name[24];
 
-	if (!fault("queue.segment_sync") && fsync(j->fd) == 0 && fsync(q->segment_dir_fd) == 0)
+	if (!fault("queue.segment_sync") && TEMP_FAILURE_RETRY(fsync(j->fd)) == 0 &&
+	    TEMP_FAILURE_RETRY(fsync(q->segment_dir_fd)) == 0)
 		return 0;
 	err_sys(&j->err, ERR_IO, "queue.segment", "cannot sync a new segment");
 	segment_name(name, j->seq);
@@ -410,7 +413,7 @@ int segments_write(struct queue *q, struct iovec *iov, size_t n, uint64_t bytes,
 		return -1;
 	}
 	int64_t began_ms = clock_mono_ms();
-	if (fault("queue.group_sync") || fdatasync(s->fd) != 0) {
+	if (fault("queue.group_sync") || TEMP_FAILURE_RETRY(fdatasync(s->fd)) != 0) {
 		s->abandoned = true;
 		q->read_only = true;
 		return err_sys(e, ERR_IO, "queue.sync", "cannot sync the log: nothing more is accepted");

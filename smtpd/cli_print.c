@@ -624,7 +624,7 @@ static const struct column message_columns[] = {
 	{ "rcpt", "TO", COL_TEXT, 60 },    { "last", "", COL_NOTE, 0 },         { NULL, NULL, COL_TEXT, 0 },
 };
 static const struct column summary_columns[] = {
-	{ "domain", "DOMAIN", COL_TEXT, 44 },
+	{ "name", "OF", COL_TEXT, 44 },
 	{ "recipients", "RECIPIENTS", COL_NUM, 0 },
 	{ "deferred", "DEFERRED", COL_NUM, 0 },
 	{ "held", "HELD", COL_NUM, 0 },
@@ -684,6 +684,7 @@ static const struct print_layout layouts[] = {
 	{ "queue", "remove", NULL, NULL, print_order },
 	{ "queue", "hold", NULL, NULL, print_order },
 	{ "queue", "release", NULL, NULL, print_order },
+	{ "queue", "reroute", NULL, NULL, print_order },
 	{ "route", "explain", explain_columns, NULL, NULL },
 	{ "config", "diff", NULL, NULL, print_diff },
 	{ "connector", "list", connector_columns, NULL, NULL },

@@ -142,7 +142,7 @@ static void test_many_rows(void **state)
 	(void)state;
 	printer_init(&p, &v, PRINT_TABLE, out, NOW_MS);
 	for (int i = 0; i < 1000; i++) {
-		snprintf(line, sizeof line, "{\"row\":{\"domain\":\"d%d.example\",\"recipients\":%d}}", i, i);
+		snprintf(line, sizeof line, "{\"row\":{\"name\":\"d%d.example\",\"recipients\":%d}}", i, i);
 		assert_true(printer_line(&p, str_c(line)));
 	}
 	assert_true(printer_line(&p, S("{\"exit\":0}")));

@@ -76,8 +76,24 @@ static enum step shed_mail(struct session *s)
 	return STEP_NEXT;
 }
 
+/* The gateway is being emptied.  The connection ends with it, so that the client goes to the next MX host. */
+static enum step refuse_draining(struct session *s, const struct drain_order *d)
+{
+	char text[DRAIN_REASON + 80];
+	struct reply r = REPLY(421, 4, 3, 2, "");
+
+	snprintf(text, sizeof text, "no mail is accepted here now%s%s (DRAIN)", d->reason[0] != '\0' ? ": " : "",
+		 d->reason);
+	r.text = str_c(text);
+	log_info(&s->log, "mail.draining", kv_c("client", s->client_text), kv_str("from", s->tx.env.from));
+	transaction_reset(&s->tx);
+	session_end(s, &r);
+	return STEP_NEXT;
+}
+
 enum step run_mail(struct session *s, struct str args)
 {
+	struct drain_order drain;
 	struct cmd_mail m;
 	struct reply r = { 0 };
 	struct envelope *env = &s->tx.env;
@@ -97,6 +113,8 @@ enum step run_mail(struct session *s, struct str args)
 		session_reply(s, &r);
 		return STEP_NEXT;
 	}
+	if (drain_read(&s->server->shared->drain, &drain))
+		return refuse_draining(s, &drain);
 	if (!session_may(s, GATE_MESSAGES, &r)) {
 		transaction_reset(&s->tx);
 		s->junk++; /* who does not stop asking is dropped in the end */

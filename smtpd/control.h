@@ -15,6 +15,7 @@
 enum { CONTROL_REQUEST_MAX = 64 * 1024 - 1, CONTROL_CLIENTS_MAX = 32, CONTROL_CLIENTS_KEPT = 8 };
 
 struct control;
+struct drain;
 struct pressure;
 struct setup;
 struct crl_source;
@@ -50,6 +51,7 @@ struct control_hooks {
 	size_t (*crl_sources)(void *arg, struct crl_source *rows, size_t max);
 	struct deliver *deliver;         /* of the control's own loop, for `connector test`; outlives the control */
 	const struct pressure *pressure; /* NULL offline */
+	struct drain *drain;             /* NULL offline */
 	int64_t started_ms;              /* wall clock */
 };
 

@@ -10,7 +10,7 @@
 
 enum { PAGE_ROWS = 500, LIST_DEFAULT_MAX = 1000 };
 
-static const char *state_name(enum queue_state s)
+const char *queue_state_name(enum queue_state s)
 {
 	static const char *const names[] = { [QUEUE_ACTIVE] = "active",
 					     [QUEUE_DEFERRED] = "deferred",
@@ -30,7 +30,7 @@ static json_t *row_of(const struct queue_row *q)
 	queue_put_id(&id, q->id);
 	row_str(row, "id", buf_str(&id));
 	buf_fini(&id);
-	row_c(row, "state", state_name(q->state));
+	row_c(row, "state", queue_state_name(q->state));
 	row_int(row, "arrived_ms", q->arrived_ms);
 	row_uint(row, "size", q->size);
 	row_uint(row, "attempts", q->attempts);
@@ -53,23 +53,28 @@ static struct str address_filter(struct str s, struct buf *room)
 	return buf_str(room);
 }
 
-struct filter_room { /* memory behind a filter */
-	struct queue_filter f;
-	struct buf from, to;
-};
-
-static void filter_init(struct filter_room *r, const struct call *c)
+/* False: the call has ended. */
+bool filter_init(struct filter_room *r, struct call *c)
 {
+	struct err e = { 0 };
+
 	*r = (struct filter_room){ 0 };
+	if (args_has(c, "where") && (r->where = queue_where_parse(args_text(c, "where"), &e)) == NULL) {
+		call_end_err(c, CALL_USAGE, &e);
+		return false;
+	}
+	r->f.where = r->where;
 	r->f.from = address_filter(args_text(c, "from"), &r->from);
 	r->f.rcpt = address_filter(args_text(c, "to"), &r->to);
 	r->f.deferred_only = args_flag(c, "deferred");
 	r->f.held_only = args_flag(c, "held");
 	r->f.older_than_ms = (int64_t)args_number(c, "older", 0);
+	return true;
 }
 
-static void filter_fini(struct filter_room *r)
+void filter_fini(struct filter_room *r)
 {
+	queue_where_free(&r->where);
 	buf_fini(&r->from);
 	buf_fini(&r->to);
 }
@@ -168,8 +173,8 @@ void run_queue_list(struct call *c)
 {
 	struct listing *l = listing_start(c, args_number(c, "max", LIST_DEFAULT_MAX));
 
-	filter_init(&l->filter, c);
-	ask_page(l);
+	if (filter_init(&l->filter, c))
+		ask_page(l);
 }
 
 static bool parse_id(struct call *c, struct str text, uint64_t *id)
@@ -202,6 +207,7 @@ static const struct order_words order_words[] = {
 	[QUEUE_REMOVE] = { "removed", "would be removed" },
 	[QUEUE_HOLD] = { "put on hold", "would be put on hold" },
 	[QUEUE_RELEASE] = { "released", "would be released" },
+	[QUEUE_FAIL] = { "returned to their senders", "would be returned to their senders" },
 };
 
 static const struct order_words reroute_words = { "routed anew", "would be routed anew" };
@@ -295,7 +301,7 @@ static void on_order(struct op *op)
 static bool names_something(const struct call *c)
 {
 	return args_list_n(c, "ID") > 0 || args_has(c, "from") || args_has(c, "to") || args_flag(c, "deferred") ||
-	       args_flag(c, "held") || args_has(c, "older") || args_flag(c, "all");
+	       args_flag(c, "held") || args_has(c, "older") || args_has(c, "where") || args_flag(c, "all");
 }
 
 static void run_order(struct call *c, enum queue_verb verb, const struct order_words *words)
@@ -304,7 +310,7 @@ static void run_order(struct call *c, enum queue_verb verb, const struct order_w
 
 	if (!names_something(c)) {
 		call_end(c, CALL_USAGE,
-			 "which messages? Give ids, a filter (--from --to --deferred --held --older) or --all");
+			 "which messages? Give ids, a filter (--from --to --deferred --held --older --where) or --all");
 		return;
 	}
 	for (size_t i = 0; i < args_list_n(c, "ID"); i++)
@@ -315,12 +321,13 @@ static void run_order(struct call *c, enum queue_verb verb, const struct order_w
 	o->call = c;
 	o->verb = verb;
 	o->words = words;
+	o->order.reason = args_reason(c);
 	o->dry_run = args_flag(c, "dry-run");
 	o->n = args_list_n(c, "ID") > 0 ? args_list_n(c, "ID") : 1;
-	filter_init(&o->filter, c);
 	c->state = o;
 	c->drop = ordering_drop;
-	order_next(o);
+	if (filter_init(&o->filter, c))
+		order_next(o);
 }
 
 static void run_retry(struct call *c, const struct order_words *words)
@@ -345,7 +352,9 @@ void run_queue_reroute(struct call *c)
 
 void run_queue_remove(struct call *c)
 {
-	run_order(c, QUEUE_REMOVE, &order_words[QUEUE_REMOVE]);
+	enum queue_verb v = args_flag(c, "ndr") ? QUEUE_FAIL : QUEUE_REMOVE;
+
+	run_order(c, v, &order_words[v]);
 }
 
 void run_queue_hold(struct call *c)

@@ -4,6 +4,7 @@
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
+#include "connectors/drain.h"
 #include "smtpd/pressure.h"
 
 const char *conf_side_name(enum conf_side s)
@@ -137,6 +138,21 @@ static json_t *pressure_part(const struct pressure *p)
 	return part;
 }
 
+/* What is left can be more than there was: reports, expansions. */
+static json_t *drain_part(const struct drain_order *d, const struct queue *q)
+{
+	json_t *part = json_object();
+	struct queue_stats st;
+
+	queue_stats(q, &st);
+	row_c(part, "to", d->to);
+	row_c(part, "reason", d->reason);
+	row_int(part, "since_ms", d->since_ms);
+	row_uint(part, "recipients_then", d->recipients);
+	row_uint(part, "recipients_left", st.recipients);
+	return part;
+}
+
 /* `tombolo` does it: it asks for others again and again (cli_top.c). */
 void run_top(struct call *c)
 {
@@ -147,6 +163,7 @@ void run_status(struct call *c)
 {
 	const struct control_hooks *h = c->hooks;
 	json_t *row = json_object(), *sessions = json_object();
+	struct drain_order drain;
 
 	row_str(row, "hostname", c->config->hostname);
 	row_c(row, "site", c->config->site == SITE_CLOUD ? "cloud" : "onprem");
@@ -156,6 +173,8 @@ void run_status(struct call *c)
 	must(json_object_set_new(row, "recipients", recipients_part(h->routing)) == 0);
 	if (h->pressure != NULL)
 		must(json_object_set_new(row, "pressure", pressure_part(h->pressure)) == 0);
+	if (drain_read(h->drain, &drain))
+		must(json_object_set_new(row, "drain", drain_part(&drain, h->queue)) == 0);
 	must(json_object_set_new(row, "cmt_coverage", coverage_part(h->routing)) == 0);
 	if (h->counters != NULL)
 		h->counters(h->arg, add_counter, sessions);

@@ -1,4 +1,4 @@
-/* smtpd/control_summary.c: `queue summary`: what waits, by recipient domain.
+/* smtpd/control_summary.c: `queue summary`: what waits, by recipient domain, or by what else --by names.
  *
  * Walks the whole queue page by page; memory is bounded by DOMAINS_MAX rows, what comes after that is summed under
  * "(other)".  The table is open-addressed on a seeded hash, because the names come from outside. */
@@ -7,6 +7,11 @@
 #include "smtpd/control_verbs.h"
 
 enum { PAGE_ROWS = 1000, DOMAINS_MAX = 1000, SLOTS = 2048, ROWS_MAX = 200 };
+
+struct group_by {               /* the first one is the default */
+	const char *word, *key; /* key: of its column */
+	struct str (*name)(const struct queue_row *r);
+};
 
 struct domain_sum {
 	char *name; /* NULL = free slot */
@@ -18,7 +23,8 @@ struct domain_sum {
 struct summary {
 	struct call *call;
 	struct queue_query query;
-	struct queue_filter filter;
+	struct filter_room room;
+	const struct group_by *by;
 	uint64_t seed, recipients;
 	size_t domain_n;
 	struct domain_sum domains[SLOTS];
@@ -29,6 +35,7 @@ static void summary_drop(struct call *c)
 	struct summary *s = c->state;
 
 	queue_query_fini(&s->query);
+	filter_fini(&s->room);
 	for (size_t i = 0; i < SLOTS; i++) {
 		free(s->domains[i].name);
 		free(s->domains[i].last);
@@ -65,18 +72,62 @@ static struct domain_sum *find_domain(struct summary *s, struct str name)
 	return d;
 }
 
+/* ---- what is summed up together ---- */
+
+static struct str by_domain(const struct queue_row *r)
+{
+	return queue_domain_of(r->rcpt);
+}
+
+static struct str by_sender(const struct queue_row *r)
+{
+	return r->from.n == 0 ? S("<>") : queue_domain_of(r->from);
+}
+
+static struct str by_hop(const struct queue_row *r)
+{
+	struct str hop = queue_hop_of(r->last);
+
+	return hop.n > 0 ? hop : r->last.n > 0 ? S("(no host)") : S("(not tried yet)");
+}
+
+static struct str by_error(const struct queue_row *r)
+{
+	return r->last.n > 0 ? r->last : S("(none)");
+}
+
+static struct str by_state(const struct queue_row *r)
+{
+	return str_c(queue_state_name(r->state));
+}
+
+static const struct group_by groups[] = {
+	{ "domain", "domain", by_domain },  { "sender-domain", "sender_domain", by_sender },
+	{ "next-hop", "next_hop", by_hop }, { "last-error", "last_error", by_error },
+	{ "state", "state", by_state },
+};
+
+static const struct group_by *find_group(struct str word)
+{
+	for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
+		if (str_eq(str_c(groups[i].word), word))
+			return &groups[i];
+	return word.n == 0 ? &groups[0] : NULL;
+}
+
+/* ---- counting ---- */
+
 static void count_row(struct summary *s, const struct queue_row *q)
 {
-	char lower[256];
-	struct str domain = str_skip(q->rcpt, (size_t)(str_rchr(q->rcpt, '@') + 1));
+	char lower[400];
+	struct str name = str_head(s->by->name(q), sizeof lower);
 
-	domain = str_head(domain, sizeof lower);
-	for (size_t i = 0; i < domain.n; i++)
-		lower[i] = domain.p[i] == '\0' ? '?' : chr_lower(domain.p[i]);
-	struct domain_sum *d = find_domain(s, str_n(lower, domain.n));
+	for (size_t i = 0; i < name.n; i++)
+		lower[i] = name.p[i] == '\0' ? '?' : s->by->name == by_error ? name.p[i] : chr_lower(name.p[i]);
+	struct domain_sum *d = find_domain(s, str_n(lower, name.n));
 	d->recipients++;
 	d->deferred += q->state == QUEUE_DEFERRED;
-	d->held += q->state == QUEUE_HELD;
+	d->held += q->state == QUEUE_HELD || q->state == QUEUE_POISON;
 	if (d->oldest_ms == 0 || q->arrived_ms < d->oldest_ms)
 		d->oldest_ms = q->arrived_ms;
 	if (d->last == NULL && q->last.n > 0) {
@@ -103,7 +154,8 @@ static void report(struct summary *s)
 	for (size_t i = 0; i < ROWS_MAX && s->domains[i].recipients > 0; i++) {
 		const struct domain_sum *d = &s->domains[i];
 		json_t *row = json_object();
-		row_c(row, "domain", d->name);
+		row_c(row, s->by->key, d->name);
+		row_c(row, "name", d->name);
 		row_uint(row, "recipients", d->recipients);
 		row_uint(row, "deferred", d->deferred);
 		row_uint(row, "held", d->held);
@@ -112,7 +164,7 @@ static void report(struct summary *s)
 		call_row(c, row);
 	}
 	if (s->domain_n > ROWS_MAX)
-		call_text(c, "%zu more domains are not shown.", s->domain_n - ROWS_MAX);
+		call_text(c, "%zu more are not shown.", s->domain_n - ROWS_MAX);
 }
 
 static void report_totals(struct call *c)
@@ -133,8 +185,8 @@ static void on_page(struct op *op);
 
 static void ask_page(struct summary *s)
 {
-	s->filter.max = PAGE_ROWS;
-	queue_query(s->call->hooks->port, &s->filter, &s->query, on_page);
+	s->room.f.max = PAGE_ROWS;
+	queue_query(s->call->hooks->port, &s->room.f, &s->query, on_page);
 }
 
 static void on_page(struct op *op)
@@ -144,7 +196,7 @@ static void on_page(struct op *op)
 
 	for (size_t i = 0; i < s->query.row_n; i++) {
 		count_row(s, &s->query.rows[i]);
-		s->filter.after_id = s->query.rows[i].id;
+		s->room.f.after_id = s->query.rows[i].id;
 	}
 	queue_query_fini(&s->query);
 	if (more) {
@@ -161,12 +213,20 @@ static void on_page(struct op *op)
 
 void run_queue_summary(struct call *c)
 {
-	struct summary *s = calloc(1, sizeof *s);
+	const struct group_by *by = find_group(args_text(c, "by"));
+	struct summary *s;
 
+	if (by == NULL) {
+		call_end(c, CALL_USAGE, "--by: one of domain, sender-domain, next-hop, last-error, state");
+		return;
+	}
+	s = calloc(1, sizeof *s);
 	must(s != NULL);
+	s->by = by;
 	s->call = c;
 	s->seed = (uint64_t)(uintptr_t)s ^ (uint64_t)clock_mono_ms();
 	c->state = s;
 	c->drop = summary_drop;
-	ask_page(s);
+	if (filter_init(&s->room, c))
+		ask_page(s);
 }

@@ -10,6 +10,7 @@ static const struct verb_arg queue_list_args[] = {
 	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
 	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold or put aside as poison" },
 	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
+	{ "where", ARG_TEXT, ARG_OPTION, "EXPR", "an expression, like \"domain = x.example and attempts > 3\"" },
 	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N recipients (default 1000, 0 = all)" },
 	{ "postfix", ARG_VIEW, ARG_OPTION, NULL, "print as `postqueue -p` does, for tools that read that" },
 	{ 0 },
@@ -21,6 +22,21 @@ static const struct verb_arg queue_show_args[] = {
 };
 
 /* Ids and filters together must all hold. */
+static const struct verb_arg queue_remove_args[] = {
+	{ "ID", ARG_LIST, ARG_REST, "ID", "messages, as `queue list` names them" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
+	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold or put aside as poison" },
+	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
+	{ "where", ARG_TEXT, ARG_OPTION, "EXPR", "an expression, like \"domain = x.example and attempts > 3\"" },
+	{ "all", ARG_FLAG, ARG_OPTION, NULL, "the whole queue; needed when nothing else is given" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "count, change nothing" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why; stands in the log beside who did it" },
+	{ "ndr", ARG_FLAG, ARG_OPTION, NULL, "the senders get a failure report; it says the --reason" },
+	{ 0 },
+};
+
 static const struct verb_arg queue_order_args[] = {
 	{ "ID", ARG_LIST, ARG_REST, "ID", "messages, as `queue list` names them" },
 	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
@@ -28,9 +44,29 @@ static const struct verb_arg queue_order_args[] = {
 	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
 	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold or put aside as poison" },
 	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
+	{ "where", ARG_TEXT, ARG_OPTION, "EXPR", "an expression, like \"domain = x.example and attempts > 3\"" },
 	{ "all", ARG_FLAG, ARG_OPTION, NULL, "the whole queue; needed when nothing else is given" },
 	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "count, change nothing" },
 	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why; stands in the log beside who did it" },
+	{ 0 },
+};
+
+static const struct verb_arg queue_drain_args[] = {
+	{ "to", ARG_TEXT, ARG_OPTION, "HOST[:PORT]", "everything goes to this host, instead of where it belongs" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "what those hear who are refused; stands in the log" },
+	{ "stop", ARG_FLAG, ARG_OPTION, NULL, "end it: accept mail again, deliver by routing" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "count, change nothing" },
+	{ 0 },
+};
+
+static const struct verb_arg queue_summary_args[] = {
+	{ "by", ARG_TEXT, ARG_OPTION, "FIELD", "domain (default), sender-domain, next-hop, last-error or state" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
+	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold or put aside as poison" },
+	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
+	{ "where", ARG_TEXT, ARG_OPTION, "EXPR", "an expression, like \"domain = x.example and attempts > 3\"" },
 	{ 0 },
 };
 
@@ -184,14 +220,17 @@ const struct verb control_verbs[] = {
 
 	{ "queue", "list", 0, VERB_LOOP, run_queue_list, queue_list_args, "recipients that wait, oldest first" },
 	{ "queue", "show", 0, VERB_LOOP, run_queue_show, queue_show_args, "one message with all its recipients" },
-	{ "queue", "summary", 0, VERB_LOOP, run_queue_summary, NULL, "totals, and what waits by recipient domain" },
+	{ "queue", "summary", 0, VERB_LOOP, run_queue_summary, queue_summary_args,
+	  "totals, and what waits by domain, next hop, error ..." },
 	{ "queue", "retry", VERB_OPERATOR, VERB_LOOP, run_queue_retry, queue_order_args, "try now" },
-	{ "queue", "remove", VERB_OPERATOR, VERB_LOOP, run_queue_remove, queue_order_args,
-	  "drop; nobody gets a report" },
+	{ "queue", "remove", VERB_OPERATOR, VERB_LOOP, run_queue_remove, queue_remove_args,
+	  "drop; without --ndr nobody gets a report" },
 	{ "queue", "hold", VERB_OPERATOR, VERB_LOOP, run_queue_hold, queue_order_args, "do not try until released" },
 	{ "queue", "release", VERB_OPERATOR, VERB_LOOP, run_queue_release, queue_order_args, "end a hold" },
 	{ "queue", "reroute", VERB_OPERATOR, VERB_LOOP, run_queue_reroute, queue_order_args,
 	  "decide anew where it goes, and try now" },
+	{ "queue", "drain", VERB_OPERATOR, VERB_LOOP, run_queue_drain, queue_drain_args,
+	  "accept nothing, deliver all that is there" },
 	{ "queue", "check", 0, VERB_LOCAL, run_queue_check, queue_check_args,
 	  "is a closed store sound? needs no daemon" },
 

@@ -27,6 +27,7 @@ void run_queue_hold(struct call *c);
 void run_queue_release(struct call *c);
 void run_queue_reroute(struct call *c);
 void run_queue_check(struct call *c);
+void run_queue_drain(struct call *c); /* control_drain.c */
 
 /* control_route.c */
 void run_route_explain(struct call *c);
@@ -76,6 +77,16 @@ void run_config_reload(struct call *c);
 /* control_tls.c */
 void run_tls_show(struct call *c);
 void run_tls_reload(struct call *c);
+
+/* The filter of a queue verb, and the memory behind it. */
+struct filter_room {
+	struct queue_filter f;
+	struct queue_where *where;
+	struct buf from, to;
+};
+bool filter_init(struct filter_room *r, struct call *c); /* false: the call has ended, the reason is told */
+void filter_fini(struct filter_room *r);                 /* also of zeros */
+const char *queue_state_name(enum queue_state s);        /* "deferred" */
 
 /* Shared by the handlers. */
 const char *conf_side_name(enum conf_side s);                 /* "onprem" */

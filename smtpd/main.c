@@ -465,6 +465,7 @@ static int open_shared(struct app *app, struct err *e)
 	const struct config *c = app->setup->config;
 	struct queue_recovery found = { 0 };
 
+	drain_init(&app->shared.drain);
 	app->shared.gate = gate_new();
 	app->shared.breakers = breakers_new();
 	app->shared.echoes = echo_board_new();
@@ -516,6 +517,7 @@ static int open_control(struct app *app, struct err *e)
 		.crl_sources = app_crl_sources,
 		.deliver = app->workers[0].server.deliver,
 		.pressure = &app->shared.pressure,
+		.drain = &app->shared.drain,
 		.started_ms = app->started_ms,
 	};
 

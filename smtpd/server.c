@@ -47,6 +47,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.shares = (unsigned)shares,
 		.breakers = shared->breakers,
 		.echoes = shared->echoes,
+		.drain = &shared->drain,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);

@@ -5,6 +5,7 @@
 #ifndef SMTPD_SERVER_H
 #define SMTPD_SERVER_H
 
+#include "connectors/drain.h"
 #include "connectors/header_policy.h"
 #include "smtpd/gate.h"
 #include "smtpd/hush.h"
@@ -40,6 +41,7 @@ struct shared { /* one per process */
 	struct breakers *breakers; /* of the send connectors */
 	struct echo_board *echoes; /* of messages that come back; NULL: none are sent */
 	struct track *track;       /* NULL: no tracking log */
+	struct drain drain;        /* nothing is accepted, all leaves */
 };
 
 struct server {

@@ -130,7 +130,7 @@ void session_close(struct session *s)
 	loop_free_later(server->loop, s);
 }
 
-static void session_end(struct session *s, const struct reply *last)
+void session_end(struct session *s, const struct reply *last)
 {
 	session_reply(s, last);
 	session_enter(s, &state_closing);

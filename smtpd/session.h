@@ -62,6 +62,7 @@ void session_drain(struct session *s); /* 421 when idle; else ends after the tra
 
 /* For the command files. */
 void session_reply(struct session *s, const struct reply *r);
+void session_end(struct session *s, const struct reply *last); /* the connection is closed behind it */
 void session_enter(struct session *s, const struct state *state);
 void session_resume(struct session *s); /* the operation is over: go on with what waits */
 void session_error(struct session *s);  /* counts a protocol error */

@@ -1,8 +1,8 @@
 #!/bin/sh
 # tests/crash.sh BUILD_DIR [short]: kill -9 at every named point of the queue, several times each, on a store that has
 # been killed before; after each kill queue_check must be content and nothing acknowledged may be missing.  Then the
-# same to the whole gateway under load (tests/crash_daemon.sh), and while it expands a group (tests/crash_groups.sh); and
-# the power goes (tests/powerloss/run.sh).
+# same to the whole gateway under load (tests/crash_daemon.sh), while it expands a group (tests/crash_groups.sh) and
+# by one and the same message (tests/crash_poison.sh); and the power goes (tests/powerloss/run.sh).
 # The last line is "N passed, N failed".
 set -u
 tool=$1/tests/tools/queue_crash
@@ -44,7 +44,7 @@ for point in $(sort -u "$work/points"); do
 done
 queue_passed=$passed queue_failed=$failed
 here=$(dirname "$0")
-for part in crash_daemon.sh crash_groups.sh powerloss/run.sh; do
+for part in crash_daemon.sh crash_groups.sh crash_poison.sh powerloss/run.sh; do
 	sh "$here/$part" "$1" "${2:-}" >"$work/part" 2>&1
 	cat "$work/part"
 	sum=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/part" | tail -n 1)

@@ -35,13 +35,21 @@ verdict() { # OK? WHAT FAULT RESULT
 
 # queue WHAT FAULT EXPECTED [MESSAGES]: a run with the fault on a used store, then one without it to judge
 queue() {
+	[ -z "${ROWS:-}" ] || echo "$1" | grep -qE "$ROWS" || return
+	for times in $(seq "${TIMES:-1}"); do queue_once "$@"; done
+}
+
+queue_once() {
+	rm -f "$W/begun"
 	LD_PRELOAD=$lib POWERLOSS_DIR=$W/queue POWERLOSS_FAULT=$2 TOMBOLO_FAULT=${TF:-} POWERLOSS_WHILE=${WHILE:-} \
+		QUEUE_CRASH_BEGUN=$W/begun \
 		POWERLOSS_CLOCK=$W/clock timeout 60 "$tool" run "$W/queue" "$W/journal" "${4:-2000}" >"$W/out" 2>"$W/err"
 	status=$?
 	outcome=$(sed -n 's/.*outcome=//p' "$W/out")
 	ok=yes
 	echo "$outcome" | grep -qxE "$3" && { [ $status = 0 ] || [ "$outcome" = closed ]; } || ok=no
 	[ "$outcome" != refusing ] || grep -q 'error queue.read_only' "$W/err" || ok=no # and it says so aloud
+	[ -z "${EVENT:-}" ] || grep -q " $EVENT" "$W/err" || ok=no
 	said=$(sed -n 's/^cannot open: //p' "$W/out")
 	"$tool" verify "$W/queue" "$W/journal" 2000 >"$W/verify" 2>&1 || ok=no
 	verdict $ok "$1" "${2:-${TF:-}}" "${outcome:-ended with $status}, $(tail -n 1 "$W/verify")${said:+, \"$said\"}"
@@ -52,28 +60,44 @@ queue() {
 "$tool" run "$W/queue" "$W/journal" 2000 >/dev/null 2>&1 # a store that is in use
 "$tool" verify "$W/queue" "$W/journal" 2000 >/dev/null 2>&1
 rm -f "$W/journal"
-queue "disk full, one write to the log" write:segments:ENOSPC:20:1 "absorbed|resumed" 32000
-queue "quota, one write to the log" write:segments:EDQUOT:20:1 "absorbed|resumed" 32000
-touch "$W/full"
+queue "disk full, one write to the log" write:#log:ENOSPC:20:1 "absorbed|resumed" 32000
+queue "quota, one write to the log" write:#log:EDQUOT:20:1 "absorbed|resumed" 32000
+[ -n "${ROWS:-}" ] || touch "$W/full"
 (sleep 0.3 && rm -f "$W/full") &
 WHILE=$W/full queue "disk full until space is freed" write::ENOSPC:30:1000000,create::ENOSPC:1:1000000 resumed 32000
 queue "no inode for a segment" create:segments:ENOSPC:1:1 "absorbed|resumed" 32000
 queue "no inode for a big message" create:big:ENOSPC:1:1 resumed 4000
 queue "disk full, a big message" write:big:ENOSPC:1:1 resumed 4000
-queue "write error, the log" write:segments:EIO:20:1 refusing
+queue "write error, the log" write:#log:EIO:20:1 refusing
 queue "write error, a big message" write:big:EIO:1:1 resumed 4000
-queue "write error, the index" write:index:EIO:20:1 "absorbed|resumed" 32000
-queue "sync fails, the log" sync:segments:EIO:20:1 refusing
+queue "write error, a segment that is prepared" write:#fill:EIO:1:1 "absorbed|resumed" 32000
+WHILE=$W/begun queue "write error, rows of the index" write:#page:EIO:5:1 "absorbed|resumed" 32000
+queue "sync fails, the log" sync:#log:EIO:20:1 refusing
 TF=queue.segment_sync:3 queue "sync fails, a new segment" "" "absorbed|resumed" 32000
-queue "sync fails, the first segment at the start" sync:segments:EIO:1:1 closed
+queue "sync fails, the first segment at the start" sync:#fill:EIO:1:1 closed
 queue "sync fails, a big message" sync:big:EIO:1:1 resumed 4000
-queue "sync fails, the index" sync:index:EIO:5:1 "absorbed|resumed" 32000
-queue "short writes, the log" write:segments:SHORT:1:1000000 absorbed
+WHILE=$W/begun queue "sync fails, the index" sync:#page:EIO:2:1 "absorbed|resumed" 32000
+queue "short writes, the log" write:#log:SHORT:1:1000000 absorbed
 queue "short writes, big messages" write:big:SHORT:1:1000000 absorbed 4000
-queue "short writes, the index" write:index:SHORT:20:2 "absorbed|resumed" 32000
-queue "interrupted writes" write:segments:EINTR:10:50 absorbed
+queue "short writes, a segment that is prepared" write:#fill:SHORT:1:1000000 absorbed 32000
+WHILE=$W/begun queue "short writes, rows of the index" write:#page:SHORT:5:2 "absorbed|resumed" 32000
+queue "interrupted writes and syncs of the log" write:#log:EINTR:10:50,sync:#log:EINTR:10:50 absorbed
+queue "interrupted writes and syncs, a segment that is prepared" \
+	write:#fill:EINTR:1:50,sync:#fill:EINTR:1:5,size:segments:EINTR:1:3 absorbed 32000
+queue "interrupted writes and syncs, big messages" write:big:EINTR:1:50,sync:big:EINTR:1:50,create:big:EINTR:1:5 absorbed 4000
+queue "interrupted writes, the index" write:#page:EINTR:5:50,write:#meta:EINTR:3:50 absorbed 32000
+# LMDB gives up on its file, and it is opened anew. 
+WHILE=$W/begun
+EVENT="warn queue.index_reopened"
+queue "write error, the meta page of the index" write:#meta:EIO:3:1 "absorbed|resumed" 32000
+queue "short write, the meta page of the index" write:#meta:SHORT:3:1 "absorbed|resumed" 32000
+queue "the index cannot be opened anew at first" \
+	write:#meta:EIO:3:1,open:index/data.mdb:EMFILE:1:2 "absorbed|resumed" 32000
+EVENT=
+WHILE=
 queue "no descriptors at the start" open:segments:EMFILE:1:1 closed
-queue "no descriptors while it works" open:segments:EMFILE:60:20,create:segments:EMFILE:1:1 "absorbed|resumed" 32000
+WHILE=$W/begun queue "no descriptors while it works" \
+	open:segments:EMFILE:1:20,create:segments:EMFILE:1:1 "absorbed|resumed" 32000
 queue "no descriptors in the system" create:big:ENFILE:1:1 resumed 4000
 queue "a segment cannot be renamed at the start" rename:segments:EIO:1:1 "absorbed|closed"
 queue "a segment cannot be renamed" rename:segments:EIO:2:1 "absorbed|resumed" 32000
@@ -145,11 +169,11 @@ sleep 0.2
 "$B/perf/sink" -S "$W/sink" reset $RUN
 "$B/perf/swarm" -p $PORT -c 10 -m 20 -s 3000 -r 200 -t 600 -R $RUN -a "$W/accepted" >"$W/load" 2>&1 &
 LOAD=$!
-gateway "gateway: disk full for a second" write:segments:ENOSPC:1:1000000,create::ENOSPC:1:1000000 resumed 'warn queue.space'
-gateway "gateway: a sync of the log fails" sync:segments:EIO:1:1 refusing 'error queue.read_only'
+gateway "gateway: disk full for a second" write:#log:ENOSPC:1:1000000,create::ENOSPC:1:1000000 resumed 'warn queue.space'
+gateway "gateway: a sync of the log fails" sync:#log:EIO:1:1 refusing 'error queue.read_only'
 if [ -z "$short" ]; then
 	gateway "gateway: no inodes for a second" create::ENOSPC:1:1000000 resumed
-	gateway "gateway: write error in the log" write:segments:EIO:1:1 refusing 'error queue.read_only'
+	gateway "gateway: write error in the log" write:#log:EIO:1:1 refusing 'error queue.read_only'
 	gateway "gateway: write errors in the index for a second" write:index:EIO:1:1000000 resumed 'error queue.checkpoint'
 	gateway "gateway: no descriptors for files for a second" open::EMFILE:1:1000000,create::EMFILE:1:1000000 resumed
 	LIMIT='ulimit -n 40' gateway "gateway: 40 descriptors in all" "" "resumed|refusing"

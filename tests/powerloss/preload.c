@@ -6,6 +6,9 @@
  *   POWERLOSS_CUT=N          the power goes at the N-th noted call
  *   POWERLOSS_FAULT=CALL:PART:HOW:FROM:COUNT[,...]   calls FROM .. FROM+COUNT-1 of this kind whose path holds PART fail
  *       CALL  open create write sync size rename unlink mkdir thread     HOW  EIO ENOSPC EDQUOT EMFILE ... or SHORT
+ *       PART  of the path and what the write or sync is for, which the path alone does not tell:
+ *             segments/N#log      a group of records          segments/N#fill     a segment that is prepared
+ *             index/data.mdb#page rows                        index/data.mdb#meta which rows count
  *   POWERLOSS_WHILE=FILE     ... only while this file exists: whoever removes it has freed the space
  *   POWERLOSS_CLOCK=FILE     holds milliseconds to be added to the wall clock
  *
@@ -29,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FDS = 8192, NAMES = 16384, RULES = 8, PATH_ROOM = 2048 };
+enum { FDS = 8192, NAMES = 16384, RULES = 8, PATH_ROOM = 2048, PURPOSE_ROOM = 8 };
 
 enum call {
 	CALL_OPEN,
@@ -168,6 +171,25 @@ static bool fails(enum call call, const char *name)
 	if (error > 0)
 		errno = error;
 	return error > 0;
+}
+
+/* The log is written with pwritev and synced with fdatasync, a segment that is prepared with pwrite and fsync; LMDB
+ * writes its meta pages through a descriptor of their own. */
+static const char *purpose_of(const struct fd *f, bool is_log)
+{
+	if (strncmp(f->name, "segments", strlen("segments")) == 0)
+		return is_log ? "#log" : "#fill";
+	if (strncmp(f->name, "index/", strlen("index/")) == 0)
+		return f->durable ? "#meta" : "#page";
+	return "";
+}
+
+static int fault_of_fd(enum call call, const struct fd *f, bool is_log)
+{
+	char name[PATH_ROOM + PURPOSE_ROOM];
+
+	snprintf(name, sizeof name, "%s%s", f->name, purpose_of(f, is_log));
+	return fault_of(call, name);
 }
 
 /* ---- names and numbers ---- */
@@ -366,9 +388,9 @@ static size_t length_of(const struct iovec *iov, int n)
 }
 
 /* offset < 0: where the descriptor stands. */
-static ssize_t write_watched(int fd, struct fd *f, const struct iovec *iov, int n, off_t offset)
+static ssize_t write_watched(int fd, struct fd *f, const struct iovec *iov, int n, off_t offset, bool is_log)
 {
-	int error = fault_of(CALL_WRITE, f->name);
+	int error = fault_of_fd(CALL_WRITE, f, is_log);
 	struct iovec half;
 	struct stat st;
 
@@ -388,7 +410,7 @@ static ssize_t write_watched(int fd, struct fd *f, const struct iovec *iov, int 
 	return wrote;
 }
 
-static ssize_t write_any(int fd, const struct iovec *iov, int n, off_t offset)
+static ssize_t write_any(int fd, const struct iovec *iov, int n, off_t offset, bool is_log)
 {
 	ssize_t wrote;
 
@@ -398,7 +420,7 @@ static ssize_t write_any(int fd, const struct iovec *iov, int n, off_t offset)
 		leave(); /* may block: a socket, a pipe */
 		return offset >= 0 ? syscall(SYS_pwritev, fd, iov, n, offset, 0) : syscall(SYS_writev, fd, iov, n);
 	}
-	wrote = write_watched(fd, f, iov, n, offset);
+	wrote = write_watched(fd, f, iov, n, offset, is_log);
 	int error = errno;
 	leave();
 	errno = error;
@@ -409,32 +431,32 @@ static ssize_t write_any(int fd, const struct iovec *iov, int n, off_t offset)
 
 ssize_t write(int fd, const void *data, size_t n)
 {
-	return write_any(fd, ONE(data, n), 1, -1);
+	return write_any(fd, ONE(data, n), 1, -1, false);
 }
 
 ssize_t pwrite(int fd, const void *data, size_t n, off_t offset)
 {
-	return write_any(fd, ONE(data, n), 1, offset);
+	return write_any(fd, ONE(data, n), 1, offset, false);
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t n, off_t offset)
 {
-	return write_any(fd, ONE(data, n), 1, offset);
+	return write_any(fd, ONE(data, n), 1, offset, false);
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int n)
 {
-	return write_any(fd, iov, n, -1);
+	return write_any(fd, iov, n, -1, false);
 }
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t offset)
 {
-	return write_any(fd, iov, n, offset);
+	return write_any(fd, iov, n, offset, true);
 }
 
 ssize_t pwritev64(int fd, const struct iovec *iov, int n, off_t offset)
 {
-	return write_any(fd, iov, n, offset);
+	return write_any(fd, iov, n, offset, true);
 }
 
 static int resize(int fd, off_t to, int mode, off_t from, bool allocate)
@@ -477,7 +499,7 @@ int fallocate64(int fd, int mode, off_t from, off_t n)
 	return resize(fd, n, mode, from, true);
 }
 
-static int sync_any(int fd, int (*real)(int))
+static int sync_any(int fd, int (*real)(int), bool is_log)
 {
 	int rc = 0;
 
@@ -487,7 +509,9 @@ static int sync_any(int fd, int (*real)(int))
 		leave();
 		return real(fd);
 	}
-	if (fails(CALL_SYNC, f->name)) {
+	int wanted = fault_of_fd(CALL_SYNC, f, is_log);
+	if (wanted > 0) {
+		errno = wanted;
 		rc = -1;
 	} else {
 		count_one();
@@ -505,12 +529,12 @@ static int sync_any(int fd, int (*real)(int))
 
 int fsync(int fd)
 {
-	return sync_any(fd, REAL(fsync, int (*)(int)));
+	return sync_any(fd, REAL(fsync, int (*)(int)), false);
 }
 
 int fdatasync(int fd)
 {
-	return sync_any(fd, REAL(fdatasync, int (*)(int)));
+	return sync_any(fd, REAL(fdatasync, int (*)(int)), true);
 }
 
 /* ---- names ---- */

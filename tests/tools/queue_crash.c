@@ -7,6 +7,7 @@
  *
  * The journal has a line for each thing the outside world was told, written when it was told, with the time in ms:
  *   A id n t   250 for a message with n recipients        D id i t   recipient i is done (delivered or failed)
+ *   (QUEUE_CRASH_BEGUN names a file that run makes when the queue is open: for faults that are to come while it works.)
  *   F id 0 t   the run began; its messages have this id or a greater one
  * run prints what was accepted and refused, and whether anything was accepted after the last refusal.
  * verify prints "accepted=N missing=N duplicates=N window_ms=N stale=N findings=N": window_ms is the age, at the end of
@@ -228,10 +229,11 @@ static void on_commit(struct op *op)
 	struct world *w = s->world;
 
 	w->resumed = s->commit.ok;
-	if (s->commit.ok)
-		say(w, 'A', s->commit.id, s->rcpt_n);
-	else
+	if (!s->commit.ok) {
 		w->refused++;
+		return; /* until the next tick */
+	}
+	say(w, 'A', s->commit.id, s->rcpt_n);
 	send_one(s);
 }
 
@@ -300,7 +302,9 @@ static void tick(struct loop_timer *t)
 
 	queue_stats(w->queue, &stats);
 	w->ticks++;
-	for (size_t i = 0; i < w->session_n; i++)
+	/* while it refuses one asks again and again: whether it resumes is not to depend on who runs out of messages */
+	size_t asking = w->refused > 0 && !w->resumed ? 1 : w->session_n;
+	for (size_t i = 0; i < asking; i++)
 		if (!w->verify && w->sent < w->messages && !op_is_open(&w->sessions[i].commit.op))
 			send_one(&w->sessions[i]);
 	if (!w->order_busy && w->ticks % 2 == 0) {
@@ -323,6 +327,15 @@ static void tick(struct loop_timer *t)
 		loop_timer_set(&w->timer, 5);
 }
 
+static void say_begun(const struct world *w)
+{
+	const char *path = w->verify ? NULL : getenv("QUEUE_CRASH_BEGUN");
+	int fd = path == NULL ? -1 : open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 static int run(struct world *w)
 {
 	struct queue_recovery found;
@@ -334,6 +347,7 @@ static int run(struct world *w)
 		printf("cannot open: %s\n", e.text);
 		return 1;
 	}
+	say_begun(w);
 	w->port = queue_attach(w->queue, w->loop, on_lease, w);
 	for (size_t i = 0; i < w->session_n; i++)
 		w->sessions[i].world = w;

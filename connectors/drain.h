@@ -1,0 +1,33 @@
+/* connectors/drain.h: the gateway is being emptied: nothing new is accepted, what is there leaves, perhaps all to one
+ * host.
+ *
+ * One for the process, in memory: a restart ends it.  Zeros after drain_init are "no drain".  Threads: any. */
+#ifndef CONNECTORS_DRAIN_H
+#define CONNECTORS_DRAIN_H
+
+#include "base/str.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { DRAIN_TO = 300, DRAIN_REASON = 200 };
+
+struct drain_order {
+	char to[DRAIN_TO];         /* "host[:port]"; empty: by routing, as ever */
+	char reason[DRAIN_REASON]; /* what senders are told; may be empty */
+	int64_t since_ms;          /* wall clock */
+	uint64_t recipients;       /* that waited then */
+};
+
+struct drain {
+	_Atomic bool on;
+	pthread_mutex_t lock;
+	struct drain_order order;
+};
+
+void drain_init(struct drain *d);
+void drain_start(struct drain *d, const struct drain_order *o);  /* again: takes the place of the one before */
+bool drain_stop(struct drain *d);                                /* false: there was none */
+bool drain_read(const struct drain *d, struct drain_order *out); /* false: none is on; `d` may be NULL */
+
+#endif
