@@ -5,6 +5,10 @@ set -eu
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
 sh tests/deps.sh fuzz
+# libFuzzer ends without a goodbye: what its targets leave is removed here
+TMPDIR=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)" tombolo-fuzz-XXXXXX)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 san=-fsanitize=address,undefined
 flags="-O1 -g $san -fsanitize=fuzzer-no-link -fno-sanitize-recover=all -fno-omit-frame-pointer -w"
 make="make -s -j2 --no-print-directory V=fuzz CC=clang"
