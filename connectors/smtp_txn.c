@@ -218,6 +218,7 @@ static struct cmd_offer offer_of(const struct smtp_client *c)
 		.dsn = offers(c, EHLO_DSN),
 		.binarymime = offers(c, EHLO_BINARYMIME),
 		.xoorg = offers(c, EHLO_XOORG),
+		.auth = offers(c, EHLO_AUTH),
 	};
 }
 

@@ -19,6 +19,8 @@ static struct cmd_offer offer_of(const struct session *s)
 		.smtputf8 = s->esmtp,
 		.dsn = s->esmtp,
 		.xoorg = s->esmtp && policy_offers_xoorg(&s->who),
+		.auth = s->esmtp, /* checked and not believed, though AUTH is not offered: relays of some kinds say it
+				   */
 		.relaxed_addresses = s->who.origin == ENV_PEER || s->who.origin == ENV_LOCAL,
 	};
 }

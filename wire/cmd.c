@@ -419,6 +419,9 @@ void cmd_put_mail(struct buf *out, const struct envelope *env, const struct cmd_
 		buf_add(out, S(" XOORG="));
 		addr_xtext_encode(env->xorg, out);
 	}
+	/* nobody is believed to have been authenticated elsewhere: then it must be <> (RFC 4954 5) */
+	if (peer->auth)
+		buf_add(out, S(" AUTH=<>"));
 	buf_add(out, S("\r\n"));
 }
 

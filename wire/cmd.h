@@ -50,7 +50,7 @@ struct cmd_mail {
 	enum env_ret ret;
 	struct str envid; /* xtext, checked */
 	struct str xorg;  /* xtext, checked */
-	struct str auth;  /* AUTH= mailbox in xtext, checked; kept for the log only */
+	struct str auth;  /* AUTH= mailbox in xtext, checked; believed of nobody: on the way out it is AUTH=<> */
 	bool smtputf8, has_size, has_body;
 };
 

@@ -342,7 +342,8 @@ static void test_put(void **state)
 	buf_reset(&b);
 	cmd_put_mail(&b, &env, &offers[ALL], 100);
 	check_str(buf_str(&b),
-		  S("MAIL FROM:<a@b> SIZE=100 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=q+2B1 XOORG=contoso.com+2Bx\r\n"),
+		  S("MAIL FROM:<a@b> SIZE=100 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=q+2B1 XOORG=contoso.com+2Bx "
+		    "AUTH=<>\r\n"),
 		  "rich peer");
 	buf_reset(&b);
 	cmd_put_rcpt(&b, S("\"n w\"@b"), &r, &offers[ALL]);
@@ -351,7 +352,7 @@ static void test_put(void **state)
 		  "rcpt");
 	buf_reset(&b);
 	cmd_put_mail(&b, &(struct envelope){ 0 }, &offers[ALL], 0);
-	check_str(buf_str(&b), S("MAIL FROM:<>\r\n"), "null sender");
+	check_str(buf_str(&b), S("MAIL FROM:<> AUTH=<>\r\n"), "null sender");
 	buf_fini(&b);
 }
 
