@@ -4,9 +4,10 @@
  * lines, each {"row": {...}} or {"text": "..."} (or {"data": "..."}, a piece of a file), and last
  * {"exit": 0} or {"exit": 1, "error": "..."} (with exit 0 a "note" may stand there).  `tombolo` prints rows as a table,
  * or as they are with --json. Peer credentials decide who may look and who may change things
- * (control_role.h); what was changed is logged with the uid (control.done), what was refused too.  What is not a request is not answered: the connection is closed. Slow
- * work (import, export, mode set, config load) runs on one worker thread, never on a loop. Limits: 64 KiB a request, 10
- * s for it to arrive, 32 connections, 8 of them kept for operators; a reader that takes nothing for 60 s is dropped. Threads: lives on one loop. */
+ * (control_role.h); what was changed is logged with the uid (control.done), what was refused too.  What is not a
+ * request is not answered: the connection is closed. Slow work (import, export, mode set, config load) runs on one
+ * worker thread, never on a loop. Limits: 64 KiB a request, 10 s for it to arrive, 32 connections, 8 of them kept for
+ * operators; a reader that takes nothing for 60 s is dropped. Threads: lives on one loop. */
 #ifndef SMTPD_CONTROL_H
 #define SMTPD_CONTROL_H
 
@@ -55,8 +56,8 @@ struct control_hooks {
 	int64_t started_ms;              /* wall clock */
 };
 
-/* Listens (mode 0660; 0666 when groups decide) and starts the worker.  NULL with err; also when another process answers on `path`.
- * Copies `h`; what it points to must outlive the control. */
+/* Listens (mode 0660; 0666 when groups decide) and starts the worker.  NULL with err; also when another process answers
+ * on `path`. Copies `h`; what it points to must outlive the control. */
 struct control *control_open(struct loop *l, const char *path, const struct control_hooks *h, struct err *e);
 /* Waits for the job in progress, drops all connections, removes the socket file.  Before the queue port is detached. */
 void control_close(struct control **c);

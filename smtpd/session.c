@@ -161,7 +161,9 @@ static void on_timeout(struct session *s)
 	}
 	COUNT(s->server, timeouts);
 	log_info(&s->log, "session.timeout", kv_c("state", s->state->name), kv_str("client", str_c(s->client_text)));
-	if (s->state == &state_closing || s->state == &state_handshake || s->state == &state_proxy) {
+	/* a client that reads nothing (DoS-2) would not read the goodbye either */
+	if (s->state == &state_closing || s->state == &state_handshake || s->state == &state_proxy ||
+	    stream_is_choked(&s->stream)) {
 		session_close(s);
 		return;
 	}

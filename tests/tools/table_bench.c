@@ -24,6 +24,15 @@ static double now_s(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* What this thread has used: on a busy machine seconds would measure the others. */
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static void die(const char *what, const struct err *e)
 {
 	fprintf(stderr, "table_bench: %s: %s\n", what, e->text);
@@ -180,7 +189,7 @@ static void measure_attack(struct routing *r, uint64_t n, const char *what)
 {
 	struct arena arena;
 	struct buf text;
-	double from = now_s();
+	double from = cpu_s();
 
 	arena_init(&arena, ARENA);
 	buf_init(&text, 256);
@@ -192,7 +201,7 @@ static void measure_attack(struct routing *r, uint64_t n, const char *what)
 		one_lookup(r, buf_str(&text), &arena, true);
 		arena_rewind(&arena, m);
 	}
-	printf("%-16s %.0f unknown recipients a second\n", what, LOOKUPS / (now_s() - from));
+	printf("%-16s %.0f unknown recipients a second of processor time\n", what, LOOKUPS / (cpu_s() - from));
 	buf_fini(&text);
 	arena_fini(&arena);
 }
