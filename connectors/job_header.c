@@ -210,16 +210,18 @@ bool job_edit_header(struct job *j, struct delivery *dl)
 		if (!make_token(j, dl, false, &token))
 			return false;
 	}
-	const struct header_added added = { .trust = header_trust_stored(c, env),
-					    .sender_ours = env->from.n > 0 ? header_sender_ours(c, env->from)
-									   : env->origin == ENV_SELF,
-					    .journaled = job_is_journaled(j),
-					    .set_scl = send->set_scl,
-					    .gateway = send->fqdn,
-					    .org = dl->txn.env.xorg,
-					    .trace = env->trace_id,
-					    .token = token,
-					    .bypass = bypass };
+	const struct header_added added = {
+		.trust = header_trust_stored(c, env),
+		.sender_ours = env->from.n > 0 ? header_sender_ours(c, env->from) : env->origin == ENV_SELF,
+		/* who keeps no journal has nothing to say: what others marked passes as it is */
+		.journaled = c->journal_n > 0 && job_is_journaled(j),
+		.set_scl = send->set_scl,
+		.gateway = send->fqdn,
+		.org = dl->txn.env.xorg,
+		.trace = env->trace_id,
+		.token = token,
+		.bypass = bypass
+	};
 	if (!header_edit_out(&rules, &added, &j->notes, &j->arena, &changes))
 		return false;
 	if (by)

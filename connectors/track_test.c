@@ -72,15 +72,15 @@ static void test_split(void **state)
 	free(names);
 }
 
-static void test_lost(void **state)
+/* One flood into a small ring; how many were lost, by what the log says. */
+static uint64_t flood(int events)
 {
 	struct config c = { .hostname = S("gw") };
 	struct track *t = open_track(64 * 1024);
 	struct track_ring *r = track_ring(t);
 	uint64_t lost = 0, n;
 
-	(void)state;
-	for (int i = 0; i < 5000; i++)
+	for (int i = 0; i < events; i++)
 		track_event(r, &c, &(struct track_event){ .kind = TRACK_SEND, .rcpt = S("a@x.example") });
 	track_close(&t);
 	struct str all = written(), rest = all, digits;
@@ -88,11 +88,22 @@ static void test_lost(void **state)
 		rest = str_skip(rest, (size_t)at + 1);
 		struct str tail = str_skip(rest, (size_t)str_find(rest, S("\"total-bytes\":")) + 14), end;
 		str_cut(tail, ',', &digits, &end);
-		assert_true(str_u64(digits, 5000, &n));
+		assert_true(str_u64(digits, (uint64_t)events, &n));
 		lost += n;
 	}
+	assert_int_equal(count(all, S("\"SEND\"")) + lost, events);
+	return lost;
+}
+
+/* A writer with a core to itself may keep up: then once more. */
+static void test_lost(void **state)
+{
+	uint64_t lost = 0;
+
+	(void)state;
+	for (int i = 0; i < 200 && lost == 0; i++)
+		lost = flood(5000);
 	assert_true(lost > 0);
-	assert_int_equal(count(all, S("\"SEND\"")) + lost, 5000);
 }
 
 static void test_off(void **state)

@@ -2,8 +2,9 @@
  *
  *   start -> look (thread) -> looked (loop) -> a while, or a kick -> look ...
  *
- * A look begins every_ms after the one before began, however long it took.  Looks never overlap; kicks while one is under way give one more behind it.
- * Threads: start and stop the loop's, kick any; look must not touch what belongs to the loop. */
+ * A look begins every_ms after the one before began, however long it took.  Looks never overlap; kicks while one is
+ * under way give one more behind it. Threads: start and stop the loop's, kick any; look must not touch what belongs to
+ * the loop. */
 #ifndef SMTPD_ROUNDS_H
 #define SMTPD_ROUNDS_H
 

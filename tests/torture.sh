@@ -98,8 +98,8 @@ WHILE=
 queue "no descriptors at the start" open:segments:EMFILE:1:1 closed
 WHILE=$W/begun queue "no descriptors while it works" \
 	open:segments:EMFILE:1:20,create:segments:EMFILE:1:1 "absorbed|resumed" 32000
-queue "no descriptors in the system" create:big:ENFILE:1:1 resumed 4000
-queue "a segment cannot be renamed at the start" rename:segments:EIO:1:1 "absorbed|closed"
+queue "no descriptors in the system" create:big:ENFILE:1:1 "absorbed|resumed" 4000
+queue "a segment cannot be renamed at the start" rename:segments:EIO:1:1 "absorbed|resumed|closed"
 queue "a segment cannot be renamed" rename:segments:EIO:2:1 "absorbed|resumed" 32000
 queue "files cannot be removed" unlink:big:EIO:1:5,unlink:segments:EIO:1:5 absorbed 4000
 queue "full at the start" size:segments:ENOSPC:1:1 "absorbed|resumed" 32000

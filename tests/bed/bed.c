@@ -84,6 +84,18 @@ bool bed_until(struct bed *b, int64_t ms, bool (*done)(void *arg), void *arg)
 	return w.came;
 }
 
+static bool is_settled(void *arg)
+{
+	const struct bed *b = arg;
+
+	return bed_queue_is_empty(b, GATE_ONPREM) && bed_queue_is_empty(b, GATE_CLOUD);
+}
+
+bool bed_settle(struct bed *b, int64_t ms)
+{
+	return bed_until(b, ms, is_settled, b);
+}
+
 void bed_pause(struct bed *b, int64_t ms)
 {
 	bed_until(b, ms, NULL, NULL);

@@ -109,6 +109,7 @@ void bed_forget_arrivals(struct bed *b);
 bool bed_queue_is_empty(const struct bed *b, enum bed_gate g);
 
 /* Runs the loop until `done` says so; false when the time is over. */
+bool bed_settle(struct bed *b, int64_t ms); /* until both queues are empty */
 bool bed_until(struct bed *b, int64_t ms, bool (*done)(void *arg), void *arg);
 void bed_pause(struct bed *b, int64_t ms);
 

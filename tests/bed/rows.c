@@ -334,6 +334,9 @@ static void run_batch(struct rows *rows)
 	struct part *p = rows->part;
 	char mode[] = "M1";
 
+	/* a loop without tokens passes thirty times, and each time nobody can tell that it is in the archive */
+	if (p->journals && rows->rows[rows->first].variant.no_token)
+		return;
 	mode[1] = rows->rows[rows->first].mode.p[1];
 	bed_configure(p->bed, &rows->rows[rows->first].variant);
 	bed_mode(p->bed, mode);

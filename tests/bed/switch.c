@@ -27,6 +27,7 @@ enum {
 	LITTLE_MS = 400, /* a mode; with -n as many seconds */
 	DRAIN_MS = 60000,
 	LINGER_MS = 500, /* after the last copy: time for one too many */
+	SETTLE_MS = 15000,
 };
 
 static const struct str people[PEOPLE] = { STR_LIT("ann@contoso.com"), STR_LIT("max@contoso.com"),
@@ -377,6 +378,7 @@ void part_switch(struct part *p)
 	trails_init(&trails, p->bed);
 	bed_configure(p->bed, &(const struct bed_variant){ 0 });
 	bed_mode(p->bed, "M1");
+	bed_settle(p->bed, SETTLE_MS); /* reports of the parts before are not ours */
 	trails_read(&trails);
 	trails_mark(&trails);
 	p->bed->on_arrival = on_arrival;
