@@ -22,9 +22,8 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-taken() { awk -v port="$(printf '%04X' "$1")" '$4 == "0A" { split($2, a, ":"); if (a[2] == port) f = 1 } END { exit !f }' /proc/net/tcp; }
-PORT=21250
-while taken $PORT || taken $((PORT + 1)); do PORT=$((PORT + 2)); done
+. "$(dirname "$0")/ports.sh"
+free_ports 2
 
 cat >"$W/tombolo.conf" <<CONF
 hostname = "tombolo.example"

@@ -20,9 +20,8 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-taken() { awk -v port="$(printf '%04X' "$1")" '$4 == "0A" { split($2, a, ":"); if (a[2] == port) f = 1 } END { exit !f }' /proc/net/tcp; }
-PORT=21650
-while taken $PORT || taken $((PORT + 1)) || taken $((PORT + 2)); do PORT=$((PORT + 3)); done
+. "$(dirname "$0")/ports.sh"
+free_ports 3
 cat >"$W/tombolo.conf" <<CONF
 hostname = "tombolo.example"
 control = "$W/control.sock"

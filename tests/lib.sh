@@ -1,8 +1,9 @@
 # tests/lib.sh: what runs against one daemon share (sourced; uses B, the build directory, and makes the folder $W).
 #
-# Only processes named in $pids are stopped, by their ids, and $W goes with them.
+# Needs HERE, the folder of this file.  Only processes named in $pids are stopped, by their ids, and $W goes with them.
 W=$(mktemp -d "${TMPDIR:-/tmp}/tombolo-${0##*/}.XXXXXX") || exit 1
 passed=0 failed=0 pids=
+. "$HERE/ports.sh"
 stop() {
 	for p in $pids; do kill "$p" 2>/dev/null; done
 	wait 2>/dev/null

@@ -43,7 +43,7 @@ well_formed() {
 		END { if (NR == 0 || eof != NR) { print "no EOF at the end"; wrong = 1 } exit wrong }'
 }
 
-PORT=$((20000 + $$ % 20000))
+free_ports 4
 SINK=$((PORT + 1))
 PAGE=$((PORT + 2))
 CLOSED=$((PORT + 3)) # nobody listens

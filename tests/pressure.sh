@@ -27,12 +27,12 @@ fill_to() { # PERCENT of the disk, by one file of the right size; the queue's se
 answer() { # PORT: what a message is answered with
 	"$B/tests/tools/send" -p "$1" -f a@x.example -t u@contoso.com -s "$2" 2>/dev/null
 }
-taken() { answer "$@" | grep -q '^message	250 '; }
+accepts() { answer "$@" | grep -q '^message	250 '; }
 told_later() { answer "$@" | grep -q '	452 '; }
 
 mkdir "$W/disk"
 mount -t tmpfs -o size=400m tombolo-test "$W/disk" || exit 1
-PORT=$((20000 + $$ % 20000))
+free_ports 3
 HUB=$((PORT + 1))
 SINK=$((PORT + 2))
 cat >"$W/conf" <<EOF
@@ -64,17 +64,17 @@ load=$!
 pids="$pids $load"
 
 check "an empty disk: nobody is shed" shed_is nobody
-check "strangers are taken" taken "$PORT" one
+check "strangers are taken" accepts "$PORT" one
 fill_to 97
 check "97 %: strangers are shed" soon shed_is strangers
 check "and told to come later" told_later "$PORT" two
-check "our servers are not" taken "$HUB" three
+check "our servers are not" accepts "$HUB" three
 fill_to 95
 sleep 4
 check "95 %: still, on the way back" shed_is strangers
 rm "$W/disk/filler"
 check "room: nobody" soon shed_is nobody
-check "strangers are taken again" taken "$PORT" four
+check "strangers are taken again" accepts "$PORT" four
 fill_to 99
 check "99 %: more than strangers" soon shed_is clients
 check "then our servers" soon shed_is servers
@@ -84,7 +84,7 @@ sleep 3
 check "full: nothing is lost by it" tb status
 rm -f "$W/disk/rest" "$W/disk/filler"
 check "room again: nobody" soon shed_is nobody
-check "all goes on" soon taken "$PORT" six
+check "all goes on" soon accepts "$PORT" six
 kill -INT $load 2>/dev/null
 wait $load
 check "the load was served" grep -qE '"accepted":[1-9][0-9]{3,}' "$W/swarm.json"

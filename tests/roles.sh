@@ -9,6 +9,8 @@ if [ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null; then
 	exit 0
 fi
 B=$(cd "${1:?usage: roles.sh BUILD_DIR}" && pwd)
+. "$(dirname "$0")/ports.sh"
+free_ports 1
 W=$(mktemp -d "${TMPDIR:-/tmp}/tombolo-roles.XXXXXX") || exit 1
 passed=0 failed=0 pid=
 stop() {
@@ -32,7 +34,7 @@ start() { # LINES of the configuration
 		queue { path = "$W/queue" }
 		recipients { path = "$W/recipients" }
 		domain "contoso.com" { }
-		receive "all" { listen = "127.0.0.1:$((20000 + $$ % 20000))" }
+		receive "all" { listen = "127.0.0.1:$PORT" }
 		send "net" { space = "*;1" }
 		$1
 	CONF

@@ -19,7 +19,7 @@ swap() { cp "$1" "$W/certs/store/.next" && mv "$W/certs/store/.next" "$W/certs/s
 
 sh "$HERE/certs.sh" "$W/certs" && sh "$HERE/store.sh" "$W/certs" || exit 1
 mkdir "$W/crls"
-PORT=$((20000 + $$ % 20000))
+free_ports 2
 SINK=$((PORT + 1))
 rm "$W/certs/store/older.pem" "$W/certs/store/older.key"
 cat >"$W/conf" <<EOF

@@ -116,9 +116,9 @@ rm -rf "$W/queue"
 
 # ---- the gateway under load; one store, one sink; in the end all that was acknowledged has arrived ----
 
-taken() { awk -v port="$(printf '%04X' "$1")" '$4 == "0A" { split($2, a, ":"); if (a[2] == port) f = 1 } END { exit !f }' /proc/net/tcp; }
-PORT=21350 RUN=70a7
-while taken $PORT || taken $((PORT + 1)); do PORT=$((PORT + 2)); done
+. "$here/ports.sh"
+RUN=70a7
+free_ports 2
 cat >"$W/tombolo.conf" <<CONF
 hostname = "tombolo.example"
 control = "$W/control.sock"

@@ -1,10 +1,11 @@
 /* tests/bed/bed.c: the life of the bed: folders, configurations, processes, and the loop that waits.
  *
- * Ports of the gateways are found by binding port 0 and letting go again; the hosts' ports are their own choice. */
+ * Ports of the gateways are reserved (kit/port.h); the hosts' ports are their own choice. */
 #include "tests/bed/bed.h"
 
 #include "base/must.h"
 #include "base/op.h"
+#include "tests/kit/port.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -191,19 +192,6 @@ const char *bed_log_path(const struct bed *b, enum bed_gate g, char room[256])
 }
 
 /* ---- configurations ---- */
-
-static uint16_t free_port(void)
-{
-	struct net_addr a;
-	socklen_t n = sizeof a;
-	struct err e;
-
-	must(net_parse_ip(S("127.0.0.1"), 0, &a));
-	int fd = net_listen(&a, 1, &e);
-	must(fd >= 0 && getsockname(fd, &a.sa, &n) == 0);
-	close(fd);
-	return net_port(&a);
-}
 
 static void read_file(const char *path, struct buf *out)
 {
@@ -443,10 +431,10 @@ void bed_open(struct bed *b)
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	for (int g = 0; g < GATES; g++) {
-		b->inet[g] = free_port();
-		b->hub[g] = free_port();
+		b->inet[g] = port_reserve();
+		b->hub[g] = port_reserve();
 	}
-	b->app = free_port();
+	b->app = port_reserve();
 	for (int g = 0; g < GATES; g++)
 		start_gate(b, g);
 	for (int g = 0; g < GATES; g++)

@@ -29,12 +29,9 @@ die() {
 
 # ---- ports: 2525 and its neighbours, or the first block that is free ----
 
-taken() { awk -v port="$(printf '%04X' "$1")" '$4 == "0A" { split($2, a, ":"); if (a[2] == port) f = 1 } END { exit !f }' /proc/net/tcp; }
-BASE=2525
-while taken $BASE || taken $((BASE + 1)) || taken $((BASE + 2)) || taken $((BASE + 3)) || taken $((BASE + 4)) || taken $((BASE + 5)); do
-	BASE=$((BASE + 10))
-done
-INET=$BASE HUB=$((BASE + 1)) ONPREM=$((BASE + 2)) CLOUD=$((BASE + 3)) WORLD=$((BASE + 4)) WRONG=$((BASE + 5))
+. "$HERE/../ports.sh"
+free_ports 6 2525
+INET=$PORT HUB=$((PORT + 1)) ONPREM=$((PORT + 2)) CLOUD=$((PORT + 3)) WORLD=$((PORT + 4)) WRONG=$((PORT + 5))
 
 # ---- certificates, recipients, configuration ----
 

@@ -15,7 +15,14 @@
 #include "base/net.h"
 #include "tls/tls.h"
 
-enum { SCENARIO_MS = 20000, TICK_MS = 4, SETTLE_MS = 300, PLAY_SINKS_MAX = 48, PLAY_STAYERS_MAX = 32 };
+enum {
+	STILL_MS = 20000, /* nothing went on for so long: failed */
+	ASK_AGAIN_MS = 5000,
+	TICK_MS = 4,
+	SETTLE_TURNS = 75,
+	PLAY_SINKS_MAX = 48,
+	PLAY_STAYERS_MAX = 32
+};
 
 struct client;
 struct sink;
@@ -26,6 +33,13 @@ struct played { /* the verdict on one file: it is as many cases as it names, or 
 	size_t passed, failed;
 	struct buf told;    /* a line for each case that passed */
 	struct buf failure; /* what went wrong, several lines; empty when all is as wanted */
+};
+
+struct progress { /* how far a scenario is; unchanged for STILL_MS, it has failed */
+	size_t at;
+	uint64_t round;
+	int64_t client_line;
+	uint64_t daemon_phase;
 };
 
 struct play {
@@ -49,6 +63,7 @@ struct play {
 	size_t at;             /* the item under way */
 	bool begun;            /* the item has been started and is being waited for */
 	int64_t begun_ms;      /* when: real time */
+	unsigned turns;        /* of the tick in which this item waited for the gateway to settle */
 	unsigned round;        /* of a client that is played again and again (split each) */
 	pid_t daemon, command; /* processes of ours, 0 = none */
 	bool daemon_ready;
@@ -56,6 +71,7 @@ struct play {
 	bool daemon_stays_down;  /* after `stop`, until `start` */
 	enum { DAEMON_SETTLED, DAEMON_ENDING, DAEMON_STARTING } daemon_phase;
 	int64_t *clock_ms; /* how far the gateway's clock is ahead (mapped file) */
+	struct progress progress;
 	bool over;
 };
 
