@@ -113,7 +113,7 @@ static void tell_expanded(struct expand *x, const struct walk_result *r)
 static void next_copy(struct expand *x)
 {
 	struct walk_result r = walk_result(x->walk);
-	size_t most = (size_t)x->o.config->recipients.expansion_limit;
+	size_t most = (size_t)x->config->recipients.expansion_limit;
 
 	x->batch_n = 0;
 	while (x->report < r.report_n) {
@@ -192,7 +192,7 @@ static void on_turn(struct loop_timer *t)
 
 static void begin_walk(struct expand *x)
 {
-	const struct config *c = x->o.config;
+	const struct config *c = x->config;
 	struct err e = { 0 };
 
 	if (x->root_n == 0) {
@@ -236,7 +236,7 @@ void expand_start(struct expand *x, const struct expand_order *o,
 	const struct walk_report to_sender = { .to = REPORT_SENDER };
 	size_t most = (size_t)o->config->recipients.expansion_limit;
 
-	*x = (struct expand){ .o = *o, .done = done };
+	*x = (struct expand){ .o = *o, .config = config_ref(o->config), .done = done };
 	loop_timer_init(o->loop, &x->turn, on_turn);
 	x->batch = calloc(most > o->plan_n ? most : o->plan_n, sizeof *x->batch);
 	x->roots = calloc(o->plan_n, sizeof(struct plan *));
@@ -259,6 +259,7 @@ void expand_cancel(struct expand *x)
 	walk_free(&x->walk);
 	free(x->batch);
 	free(x->roots);
+	config_unref(&x->config);
 	x->batch = NULL;
 	x->roots = NULL;
 	x->o.loop = NULL;

@@ -38,7 +38,8 @@ struct expand_order { /* lives until done */
 
 struct expand {
 	struct expand_order o;
-	struct plan **roots; /* what the walk calls root 0, 1, ... */
+	struct config *config; /* that of its beginning: a reload in between does not change it */
+	struct plan **roots;   /* what the walk calls root 0, 1, ... */
 	size_t root_n;
 	struct walk *walk;
 	struct loop_timer turn;

@@ -127,8 +127,11 @@ fi
 
 # a last life without a fault, until all has arrived
 "$B/tombolod" -c "$W/tombolo.conf" >>"$W/out" 2>&1 &
-DAEMON=$!
-sleep 0.5
+DAEMON=$! tries=0
+until "$B/tombolo" status --socket "$W/control.sock" >/dev/null 2>&1 || [ $tries -ge 300 ]; do
+	sleep 0.1
+	tries=$((tries + 1))
+done
 kill $LOAD $BIG
 wait $LOAD $BIG
 LOAD= BIG= tries=0

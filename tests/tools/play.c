@@ -1,8 +1,9 @@
-/* tests/tools/play.c: plays scenarios: play -b BUILD_DIR -c CERTS [-v] FILE.tb...
+/* tests/tools/play.c: plays scenarios: play -b BUILD_DIR -c CERTS [-v] [-a] FILE.tb...
  *
  * Each file is played by a process of its own, so that a bug in the player costs one scenario.  A file that names cases
- * counts as many times.  Quiet on success; -v names what passed.  The last line is `N passed, N failed`.
- * TOMBOLO_PLAY_KEEP=1 keeps each scenario's folder. */
+ * counts as many times.  Quiet on success; -v names what passed; -a plays again, at the end, what failed, and tells
+ * what passed only then as SHAKY.  The last line is `N passed, N failed`. TOMBOLO_PLAY_KEEP=1 keeps each scenario's
+ * folder. */
 #include "base/log.h"
 #include "base/must.h"
 #include "tests/play/play.h"
@@ -34,50 +35,80 @@ static void play_one(const char *file, const char *build, const char *certs, boo
 	buf_fini(&played.failure);
 }
 
+struct job {
+	const char *build, *certs;
+	bool verbose;
+	struct sum *sum; /* shared with the child */
+};
+
+/* In a process of its own: whatever a scenario leaves behind goes with it. */
+static struct sum play_file(const struct job *job, const char *file)
+{
+	int status = -1;
+
+	*job->sum = (struct sum){ 0, 1 };
+	fflush(stdout);
+	pid_t pid = fork();
+	must(pid >= 0);
+	if (pid == 0) {
+		play_one(file, job->build, job->certs, job->verbose, job->sum);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	if (!WIFEXITED(status))
+		printf("%s: the player was ended by signal %d\n", file, WTERMSIG(status));
+	return *job->sum;
+}
+
+static void count(const struct job *job, const char *file, const char *word, struct sum one, struct sum *all)
+{
+	all->passed += one.passed;
+	all->failed += one.failed;
+	if (job->verbose || one.failed > 0)
+		printf("%-6s %s\n", one.failed > 0 ? "FAILED" : word, file);
+}
+
+static int usage(void)
+{
+	fputs("usage: play -b BUILD_DIR -c CERTS [-v] [-a] FILE.tb...\n", stderr);
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
-	const char *build = NULL, *certs = NULL;
-	bool verbose = false;
-	size_t passed = 0, failed = 0;
+	struct job job = { 0 };
+	struct sum all = { 0 };
+	bool twice = false;
 	int option;
 
-	while ((option = getopt(argc, argv, "b:c:v")) != -1) {
-		if (option == 'b')
-			build = optarg;
+	while ((option = getopt(argc, argv, "ab:c:v")) != -1) {
+		if (option == 'a')
+			twice = true;
+		else if (option == 'b')
+			job.build = optarg;
 		else if (option == 'c')
-			certs = optarg;
+			job.certs = optarg;
 		else if (option == 'v')
-			verbose = true;
+			job.verbose = true;
 		else
-			build = NULL;
+			return usage();
 	}
-	if (build == NULL || certs == NULL || optind == argc) {
-		fputs("usage: play -b BUILD_DIR -c CERTS [-v] FILE.tb...\n", stderr);
-		return 2;
-	}
+	if (job.build == NULL || job.certs == NULL || optind == argc)
+		return usage();
 	signal(SIGPIPE, SIG_IGN);
 	log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-	struct sum *sum = mmap(NULL, sizeof *sum, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	must(sum != MAP_FAILED);
+	job.sum = mmap(NULL, sizeof *job.sum, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(job.sum != MAP_FAILED);
+	int again = optind; /* the names before this one failed at first */
 	for (int i = optind; i < argc; i++) {
-		int status = -1;
-		*sum = (struct sum){ 0, 1 };
-		fflush(stdout);
-		pid_t pid = fork();
-		must(pid >= 0);
-		if (pid == 0) {
-			play_one(argv[i], build, certs, verbose, sum);
-			_exit(0);
-		}
-		waitpid(pid, &status, 0);
-		bool ok = sum->failed == 0;
-		passed += sum->passed;
-		failed += sum->failed;
-		if (!WIFEXITED(status))
-			printf("%s: the player was ended by signal %d\n", argv[i], WTERMSIG(status));
-		if (verbose || !ok)
-			printf("%s %s\n", ok ? "ok    " : "FAILED", argv[i]);
+		struct sum one = play_file(&job, argv[i]);
+		if (twice && one.failed > 0)
+			argv[again++] = argv[i];
+		else
+			count(&job, argv[i], "ok", one, &all);
 	}
-	printf("%zu passed, %zu failed\n", passed, failed);
-	return failed > 0;
+	for (int i = optind; i < again; i++)
+		count(&job, argv[i], "SHAKY", play_file(&job, argv[i]), &all);
+	printf("%zu passed, %zu failed\n", all.passed, all.failed);
+	return all.failed > 0;
 }
