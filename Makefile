@@ -1,7 +1,7 @@
 # Tombolo: make (build) | make run (demo) | make test (all tests) | see README.md for the rest.
 V     ?= release
 B     := build/$(V)
-ROOMS := base wire config tls queue routing connectors smtpd
+ROOMS := base wire config tls queue routing auth connectors smtpd
 PROGS := tombolod tombolo
 MAINS := smtpd/main.c smtpd/cli.c
 PREFIX  ?= /usr/local

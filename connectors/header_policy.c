@@ -5,6 +5,7 @@
 #include "connectors/header_policy.h"
 
 #include "base/must.h"
+#include "wire/authres.h"
 
 /* ---- the table ---- */
 
@@ -145,64 +146,10 @@ struct str header_org_suffix(struct str name)
 	return STR_NONE;
 }
 
-/* ---- Authentication-Results: whose? (RFC 8601 2.2: CFWS, then a token or a quoted string) ---- */
-
-static void skip_cfws(struct str *s)
-{
-	size_t depth = 0, i = 0;
-
-	for (; i < s->n; i++) {
-		char c = s->p[i];
-		if (depth > 0 && c == '\\')
-			i++;
-		else if (c == '(')
-			depth++;
-		else if (depth > 0)
-			depth -= c == ')';
-		else if (!chr_is_space(c) && c != '\r' && c != '\n')
-			break;
-	}
-	*s = str_skip(*s, i);
-}
-
-static void take_quoted(struct str s, struct buf *out)
-{
-	for (size_t i = 1; i < s.n && s.p[i] != '"'; i++) {
-		if (s.p[i] == '\\' && i + 1 < s.n)
-			i++;
-		if (s.p[i] != '\r' && s.p[i] != '\n')
-			buf_addc(out, s.p[i]);
-	}
-}
-
-static void take_token(struct str s, struct buf *out)
-{
-	size_t n = 0;
-
-	while (n < s.n && !chr_is_space(s.p[n]) && !chr_is_ctl(s.p[n]) && s.p[n] != ';' && s.p[n] != '(' &&
-	       s.p[n] != '"')
-		n++;
-	buf_add(out, str_head(s, n));
-}
-
-static struct str without_dot(struct str s)
-{
-	return s.n > 0 && s.p[s.n - 1] == '.' ? str_head(s, s.n - 1) : s;
-}
-
 static bool is_own(struct str value, const struct header_own *own)
 {
-	char room[256];
-	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
-
-	skip_cfws(&value);
-	if (value.n > 0 && value.p[0] == '"')
-		take_quoted(value, &b);
-	else
-		take_token(value, &b);
-	struct str id = without_dot(str_trim(buf_str(&b)));
 	for (size_t i = 0; i < sizeof own->ids / sizeof own->ids[0]; i++)
-		if (own->ids[i].n > 0 && str_ieq(id, without_dot(own->ids[i])))
+		if (authres_is_by(value, own->ids[i]))
 			return true;
 	return false;
 }

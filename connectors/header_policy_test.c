@@ -64,7 +64,8 @@ static void test_results(void **state)
 		{ STR_LIT(" mx.ours.example.evil.example; x"), false },
 		{ STR_LIT(" mx.ours; x"), false },
 		{ STR_LIT(" (mx.ours.example) other.example; x"), false },
-		{ STR_LIT(" (open mx.ours.example"), false },
+		{ STR_LIT(" (open mx.ours.example"), true }, /* nobody knows who reads this how */
+		{ STR_LIT(" (open mx.other.example"), false },
 		{ STR_LIT(""), false },
 		{ STR_LIT(" \""), false },
 	};

@@ -1,6 +1,8 @@
 /* wire/author.c: one pass over the value; comments and quoted strings are skipped, what is left is counted. */
 #include "wire/author.h"
 
+#include "wire/addr.h"
+
 struct look {
 	bool broken;                 /* ends inside of something, or holds what no reader should see */
 	unsigned angles, ats, words; /* <...>; @ and words outside of them */
@@ -101,4 +103,41 @@ enum author author_judge(struct str value)
 	if (l.ats == 0)
 		return AUTHOR_NONE;
 	return l.ats == 1 && l.words == 1 ? AUTHOR_ONE : AUTHOR_SEVERAL;
+}
+
+/* Where the word with the address begins: behind the <, or the only word there is. */
+static struct str find_address(struct str s)
+{
+	bool angle = false;
+
+	for (struct str look = s; look.n > 0 && !angle;) {
+		size_t n = look.p[0] == '"' ? skip_quoted(look) : look.p[0] == '(' ? skip_comment(look) : 1;
+		angle = look.p[0] == '<';
+		look = str_skip(look, n);
+		if (angle)
+			return look;
+	}
+	return s;
+}
+
+bool author_domain(struct str value, struct buf *out)
+{
+	if (author_judge(value) != AUTHOR_ONE)
+		return false;
+	struct str s = find_address(value), domain = STR_NONE;
+	while (s.n > 0 && domain.n == 0) {
+		unsigned ats = 0;
+		size_t n = s.p[0] == '"' ? skip_quoted(s) : s.p[0] == '(' ? skip_comment(s) : 1;
+		if (s.p[0] != '"' && s.p[0] != '(' && !is_gap(s.p[0]))
+			n = skip_word(s, &ats);
+		ssize_t at = ats > 0 ? str_chr(str_head(s, n), '@') : -1;
+		if (at >= 0)
+			domain = str_skip(str_head(s, n), (size_t)at + 1);
+		s = str_skip(s, n);
+	}
+	size_t before = out->n;
+	if (domain.n > 0 && addr_normalize_domain(domain, out))
+		return true;
+	out->n = before;
+	return false;
 }

@@ -5,7 +5,7 @@
 #ifndef WIRE_AUTHOR_H
 #define WIRE_AUTHOR_H
 
-#include "base/str.h"
+#include "base/buf.h"
 
 enum author {
 	AUTHOR_NONE,    /* no address: empty, <>, or a bare name */
@@ -15,5 +15,8 @@ enum author {
 
 /* `value` of the field: behind the colon, with its folds. */
 enum author author_judge(struct str value);
+/* The domain of the one author, as A-labels in lower case.  False, and nothing written, when author_judge says another
+ * word than AUTHOR_ONE or what is behind the @ is no domain (an address literal, say). */
+bool author_domain(struct str value, struct buf *out);
 
 #endif

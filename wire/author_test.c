@@ -54,9 +54,43 @@ static void test_shapes(void **state)
 			fail_msg("row %zu:" STR_FMT, i, STR_ARG(rows[i].value));
 }
 
+static void test_domain(void **state)
+{
+	static const struct {
+		struct str value, domain;
+	} from[] = {
+		{ STR_LIT(" ann@contoso.com\r\n"), STR_LIT("contoso.com") },
+		{ STR_LIT(" Ann <ann@Contoso.COM>\r\n"), STR_LIT("contoso.com") },
+		{ STR_LIT("ann@contoso.com."), STR_LIT("contoso.com") },
+		{ STR_LIT(" \"ceo@evil.example\" <ann@contoso.com>"), STR_LIT("contoso.com") },
+		{ STR_LIT(" (ceo@evil.example) ann@contoso.com (<x@y.example>)"), STR_LIT("contoso.com") },
+		{ STR_LIT(" \"<x@y.example>\" <ann@contoso.com>"), STR_LIT("contoso.com") },
+		{ STR_LIT(" \"a@b\"@contoso.com"), STR_LIT("contoso.com") },
+		{ STR_LIT(" Ann\r\n <ann@contoso.com>"), STR_LIT("contoso.com") },
+		{ STR_LIT(" <ann@m\xc3\xbcnchen.example>"), STR_LIT("xn--mnchen-3ya.example") },
+		{ STR_LIT(" ann@[192.0.2.1]"), STR_LIT("") },
+		{ STR_LIT(" ann@"), STR_LIT("") },
+		{ STR_LIT(" ann@con_to so.com"), STR_LIT("") },
+		{ STR_LIT(" ann@contoso..com"), STR_LIT("") },
+		{ STR_LIT(" ann"), STR_LIT("") },
+		{ STR_LIT(" ann@contoso.com, ben@contoso.com"), STR_LIT("") },
+		{ STR_LIT(" ann@contoso.com (open"), STR_LIT("") },
+	};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 300);
+	for (size_t i = 0; i < COUNT(from); i++) {
+		buf_reset(&b);
+		check(author_domain(from[i].value, &b) == (from[i].domain.n > 0), from[i].value.p);
+		check_str(buf_str(&b), from[i].domain, from[i].value.p);
+	}
+	buf_fini(&b);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shapes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_shapes), cmocka_unit_test(test_domain) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,8 @@ echo "$sources" | xargs clang-format --dry-run -Werror 2>&1 | grep -E 'error:' |
 # ---- floors: a file includes its own room and lower floors; main.c, tests and tools see everything ----
 echo "$sources" | xargs awk '
 	BEGIN {
-		split("base wire config tls queue routing connectors smtpd", rooms, " ")
-		split("0 1 2 3 3 4 5 6", floors, " ")
+		split("base wire config tls queue routing auth connectors smtpd", rooms, " ")
+		split("0 1 2 3 3 4 5 6 7", floors, " ")
 		for (i in rooms) floor[rooms[i]] = floors[i]
 		# header -> files that may include it
 		only["ev.h"] = "^base/loop[.]c$"
