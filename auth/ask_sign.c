@@ -27,12 +27,14 @@ static void stop(struct job *j, const char *why)
 
 static void on_fail(struct job *j, const char *why)
 {
+	void (*more)(struct auth_sign *) = j->more;
 	struct str copy = S("it cannot be signed now");
 
 	arena_dup(&j->arena, str_n(why, str_c(why).n + 1), &copy);
+	j->more = NULL;
 	stop(j, copy.p);
-	if (j->more != NULL && !j->over && j->waiting_q != NULL)
-		j->more(j->waiting_q); /* who waits to write hears of it */
+	if (more != NULL)
+		more(j->waiting_q); /* who waits to write hears of it; what he still writes is nothing */
 }
 
 static void go_on(struct job *j)

@@ -11,7 +11,7 @@
 #include "auth/spf_eval.h"
 #include "auth/worker.h"
 
-#include "base/log.h"
+#include "base/fault.h"
 #include "base/must.h"
 
 #include <errno.h>
@@ -120,6 +120,7 @@ static int run_worker(const char *path)
 	tzset();
 	struct worker *w = worker_new(&keys, (unsigned)c->auth.signatures);
 	warm_up(w);
+	fault_init();
 	bool sandbox = c->sandbox;
 	if (!become(c->user)) {
 		fprintf(stderr, "tombolo-auth: cannot become %s\n", c->user.p);

@@ -4,6 +4,7 @@
 #include "auth/dkim_lib.h"
 #include "auth/spf_eval.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 
 #include <stdlib.h>
@@ -248,7 +249,7 @@ ssize_t worker_feed(struct worker *w, struct str in, struct buf *out)
 
 	for (;;) {
 		ssize_t n = frame_next(str_skip(in, used), &f);
-		if (n < 0 || (n > 0 && !take(w, &f, out)))
+		if (n < 0 || (n > 0 && (fault("auth.frame") || !take(w, &f, out))))
 			return -1;
 		if (n == 0)
 			return (ssize_t)used;

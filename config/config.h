@@ -246,6 +246,7 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_flag clean_headers;            /* they may not (X0); default: unless for @local or cloud_mail */
 	struct conf_list demote;            /* names demoted beside the built-in ones */
 	conf_flag set_scl;
+	conf_flag sign; /* with the keys of the author's domain, where it leads to the Internet */
 	conf_flag enabled, scoped;
 	conf_count connections, messages_per_connection, recipients_per_message;
 	conf_count connections_first;             /* a new destination begins with so many */

@@ -360,6 +360,9 @@ static const struct option send_options[] = {
 	{ "demote", SEND(OPT_LIST, demote), .dflt = "",
 	  .doc = "With headers = endpoint: names of organisation headers that cross beside the usual ones, without "
 		 "their prefix." },
+	{ "sign", SEND(OPT_FLAG, sign), .dflt = "yes",
+	  .doc = "Mail of ours that leaves by it for the Internet is signed, if there is a `sign` section for its author's "
+		 "domain." },
 	{ "set_scl", SEND(OPT_FLAG, set_scl), .dflt = "no",
 	  .doc = "With headers = endpoint: internal mail without a spam level gets SCL -1." },
 	{ "enabled", SEND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Use the connector." },

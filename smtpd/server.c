@@ -35,6 +35,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 	LIST_INIT(&s->sessions);
 	loop_timer_init(l, &s->drain_timer, on_drain_look);
 	s->track = shared->track != NULL ? track_ring(shared->track) : NULL;
+	s->signer = signer_by(&s->auth);
 	struct deliver_options o = {
 		.loop = l,
 		.port = &s->port,
@@ -48,6 +49,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.breakers = shared->breakers,
 		.echoes = shared->echoes,
 		.drain = &shared->drain,
+		.signer = setup->config->auth.workers > 0 ? &s->signer : NULL,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);

@@ -12,6 +12,7 @@
 #include "smtpd/hush.h"
 #include "smtpd/pressure.h"
 #include "smtpd/setup.h"
+#include "smtpd/signer.h"
 #include "connectors/track.h"
 
 #include <sys/queue.h>
@@ -52,7 +53,8 @@ struct server {
 	struct queue_port *port;
 	struct deliver *deliver;
 	struct track_ring *track; /* NULL: no tracking log */
-	struct auth *auth;        /* NULL: nothing is judged or signed (auth.workers) */
+	struct signer signer;
+	struct auth *auth; /* NULL: nothing is judged or signed (auth.workers) */
 	struct listener *listeners;
 	size_t listener_n;
 	LIST_HEAD(, session) sessions;
