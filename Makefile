@@ -2,8 +2,8 @@
 V     ?= release
 B     := build/$(V)
 ROOMS := base wire config tls queue routing auth connectors smtpd
-PROGS := tombolod tombolo
-MAINS := smtpd/main.c smtpd/cli.c
+PROGS := tombolod tombolo tombolo-auth
+MAINS := smtpd/main.c smtpd/cli.c auth/main.c
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
@@ -25,8 +25,8 @@ F.tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS += $(F.$(V))
 LDFLAGS := $(filter -f%,$(F.$(V))) -pthread -pie -Wl,-z,relro,-z,now
 # libev statically and before libunbound: it also exports libevent's names, which libunbound would then call;
-# libcurl has forty libraries behind it: only for programs that fetch
-LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lseccomp -lcap-ng -lm -Wl,--as-needed -lcurl
+# libcurl has forty libraries behind it, libspf2 and libopendkim read hostile bytes: only for programs that use them
+LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -lunistring -lxxhash -lseccomp -lcap-ng -lm -Wl,--as-needed -lcurl -lspf2 -lopendkim
 
 # one short line a file; make VERBOSE=1 shows the commands
 Q    := $(if $(VERBOSE),,@)
@@ -51,6 +51,9 @@ $(B)/tombolod: $(B)/smtpd/main.o $(LIB)
 $(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tombolo-auth: $(B)/auth/main.o $(LIB)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 # the gateway the tests drive: the same objects on a clock that the test moves
 $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
 	@echo "  LD $@"
@@ -63,7 +66,6 @@ $(B)/libkit.a: $(KIT)
 $(TOOLS): %: %.o $(B)/libkit.a $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
-$(B)/tests/tools/bed: LIBS += -lopendkim
 $(FUZZ): %: %.o $(B)/tests/fuzz/replay.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -115,6 +117,7 @@ doc: all
 	$(B)/tombolod --doc > docs/CONFIG.md
 install: all
 	install -D -m 755 $(B)/tombolod $(DESTDIR)$(PREFIX)/sbin/tombolod
+	install -D -m 755 $(B)/tombolo-auth $(DESTDIR)$(PREFIX)/sbin/tombolo-auth
 	install -D -m 755 $(B)/tombolo $(DESTDIR)$(PREFIX)/bin/tombolo
 	install -D -m 644 docs/tombolo.conf $(DESTDIR)/etc/tombolo/tombolo.conf.example
 	install -D -m 644 docs/tombolod.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tombolod.service

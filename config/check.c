@@ -462,6 +462,7 @@ void check_config(struct check *k)
 	check_sends(k);
 	check_tls_policies(k);
 	check_journals(k);
+	check_auth(k);
 	check_pressure(k);
 	check_metrics(k);
 	check_ranges(k, check_line(k, "limits", 0, "rate_exempt"), "limits", "rate_exempt", &k->c->limits.rate_exempt,

@@ -246,6 +246,7 @@ struct conf_send { /* which way out (spec 3.2, 3.6) */
 	conf_flag clean_headers;            /* they may not (X0); default: unless for @local or cloud_mail */
 	struct conf_list demote;            /* names demoted beside the built-in ones */
 	conf_flag set_scl;
+	conf_flag sign; /* with the keys of the author's domain, where it leads to the Internet */
 	conf_flag enabled, scoped;
 	conf_count connections, messages_per_connection, recipients_per_message;
 	conf_count connections_first;             /* a new destination begins with so many */
@@ -331,6 +332,25 @@ struct conf_metrics {
 	conf_count hops; /* next hops told apart */
 };
 
+struct conf_sign { /* a key that signs for a domain (DKIM) */
+	conf_text name;
+	conf_text domain; /* empty: the name; then A-labels, lower case */
+	conf_text selector, key;
+	conf_count bits; /* least bits of an RSA key */
+	struct conf_list headers, oversign;
+	int line;
+};
+
+struct conf_auth {             /* who wrote it: SPF and DKIM (auth/auth.h) */
+	conf_count workers;    /* processes; 0 = none, and then nothing is judged or signed */
+	conf_text program;     /* empty: tombolo-auth beside tombolod */
+	conf_count recycle;    /* jobs of a worker before a fresh one takes over */
+	conf_count signatures; /* judged of one message */
+	conf_msec spf_ms, dns_ms, work_ms;
+	conf_bytes memory; /* of one loop: what waits for workers and what could be sent again */
+	conf_bytes keep;   /* of one message */
+};
+
 struct conf_log {
 	conf_text file;
 	enum log_level level;
@@ -383,6 +403,9 @@ struct config {
 	size_t tls_policy_n;
 	struct conf_journal *journals;
 	size_t journal_n;
+	struct conf_auth auth;
+	struct conf_sign *signs;
+	size_t sign_n;
 	struct conf_private *private; /* memory, reference count, file name */
 };
 

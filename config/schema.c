@@ -16,6 +16,7 @@
 #define SEND(t, m)    FIELD_OF(struct conf_send, t, m)
 #define POLICY(t, m)  FIELD_OF(struct conf_tls_policy, t, m)
 #define JOURNAL(t, m) FIELD_OF(struct conf_journal, t, m)
+#define SIGN(t, m)    FIELD_OF(struct conf_sign, t, m)
 
 /* The words of each enum, in its order. */
 #define WORDS static const char *const
@@ -359,6 +360,9 @@ static const struct option send_options[] = {
 	{ "demote", SEND(OPT_LIST, demote), .dflt = "",
 	  .doc = "With headers = endpoint: names of organisation headers that cross beside the usual ones, without "
 		 "their prefix." },
+	{ "sign", SEND(OPT_FLAG, sign), .dflt = "yes",
+	  .doc = "Mail of ours that leaves by it for the Internet is signed, if there is a `sign` section for its author's "
+		 "domain." },
 	{ "set_scl", SEND(OPT_FLAG, set_scl), .dflt = "no",
 	  .doc = "With headers = endpoint: internal mail without a spam level gets SCL -1." },
 	{ "enabled", SEND(OPT_FLAG, enabled), .dflt = "yes", .doc = "Use the connector." },
@@ -457,6 +461,49 @@ static const struct option journal[] = {
 	{ "connector", JOURNAL(OPT_TEXT, connector), .required = true,
 	  .doc = "Send section that leads to the archive: the only way for reports.  It has to force TLS, unless it leads to "
 		 "our own mailboxes or to this machine." },
+};
+
+static const struct option auth[] = {
+	{ "workers", FIELD(OPT_COUNT, auth.workers), .dflt = "0", .min = "0", .max = "64", .restart = true,
+	  .doc = "Processes that judge SPF and DKIM and sign; each loop has one at least.  0: nothing is judged or signed." },
+	{ "program", FIELD(OPT_TEXT, auth.program), .dflt = "", .shown = "tombolo-auth beside tombolod",
+	  .restart = true, .doc = "Path of their program." },
+	{ "recycle", FIELD(OPT_COUNT, auth.recycle), .dflt = "10000", .min = "1", .max = "100000000",
+	  .doc = "Questions and messages after which a fresh worker takes the place of one; the libraries leak." },
+	{ "signatures", FIELD(OPT_COUNT, auth.signatures), .dflt = "10", .min = "1", .max = "32",
+	  .doc = "DKIM signatures of one message that are judged, the first ones; each costs a look at the DNS and a "
+		 "calculation." },
+	{ "spf_timeout", FIELD(OPT_MSEC, auth.spf_ms), .dflt = "20s", .min = "1s", .max = "5m",
+	  .doc = "Longest time for one SPF verdict, all questions to the DNS together (RFC 7208 4.6.4); then it is temperror." },
+	{ "dns_timeout", FIELD(OPT_MSEC, auth.dns_ms), .dflt = "10s", .min = "1s", .max = "1m",
+	  .doc = "Longest wait for the DNS about the keys of one message; what has no answer then is temperror." },
+	{ "work_timeout", FIELD(OPT_MSEC, auth.work_ms), .dflt = "10s", .min = "100ms", .max = "5m",
+	  .doc = "Longest time a worker may take for one step of its work; then it is killed, and that step is temperror." },
+	{ "memory", FIELD(OPT_BYTES, auth.memory), .dflt = "32M", .min = "4M", .max = "16G",
+	  .doc = "Of each loop: what waits for workers, and what is kept to be told again should one die.  Who finds no room "
+		 "has temperror." },
+	{ "keep", FIELD(OPT_BYTES, auth.keep), .dflt = "256K", .min = "0", .max = "64M",
+	  .doc = "Of one message: larger ones cannot be told again when their worker dies over another one." },
+};
+
+static const struct option sign[] = {
+	{ "domain", SIGN(OPT_TEXT, domain), .dflt = "", .shown = "the name of the section",
+	  .doc = "Domain that signs: that of the author (From).  Two keys of one domain are two sections." },
+	{ "selector", SIGN(OPT_TEXT, selector), .required = true,
+	  .doc = "The public key stands in the DNS at SELECTOR._domainkey.DOMAIN." },
+	{ "key", SIGN(OPT_TEXT, key), .required = true,
+	  .doc = "File of the private key, PEM, RSA or Ed25519.  Only workers read it, before they give up root: it may "
+		 "belong to root, mode 600.  A reload reads it again." },
+	{ "min_bits", SIGN(OPT_COUNT, bits), .dflt = "2048", .min = "1024", .max = "16384",
+	  .doc = "An RSA key with fewer bits is refused." },
+	{ "headers", SIGN(OPT_LIST, headers),
+	  .dflt = "From, Sender, Reply-To, To, Cc, Subject, Date, Message-ID, In-Reply-To, References, MIME-Version, "
+		  "Content-Type, Content-Transfer-Encoding, List-Id, List-Unsubscribe, List-Unsubscribe-Post",
+	  .doc = "Fields that are signed, as often as they are there.  From is signed in any case." },
+	{ "oversign", SIGN(OPT_LIST, oversign),
+	  .dflt = "From, Reply-To, To, Cc, Subject, Date, Message-ID, MIME-Version, Content-Type, "
+		  "Content-Transfer-Encoding",
+	  .doc = "Fields that are signed once more than they are there, so that nobody can add one." },
 };
 
 static const struct option queue[] = {
@@ -658,6 +705,10 @@ const struct section sections[] = {
 		 "the highest level holds, and never less than the connector's." },
 	{ MANY("journal", journal, struct conf_journal, journals, journal_n),
 	  .doc = "A journal: copies of mail for an archive, each in a report on who got it.  See docs/JOURNAL.md." },
+	{ ONE("auth", auth), .doc = "Who wrote it: SPF and DKIM, in processes of their own.  See docs/AUTH.md." },
+	{ MANY("sign", sign, struct conf_sign, signs, sign_n),
+	  .doc = "A DKIM key.  Mail that leaves for the Internet is signed when the domain of its author has one and has not "
+		 "signed it already." },
 	{ ONE("queue", queue), .doc = "Where accepted mail is kept, and for how long it is tried." },
 	{ ONE("limits", limits), .doc = "What a client may cost." },
 	{ ONE("pressure", pressure),

@@ -185,7 +185,7 @@ bool value_set(const struct option *o, const struct str *words, size_t n, struct
 
 void value_set_default(const struct option *o, struct arena *a, void *base)
 {
-	struct str words[8], rest = str_c(o->dflt);
+	struct str words[24], rest = str_c(o->dflt);
 	size_t n = 0;
 	struct buf why;
 

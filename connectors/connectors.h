@@ -134,6 +134,8 @@ struct echo_board;
 struct echo_return; /* connectors/echo.h */
 struct track_ring;
 
+struct signer;
+
 struct deliver_options {
 	struct loop *loop;
 	struct queue_port **port; /* where to spool reports; set by the caller after queue_attach */
@@ -143,11 +145,12 @@ struct deliver_options {
 	/* Never deliver to one of these (our own listeners): 554 5.4.6.  Lives as long as the deliver. */
 	const struct net_addr *own;
 	size_t own_n;
-	unsigned shares;           /* loops that share the connection limits; 0 = 1 */
-	struct breakers *breakers; /* shared by all loops; NULL: this deliver's own */
-	struct echo_board *echoes; /* shared by all loops; NULL: no echoes are sent */
-	struct track_ring *track;  /* the tracking log of this loop; NULL = none */
-	const struct drain *drain; /* connectors/drain.h; NULL = never */
+	unsigned shares;             /* loops that share the connection limits; 0 = 1 */
+	struct breakers *breakers;   /* shared by all loops; NULL: this deliver's own */
+	struct echo_board *echoes;   /* shared by all loops; NULL: no echoes are sent */
+	struct track_ring *track;    /* the tracking log of this loop; NULL = none */
+	const struct drain *drain;   /* connectors/drain.h; NULL = never */
+	const struct signer *signer; /* connectors/sign.h; NULL = nothing is signed */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);

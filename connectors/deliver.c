@@ -244,6 +244,46 @@ static void defer_expansions(struct job *j)
 				    S("the message cannot be read now"));
 }
 
+static void post(struct delivery *dl)
+{
+	dl->began_ms = loop_now_ms(dl->job->d->o.loop);
+	pool_add(dl->txn.hop, &dl->txn);
+}
+
+/* It leaves signed; without when no key of ours will ever sign it; later when that is not known. */
+static void go_on_signed(struct delivery *dl)
+{
+	const struct signature *s = &dl->signing.signature;
+	struct job *j = dl->job;
+
+	if (s->ok ? sign_put(dl) : s->refused) {
+		if (!s->ok)
+			log_warn(&j->log, "dkim.unsigned", kv_str("domain", j->author), kv_c("why", s->why));
+		else
+			log_info(&j->log, "dkim.signed", kv_str("domain", j->author));
+		sign_cancel(dl);
+		post(dl);
+		return;
+	}
+	log_warn(&j->log, "dkim.deferred", kv_str("domain", j->author), kv_c("why", s->why));
+	sign_cancel(dl);
+	defer_all(j, dl, "it cannot be signed now");
+	must(j->open_n > 0);
+	if (--j->open_n == 0)
+		job_end(j);
+}
+
+static void on_signed(struct delivery *dl)
+{
+	struct queue_port *port = dl->txn.port;
+
+	if (port != NULL)
+		queue_working(port, dl->job->lease);
+	go_on_signed(dl);
+	if (port != NULL)
+		queue_working(port, NULL);
+}
+
 static void send_all(struct job *j, bool header_known)
 {
 	if (header_known)
@@ -260,10 +300,8 @@ static void send_all(struct job *j, bool header_known)
 			j->open_n++;
 	}
 	for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
-		if (dl->txn.rcpt_n > 0) {
-			dl->began_ms = loop_now_ms(j->d->o.loop);
-			pool_add(dl->txn.hop, &dl->txn);
-		}
+		if (dl->txn.rcpt_n > 0 && !sign_start(dl, on_signed))
+			post(dl);
 	if (j->open_n == 0)
 		job_end(j);
 }
@@ -430,7 +468,7 @@ void deliver_free(struct deliver **dp)
 		job_scan_cancel(j);
 		job_journal_cancel(j);
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
-			lease_read_fini(&dl->read);
+			lease_read_fini(&dl->read), sign_cancel(dl);
 		bounce_cancel(&j->bounce);
 		expand_cancel(&j->expand);
 		job_free(j);

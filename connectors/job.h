@@ -14,6 +14,7 @@
 #include "connectors/header_edits.h"
 #include "connectors/plan.h"
 #include "connectors/report.h"
+#include "connectors/sign.h"
 #include "connectors/validate.h"
 #include "connectors/track.h"
 
@@ -26,6 +27,16 @@ enum job_note { /* kept with each recipient that waits (outcome.note; stored: ap
 		NOTE_JOURNALED /* the reports are durable */
 };
 
+struct signing { /* of a delivery; zero: nothing is signed */
+	struct signature signature;
+	void (*then)(struct delivery *dl);
+	struct lease_read read;
+	struct edit_pos pos;
+	struct str window;
+};
+
+enum { SIGNED_BY_MAX = 16 };
+
 struct delivery { /* one transaction of a job */
 	struct smtp_txn txn;
 	struct job *job;
@@ -34,6 +45,7 @@ struct delivery { /* one transaction of a job */
 	bool forwarded;
 	unsigned generation; /* of its recipients, on the way to the peer: the token says it */
 	struct lease_read read;
+	struct signing signing;
 	struct track_headers headers; /* what was changed for this way */
 	int64_t began_ms;             /* given to the pool; monotonic */
 };
@@ -66,6 +78,11 @@ struct job {
 	enum job_note note;
 	struct journaling *journaling; /* while reports are being stored */
 	struct queue_order hold;
+	bool signs;        /* some way out wants a signature: author and signatures are looked for */
+	struct str author; /* domain of the one author; empty: there is no such thing */
+	unsigned from_n;
+	struct str signed_by[SIGNED_BY_MAX]; /* d= of the signatures in it */
+	size_t signed_n;
 	struct token *tokens; /* valid ones of ours in the header, before it is edited */
 	size_t token_n;
 };
@@ -87,8 +104,8 @@ void job_fetch_head(struct job *j, void (*then)(struct job *, struct str));
 /* job_header.c.  The header is looked through; then() may run inside the call.  False: it cannot be read now. */
 void job_scan_header(struct job *j, void (*then)(struct job *, bool ok));
 void job_scan_cancel(struct job *j);
-bool job_needs_header(const struct job *j); /* the envelope alone does not tell */
-void job_keep_tokens(struct job *j);        /* after the scan: fills tokens */
+bool job_needs_header(struct job *j); /* the envelope alone does not tell */
+void job_keep_tokens(struct job *j);  /* after the scan: fills tokens */
 /* What a report may quote of the beginning of the message: as clean as for the Internet.  In `room` when edited. */
 struct str job_clean_head(struct job *j, struct str head, struct buf *room);
 bool job_is_automatic(struct str head);                   /* written by a robot, or wants no reports (spec 4.2 H15) */

@@ -49,9 +49,10 @@ static bool needs_bypass(const struct job *j)
 	return false;
 }
 
-bool job_needs_header(const struct job *j)
+bool job_needs_header(struct job *j)
 {
-	return needs_bypass(j) || j->lease->env.smtputf8 || !j->lease->env.plain_headers || needs_token(j);
+	return sign_wants_header(j) || needs_bypass(j) || j->lease->env.smtputf8 || !j->lease->env.plain_headers ||
+	       needs_token(j);
 }
 
 /* Bounds against a store gone wrong: what was accepted is below limits.header_max. */
@@ -62,6 +63,7 @@ static void look(void *arg, const struct header_field *f)
 	struct job *j = arg;
 
 	header_notes_add(&j->notes, f);
+	sign_look(j, f);
 	for (size_t i = 0; j->lease->env.smtputf8 && i < f->raw.n && !j->header_8bit; i++)
 		j->header_8bit = chr_is_8bit(f->raw.p[i]);
 }

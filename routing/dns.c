@@ -23,7 +23,7 @@
 #include <unbound.h>
 #include <unistd.h>
 
-enum { TYPE_A = 1, TYPE_MX = 15, TYPE_TXT = 16, TYPE_AAAA = 28, TYPE_DNSKEY = 48, CLASS_IN = 1 };
+enum { TYPE_A = 1, TYPE_PTR = 12, TYPE_MX = 15, TYPE_TXT = 16, TYPE_AAAA = 28, TYPE_DNSKEY = 48, CLASS_IN = 1 };
 enum { NAME_ROOM = 256, MX_READ_MAX = 100, QUESTIONS_MAX = 1 + 2 * DNS_HOSTS_MAX };
 enum { PROBE_WAIT_MS = 3000, PROBE_AGAIN_MS = 60000 };
 static const char root_key_file[] = "/usr/share/dns/root.key";
@@ -52,6 +52,7 @@ struct request {
 	struct request *next, **place; /* in dns->requests, on the home loop */
 	struct loop_timer deadline;
 	int wants; /* TYPE_MX, TYPE_A (and AAAA), TYPE_TXT */
+	bool raw;  /* records of `wants` as they are, as texts */
 	bool waiting;
 	uint16_t port;
 	char name[NAME_ROOM];
@@ -134,11 +135,19 @@ static int forward(struct ub_ctx *ctx, const struct conf_list *resolvers, struct
 	return rc;
 }
 
+/* What names cost in memory, whoever asks for how many of them: one cache for all loops. */
+static const char *const bounds[][2] = {
+	{ "msg-cache-size:", "8m" }, { "rrset-cache-size:", "16m" },       { "key-cache-size:", "4m" },
+	{ "neg-cache-size:", "1m" }, { "infra-cache-numhosts:", "10000" }, { "cache-max-ttl:", "86400" },
+};
+
 static void set_options(struct ub_ctx *ctx, bool validate)
 {
 	ub_ctx_set_option(ctx, "do-not-query-localhost:", "no");
 	ub_ctx_set_option(ctx, "infra-keep-probing:", "yes"); /* a resolver that was down is noticed when it is back */
 	ub_ctx_set_option(ctx, "cache-max-negative-ttl:", "300");
+	for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+		ub_ctx_set_option(ctx, bounds[i][0], bounds[i][1]);
 	if (validate) {
 		for (size_t i = 0; i < sizeof private_zones / sizeof *private_zones; i++)
 			ub_ctx_set_option(ctx, "domain-insecure:", private_zones[i]);
@@ -471,6 +480,28 @@ static void take_texts(struct request *r, const struct ub_result *res)
 	}
 }
 
+static void add_text(struct request *r, struct str s)
+{
+	if (begin_text(r))
+		add_to_text(r, s);
+}
+
+/* Names that are no host names are left out: nobody could be reached by them. */
+static void take_raw(struct request *r, const struct ub_result *res)
+{
+	size_t skip = r->wants == TYPE_MX ? 2 : 0;
+	char name[NAME_ROOM];
+
+	for (size_t i = 0; res->data[i] != NULL; i++) {
+		struct str s = str_n(res->data[i], (size_t)res->len[i]);
+		bool address = r->wants == TYPE_A || r->wants == TYPE_AAAA;
+		if (address && s.n == (r->wants == TYPE_A ? 4 : 16))
+			add_text(r, s);
+		else if (!address && s.n > skip && read_name((const unsigned char *)s.p + skip, s.n - skip, name))
+			add_text(r, str_c(name));
+	}
+}
+
 static void take_answer(struct request *r, const struct question *q, int failed, const struct ub_result *res)
 {
 	if (failed != 0 || res == NULL) {
@@ -480,6 +511,10 @@ static void take_answer(struct request *r, const struct question *q, int failed,
 	r->secure = r->secure && res->secure;
 	if (res->bogus)
 		fail(r, res->qname, res->why_bogus != NULL ? res->why_bogus : "signatures do not check");
+	else if (res->havedata && r->raw && q->type != TYPE_TXT)
+		take_raw(r, res);
+	else if (r->raw && !res->havedata && (res->rcode == 0 || res->nxdomain))
+		r->status = res->nxdomain ? DNS_NXDOMAIN : DNS_NODATA;
 	else if (res->havedata && q->type == TYPE_MX)
 		take_mx(r, res);
 	else if (res->havedata && q->type == TYPE_TXT)
@@ -538,6 +573,52 @@ static void take_static_texts(struct request *r)
 			add_to_text(r, row->text);
 }
 
+/* Rows of the file as records. */
+static void take_static_raw(struct request *r)
+{
+	static const struct {
+		int type;
+		enum host_kind kind;
+	} kinds[] = { { TYPE_A, HOST_ADDR },
+		      { TYPE_AAAA, HOST_ADDR },
+		      { TYPE_MX, HOST_MX },
+		      { TYPE_TXT, HOST_TXT },
+		      { TYPE_PTR, HOST_PTR } };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		size_t n = 0;
+		const struct host_row *row = kinds[i].type == r->wants
+						     ? hosts_find(&r->dns->hosts, str_c(r->name), kinds[i].kind, &n)
+						     : NULL;
+		for (; n > 0; n--, row++)
+			if (row->kind == HOST_TXT)
+				add_text(r, row->text);
+			else if (row->kind != HOST_ADDR)
+				add_text(r, str_eq(row->exchanger, S(".")) ? STR_NONE : row->exchanger);
+			else if (r->wants == TYPE_A && row->addr.sa.sa_family == AF_INET)
+				add_text(r, str_n(&row->addr.v4.sin_addr, 4));
+			else if (r->wants == TYPE_AAAA && row->addr.sa.sa_family == AF_INET6)
+				add_text(r, str_n(&row->addr.v6.sin6_addr, 16));
+	}
+	r->secure = false;
+}
+
+/* As the DNS keeps it: small letters, no dot at the end. */
+static bool to_raw_name(struct request *r)
+{
+	size_t n = strlen(r->name), label = 0;
+
+	if (n > 0 && r->name[n - 1] == '.')
+		r->name[--n] = '\0';
+	for (size_t i = 0; i < n; i++) {
+		char c = r->name[i] = chr_lower(r->name[i]);
+		label = c == '.' ? 0 : label + 1;
+		if (c <= ' ' || c > '~' || c == '\\' || label > 63 || (c == '.' && (i == 0 || r->name[i - 1] == '.')))
+			return false;
+	}
+	return n > 0 && n <= 253;
+}
+
 static bool take_literal(struct request *r)
 {
 	struct str name = str_c(r->name);
@@ -574,18 +655,18 @@ static void begin(struct request *r)
 	size_t n;
 
 	r->waiting = false;
-	if (r->wants != TYPE_TXT && take_literal(r)) {
+	if (!r->raw && r->wants != TYPE_TXT && take_literal(r)) {
 		finish(r);
 		return;
 	}
-	if (!to_a_labels(r)) {
+	if (r->raw ? !to_raw_name(r) : !to_a_labels(r)) {
 		r->status = DNS_NXDOMAIN;
 		snprintf(r->text, sizeof r->text, "not a domain name");
 		finish(r);
 		return;
 	}
 	bool fixed = false;
-	for (int kind = HOST_ADDR; kind <= HOST_TXT; kind++)
+	for (int kind = 0; kind < HOST_KIND_N; kind++)
 		fixed = fixed || hosts_find(&d->hosts, str_c(r->name), (enum host_kind)kind, &n) != NULL;
 	if (!fixed && d->probing) {
 		r->waiting = true;
@@ -593,7 +674,13 @@ static void begin(struct request *r)
 	}
 	if (!d->decided && loop_now_ms(d->home) - d->probed_ms > PROBE_AGAIN_MS)
 		probe(d);
-	if (r->wants == TYPE_TXT && fixed)
+	if (hosts_find(&d->hosts, str_c(r->name), HOST_FAIL, &n) != NULL)
+		fail(r, r->name, "it fails by the hosts file");
+	else if (r->raw && fixed)
+		take_static_raw(r);
+	else if (r->raw)
+		ask(r, r->name, r->wants, 0);
+	else if (r->wants == TYPE_TXT && fixed)
 		take_static_texts(r);
 	else if (r->wants != TYPE_A && !fixed)
 		ask(r, r->name, r->wants, 0);
@@ -703,10 +790,10 @@ static void finish(struct request *r)
 	hand_over(r, r->dns->home, r->asker, deliver);
 }
 
-static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t port, int wants, struct dns_lookup *q,
-		   void (*done)(struct op *))
+static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t port, int wants, bool raw,
+		   struct dns_lookup *q, void (*done)(struct op *))
 {
-	struct request *r = calloc(1, sizeof *r + (wants == TYPE_TXT ? DNS_TEXT_BYTES : 0));
+	struct request *r = calloc(1, sizeof *r + (raw || wants == TYPE_TXT ? DNS_TEXT_BYTES : 0));
 
 	must(r != NULL && !op_is_open(&q->op));
 	dns_lookup_fini(q);
@@ -715,6 +802,7 @@ static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t p
 	r->asker = loop;
 	r->port = port;
 	r->wants = wants;
+	r->raw = raw;
 	r->secure = true;
 	r->ttl_s = -1;
 	if (name.n < NAME_ROOM - 1) /* too long stays empty: no domain name */
@@ -726,18 +814,24 @@ static void lookup(struct dns *d, struct loop *loop, struct str name, uint16_t p
 void dns_lookup_mx(struct dns *d, struct loop *loop, struct str domain, uint16_t port, struct dns_lookup *q,
 		   void (*done)(struct op *))
 {
-	lookup(d, loop, domain, port, TYPE_MX, q, done);
+	lookup(d, loop, domain, port, TYPE_MX, false, q, done);
 }
 
 void dns_lookup_host(struct dns *d, struct loop *loop, struct str name, uint16_t port, struct dns_lookup *q,
 		     void (*done)(struct op *))
 {
-	lookup(d, loop, name, port, TYPE_A, q, done);
+	lookup(d, loop, name, port, TYPE_A, false, q, done);
 }
 
 void dns_lookup_txt(struct dns *d, struct loop *loop, struct str name, struct dns_lookup *q, void (*done)(struct op *))
 {
-	lookup(d, loop, name, 0, TYPE_TXT, q, done);
+	lookup(d, loop, name, 0, TYPE_TXT, false, q, done);
+}
+
+void dns_lookup_rr(struct dns *d, struct loop *loop, struct str name, enum dns_rr type, struct dns_lookup *q,
+		   void (*done)(struct op *))
+{
+	lookup(d, loop, name, 0, (int)type, true, q, done);
 }
 
 void dns_lookup_fini(struct dns_lookup *q)

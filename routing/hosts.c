@@ -24,12 +24,26 @@ static int bad(struct reader *rd, const char *what, struct str which)
 	return err_set(rd->e, ERR_SYNTAX, "hosts", "%s:%zu: %s: " STR_FMT, rd->file, rd->line, what, STR_ARG(which));
 }
 
+/* A domain name, or one that only the DNS knows: "_spf.example", "a+b.example"; small letters. */
+static bool put_key(struct str name, struct buf *key)
+{
+	if (addr_normalize_domain(name, key))
+		return true;
+	buf_reset(key);
+	for (size_t i = 0; i < name.n; i++) {
+		if (name.p[i] <= ' ' || name.p[i] > '~' || (name.p[i] == '.' && (i == 0 || name.p[i - 1] == '.')))
+			return false;
+		buf_addc(key, chr_lower(name.p[i]));
+	}
+	return key->n > 0 && key->n < 254 && str_chr(name, '_') >= 0;
+}
+
 static int add_row(struct reader *rd, struct host_row row, struct str name)
 {
 	struct buf key;
 
 	buf_init(&key, 512);
-	bool good = addr_normalize_domain(name, &key) && arena_dup(&rd->hosts->memory, buf_str(&key), &row.name);
+	bool good = put_key(name, &key) && arena_dup(&rd->hosts->memory, buf_str(&key), &row.name);
 	buf_fini(&key);
 	row.line = rd->line;
 	if (!good || !buf_add(&rd->rows, str_n(&row, sizeof row)))
@@ -79,6 +93,42 @@ static int read_txt(struct reader *rd, struct str rest)
 	return good ? add_row(rd, row, name) : bad(rd, "TXT DOMAIN \"TEXT\" ... is expected for", name);
 }
 
+/* The name under which the DNS keeps the name of an address (RFC 1035 3.5, 3596 2.5). */
+static void put_reverse(const struct net_addr *a, struct buf *b)
+{
+	const unsigned char *ip =
+		a->sa.sa_family == AF_INET ? (const unsigned char *)&a->v4.sin_addr : a->v6.sin6_addr.s6_addr;
+
+	if (a->sa.sa_family == AF_INET) {
+		for (int i = 3; i >= 0; i--)
+			buf_addf(b, "%u.", ip[i]);
+		buf_add(b, S("in-addr.arpa"));
+		return;
+	}
+	for (int i = 15; i >= 0; i--)
+		buf_addf(b, "%x.%x.", ip[i] & 15U, ip[i] >> 4);
+	buf_add(b, S("ip6.arpa"));
+}
+
+static int read_ptr(struct reader *rd, struct str rest)
+{
+	struct host_row row = { .kind = HOST_PTR };
+	struct str ip = str_word(&rest), name = str_word(&rest);
+	struct net_addr a;
+	struct buf b;
+
+	if (!net_parse_ip(ip, 0, &a))
+		return bad(rd, "not an address", ip);
+	buf_init(&b, 512);
+	bool good = addr_normalize_domain(name, &b) && arena_dup(&rd->hosts->memory, buf_str(&b), &row.exchanger);
+	buf_reset(&b);
+	put_reverse(&a, &b);
+	int rc = good && str_word(&rest).n == 0 ? add_row(rd, row, buf_str(&b))
+						: bad(rd, "PTR ADDRESS NAME is expected, not", name);
+	buf_fini(&b);
+	return rc;
+}
+
 static int read_line(struct reader *rd, struct str line)
 {
 	struct host_row row = { 0 };
@@ -95,6 +145,12 @@ static int read_line(struct reader *rd, struct str line)
 		return 0;
 	if (str_ieq(first, S("MX")))
 		return read_mx(rd, line);
+	if (str_ieq(first, S("PTR")))
+		return read_ptr(rd, line);
+	if (str_ieq(first, S("FAIL"))) {
+		row.kind = HOST_FAIL;
+		return add_row(rd, row, str_word(&line));
+	}
 	if (!net_parse_ip(first, 0, &row.addr))
 		return bad(rd, "not an address", first);
 	while ((name = str_word(&line)).n > 0)

@@ -2,6 +2,8 @@
  *
  *   192.0.2.1 mx1.example www.example      addresses of names, as in hosts(5)
  *   MX 10 example mx1.example              mail exchangers; host "." = the domain takes no mail
+ *   PTR 192.0.2.1 mx1.example         the name of an address
+ *   FAIL example                      questions about this name get no answer, as when its servers are down
  *   TXT example "v=spf1 ip4:192.0.2.1 -all"   a text; several quoted ones are one text, as in the DNS
  *
  * "#" begins a comment.  A name that is here is not asked for in the DNS.  Immutable after reading; any thread. */
@@ -12,14 +14,14 @@
 #include "base/err.h"
 #include "base/net.h"
 
-enum host_kind { HOST_ADDR, HOST_MX, HOST_TXT };
+enum host_kind { HOST_ADDR, HOST_MX, HOST_TXT, HOST_PTR, HOST_FAIL, HOST_KIND_N };
 
 struct host_row {
 	struct str name; /* lower case, no trailing dot */
 	enum host_kind kind;
 	struct net_addr addr;
 	unsigned preference;
-	struct str exchanger; /* "." = null MX */
+	struct str exchanger; /* "." = null MX; of a PTR: the name */
 	struct str text;
 	size_t line; /* keeps rows of one name in file order */
 };

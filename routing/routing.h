@@ -422,7 +422,8 @@ struct dns_lookup {
 	int ttl_s;    /* of the MX, what is left of it at our resolver; -1 = not known (static names) */
 	struct mx_host *hosts;
 	size_t host_n;     /* by preference, equals shuffled, at most DNS_ADDRS_MAX addresses in all */
-	struct str *texts; /* of dns_lookup_txt: the strings of each record put together */
+	struct str *texts; /* of dns_lookup_txt, _rr: the strings of each record put together; addresses in 4 or 16
+			      bytes; names */
 	size_t text_n;
 	bool texts_cut; /* there was more than DNS_TEXTS_MAX texts or DNS_TEXT_BYTES bytes */
 	char text[160]; /* why FAILED */
@@ -438,6 +439,11 @@ void dns_lookup_host(struct dns *d, struct loop *loop, struct str name, uint16_t
 		     void (*done)(struct op *));
 /* TXT records of a name. */
 void dns_lookup_txt(struct dns *d, struct loop *loop, struct str name, struct dns_lookup *q, void (*done)(struct op *));
+/* Records of one type as they are, in texts: nothing is followed but aliases, nothing is made up (no implicit MX).  The
+ * name may be any that the DNS can hold: printable characters but backslashes. */
+enum dns_rr { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28 };
+void dns_lookup_rr(struct dns *d, struct loop *loop, struct str name, enum dns_rr type, struct dns_lookup *q,
+		   void (*done)(struct op *));
 void dns_lookup_fini(struct dns_lookup *q); /* cancels, frees; harmless when unused */
 
 /* Best preference first, equals in an order drawn from `seed`. */

@@ -20,6 +20,7 @@ struct drain;
 struct pressure;
 struct setup;
 struct crl_source;
+struct auth;
 
 /* What the control socket may see and do; the composition root fills it in. */
 struct control_hooks {
@@ -51,6 +52,7 @@ struct control_hooks {
 	/* Sources of revocation lists; any thread. */
 	size_t (*crl_sources)(void *arg, struct crl_source *rows, size_t max);
 	struct deliver *deliver;         /* of the control's own loop, for `connector test`; outlives the control */
+	struct auth *auth;               /* of the control's own loop; NULL: none is configured, or offline */
 	const struct pressure *pressure; /* NULL offline */
 	struct drain *drain;             /* NULL offline */
 	int64_t started_ms;              /* wall clock */

@@ -115,6 +115,14 @@ static const struct verb_arg mode_switch_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg auth_check_args[] = {
+	{ "ip", ARG_TEXT, ARG_OPTION, "IP", "SPF: address of the client" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "SPF: MAIL FROM; '<>' or nothing is the null sender" },
+	{ "helo", ARG_TEXT, ARG_OPTION, "NAME", "SPF: what the client says in EHLO" },
+	{ "file", ARG_FILE, ARG_OPTION, "MSG", "DKIM: a message as it came, readable for the daemon" },
+	{ 0 },
+};
+
 static const struct verb_arg stragglers_args[] = {
 	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N sources (default 1000, 0 = all)" },
 	{ 0 },
@@ -281,6 +289,9 @@ const struct verb control_verbs[] = {
 	  "where the two sides disagree about a mailbox" },
 	{ "recipients", "resolve", VERB_OPERATOR, VERB_LOOP, run_recipients_resolve, resolve_args,
 	  "say where it is, close the conflict, try what waits" },
+
+	{ "auth", "check", 0, VERB_LOOP, run_auth_check, auth_check_args,
+	  "what SPF says of a client and a sender, and DKIM of a message" },
 
 	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
 	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL,

@@ -48,6 +48,9 @@ void run_trace(struct call *c);
 /* control_reasons.c */
 void run_reasons(struct call *c);
 
+/* control_auth.c */
+void run_auth_check(struct call *c);
+
 /* control_simulate.c */
 void run_simulate(struct call *c);
 

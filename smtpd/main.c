@@ -5,6 +5,7 @@
  *   tombolod --doc          print docs/CONFIG.md
  *
  * Root is needed to bind and to read keys; then it is dropped for good, before the first loop runs. */
+#include "auth/keeper.h"
 #include "base/fault.h"
 #include "base/must.h"
 #include "base/time.h"
@@ -51,7 +52,8 @@ struct app {
 	struct metrics_door *metrics;
 	int metrics_fds[METRICS_LISTEN_MAX];
 	size_t metrics_n;
-	char track_path[4096]; /* of the tracking log */
+	int keepers[LOOPS_MAX]; /* sockets to the process that makes workers for SPF and DKIM; one a loop */
+	char track_path[4096];  /* of the tracking log */
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
 	struct crl_fetcher *crl_fetcher;
@@ -388,6 +390,8 @@ static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
 	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n,
 			app->worker_n, e) != 0)
 		return -1;
+	if (app->setup->config->auth.workers > 0)
+		server_use_auth(&w->server, app->keepers[i], app->worker_n);
 	w->server.session_id = (uint64_t)i << 56; /* ids of different loops differ */
 	w->server.on_drained = on_drained;
 	return 0;
@@ -516,6 +520,7 @@ static int open_control(struct app *app, struct err *e)
 		.times = app_times,
 		.crl_sources = app_crl_sources,
 		.deliver = app->workers[0].server.deliver,
+		.auth = app->workers[0].server.auth,
 		.pressure = &app->shared.pressure,
 		.drain = &app->shared.drain,
 		.started_ms = app->started_ms,
@@ -585,6 +590,25 @@ static int start_tls_care(struct app *app, struct err *e)
 	return app->tls_watch == NULL ? -1 : 0;
 }
 
+/* Beside our own program unless the configuration says otherwise. */
+static int start_keeper(struct app *app, struct err *e)
+{
+	const struct config *c = app->setup->config;
+	char path[4096];
+
+	snprintf(path, sizeof path, STR_FMT, STR_ARG(c->auth.program));
+	if (c->auth.program.n == 0) {
+		ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "tombolo-auth");
+		if (n < 0)
+			return err_sys(e, ERR_SYSTEM, "main.auth", "/proc/self/exe");
+		ssize_t slash = str_rchr(str_n(path, (size_t)n), '/');
+		memcpy(path + slash + 1, "tombolo-auth", sizeof "tombolo-auth");
+	}
+	if (access(path, X_OK) != 0)
+		return err_sys(e, ERR_NOT_FOUND, "main.auth", "%s", path);
+	return keeper_start(path, app->path, app->worker_n, app->keepers, e);
+}
+
 static int start(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
@@ -603,6 +627,8 @@ static int start(struct app *app, struct err *e)
 		failed = listen_all(app, fds + i * (addr_n + 1), e);
 	if (failed == 0)
 		failed = metrics_door_listen(c, app->metrics_fds, &app->metrics_n, e);
+	if (failed == 0 && c->auth.workers > 0)
+		failed = start_keeper(app, e);
 	if (failed == 0)
 		failed = become(c->user, c, e);
 	if (failed == 0)

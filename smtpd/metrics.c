@@ -195,6 +195,13 @@ static const struct {
 	{ "rate_messages", "MAIL refused: limits.message_rate." },
 	{ "rate_recipients", "RCPT refused: limits.recipient_rate." },
 	{ "rate_unknown", "RCPT refused: limits.unknown_rate." },
+	{ "auth_spf", "SPF verdicts asked for." },
+	{ "auth_dkim", "Messages looked at for DKIM." },
+	{ "auth_signed", "Messages signed." },
+	{ "auth_worker_deaths", "Workers that ended otherwise than by our will." },
+	{ "auth_workers_recycled", "Workers that a fresh one took over from." },
+	{ "auth_timeouts", "Questions that took too long." },
+	{ "auth_refused", "Questions without room: auth.memory." },
 };
 
 struct counters_sum {

@@ -35,6 +35,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 	LIST_INIT(&s->sessions);
 	loop_timer_init(l, &s->drain_timer, on_drain_look);
 	s->track = shared->track != NULL ? track_ring(shared->track) : NULL;
+	s->signer = signer_by(&s->auth);
 	struct deliver_options o = {
 		.loop = l,
 		.port = &s->port,
@@ -48,6 +49,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.breakers = shared->breakers,
 		.echoes = shared->echoes,
 		.drain = &shared->drain,
+		.signer = setup->config->auth.workers > 0 ? &s->signer : NULL,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);
@@ -58,6 +60,15 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 	for (s->listener_n = 0; s->listener_n < fd_n; s->listener_n++)
 		listener_start(&s->listeners[s->listener_n], s, fds[s->listener_n]);
 	return 0;
+}
+
+void server_use_auth(struct server *s, int keeper, size_t shares)
+{
+	s->auth = auth_open(&(struct auth_options){ .loop = s->loop,
+						    .dns = s->shared->dns,
+						    .conf = &s->setup->config->auth,
+						    .shares = shares,
+						    .keeper = keeper });
 }
 
 static void stop_listening(struct server *s)
@@ -74,6 +85,7 @@ void server_fini(struct server *s)
 	while (!LIST_EMPTY(&s->sessions))
 		session_close(LIST_FIRST(&s->sessions));
 	deliver_free(&s->deliver);
+	auth_close(&s->auth);
 	if (s->port != NULL)
 		queue_detach(&s->port);
 	free(s->listeners);
@@ -87,6 +99,8 @@ void server_reconfigure(struct server *s, struct setup *setup)
 	setup_unref(&s->setup);
 	s->setup = setup_ref(setup);
 	deliver_reconfigure(s->deliver, setup->outbound);
+	if (s->auth != NULL)
+		auth_reconfigure(s->auth, &setup->config->auth);
 }
 
 void server_drain(struct server *s)
@@ -153,4 +167,15 @@ void server_counter_each(const struct server *s, void (*each)(void *to, const ch
 		snprintf(name, sizeof name, "header_fields_%s", header_group_name((enum header_group)g));
 		each(to, name, __atomic_load_n(&s->counters.header_fields[g], __ATOMIC_RELAXED));
 	}
+	if (s->auth == NULL)
+		return;
+	struct auth_stats auth;
+	auth_stats(s->auth, &auth);
+	each(to, "auth_spf", auth.spf);
+	each(to, "auth_dkim", auth.dkim);
+	each(to, "auth_signed", auth.signed_n);
+	each(to, "auth_worker_deaths", auth.deaths);
+	each(to, "auth_workers_recycled", auth.recycled);
+	each(to, "auth_timeouts", auth.timeouts);
+	each(to, "auth_refused", auth.refused);
 }

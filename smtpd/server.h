@@ -5,12 +5,14 @@
 #ifndef SMTPD_SERVER_H
 #define SMTPD_SERVER_H
 
+#include "auth/auth.h"
 #include "connectors/drain.h"
 #include "connectors/header_policy.h"
 #include "smtpd/gate.h"
 #include "smtpd/hush.h"
 #include "smtpd/pressure.h"
 #include "smtpd/setup.h"
+#include "smtpd/signer.h"
 #include "connectors/track.h"
 
 #include <sys/queue.h>
@@ -51,6 +53,8 @@ struct server {
 	struct queue_port *port;
 	struct deliver *deliver;
 	struct track_ring *track; /* NULL: no tracking log */
+	struct signer signer;
+	struct auth *auth; /* NULL: nothing is judged or signed (auth.workers) */
 	struct listener *listeners;
 	size_t listener_n;
 	LIST_HEAD(, session) sessions;
@@ -63,6 +67,9 @@ struct server {
 };
 
 #define COUNT(server, name) __atomic_add_fetch(&(server)->counters.name, 1, __ATOMIC_RELAXED)
+
+/* After server_init: judges and signs through workers that `keeper` makes; takes it. */
+void server_use_auth(struct server *s, int keeper, size_t shares);
 
 /* `shares` loops split the limits of outbound connections.  `fds` are listening sockets (one per address of the
  * configuration, in order); the server owns them from now on. */

@@ -120,4 +120,19 @@ openssl ca -config making/ca.cnf -gencrl -crl_lastupdate 20200101000000Z -crl_ne
 openssl ca -config making/other-ca.cnf -gencrl -out crl-other.pem 2>/dev/null
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out mismatch.key 2>/dev/null
 openssl pkey -in server.key -aes256 -passout pass:secret -out locked.key
+
+# DKIM keys and what the DNS says of them: dkim-NAME.key, dkim-NAME.txt
+dkim() {
+	openssl pkey -in "dkim-$1.key" -pubout -outform DER | tail -c "+$3" | openssl base64 -A | sed "s/^/v=DKIM1; k=$2; p=/" >"dkim-$1.txt"
+	echo >>"dkim-$1.txt"
+	chmod 600 "dkim-$1.key"
+}
+for name in rsa next; do
+	openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out dkim-$name.key 2>/dev/null
+	dkim $name rsa 1
+done
+openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out dkim-short.key 2>/dev/null
+dkim short rsa 1
+openssl genpkey -algorithm ED25519 -out dkim-ed.key
+dkim ed ed25519 13 # the last 32 bytes are the key
 rm -rf making

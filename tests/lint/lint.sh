@@ -21,13 +21,14 @@ echo "$sources" | xargs awk '
 		# header -> files that may include it
 		only["ev.h"] = "^base/loop[.]c$"
 		only["lmdb.h"] = "^base/store[.]c$"
-		only["openssl"] = "^(tls|tests/kit)/openssl_[a-z_]*[.][ch]$"
+		only["openssl"] = "^(tls|auth|tests/kit)/openssl_[a-z_]*[.][ch]$"
 		only["unbound.h"] = "^routing/dns[a-z_]*[.]c$"
 		only["confuse.h"] = "^config/parse[.]c$"
-		only["seccomp.h"] = only["cap-ng.h"] = only["linux"] = "^smtpd/cage(_test)?[.]c$|^tests/powerloss/"
+		only["seccomp.h"] = only["cap-ng.h"] = only["linux"] = "^(smtpd|auth)/cage(_test)?[.]c$|^tests/powerloss/"
 		only["curl"] = "^tls/curl_fetch[.]c$"
 		only["jansson.h"] = "^smtpd/(control|cli|explain)[a-z_]*[.][ch]$|^tests/bed/(trail|simulate)[.]c$"
-		only["opendkim"] = "^tests/bed/dkim[.]c$"
+		only["opendkim"] = "^tests/bed/dkim[.]c$|^auth/dkim_(sign|verify)[.]c$"
+		only["spf2"] = "^auth/spf_lib[.]c$"
 		only["xxhash.h"] = "^base/[a-z]*[.]c$|^queue/[a-z]*[.]c$"
 		only["cmocka.h"] = "^tests/unit[.]h$|_test[.]c$"
 	}

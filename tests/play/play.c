@@ -135,6 +135,32 @@ static struct str sender_at(struct play *p, struct str name)
 	return s == NULL ? STR_NONE : sink_last_from(s);
 }
 
+/* The last message of a sink as a file: its path. */
+static void add_last(struct play *p, struct str name, struct buf *out)
+{
+	struct sink *sink = sink_named(p, name);
+	char file[PATH_ROOM];
+
+	snprintf(file, sizeof file, "last." STR_FMT, STR_ARG(name));
+	if (sink != NULL)
+		play_write_file(p, play_path(p, file), sink_last(sink));
+	buf_add(out, str_c(play_path(p, file)));
+}
+
+/* What the DNS says of a test key (tests/certs.sh): dkim-NAME.txt. */
+static void add_key_record(struct play *p, struct str name, struct buf *out)
+{
+	char path[PATH_ROOM];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/dkim-" STR_FMT ".txt", p->certs, STR_ARG(name));
+	f = fopen(path, "re");
+	for (int c; f != NULL && (c = fgetc(f)) != EOF && c != '\n';)
+		buf_addc(out, (char)c);
+	if (f != NULL)
+		fclose(f);
+}
+
 void play_expand(struct play *p, struct str text, struct buf *out)
 {
 	while (text.n > 0) {
@@ -159,6 +185,10 @@ void play_expand(struct play *p, struct str text, struct buf *out)
 			buf_addu(out, port_of(p, str_skip(name, 5)));
 		else if (str_starts(name, S("from.")))
 			buf_add(out, sender_at(p, str_skip(name, 5)));
+		else if (str_starts(name, S("last.")))
+			add_last(p, str_skip(name, 5), out);
+		else if (str_starts(name, S("dkim.")))
+			add_key_record(p, str_skip(name, 5), out);
 		else {
 			buf_addc(out, '$');
 			n = 0;
