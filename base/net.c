@@ -320,20 +320,30 @@ int net_connect(const struct net_addr *to, const struct net_addr *from, struct e
 	return fd;
 }
 
-int net_connect_unix(const char *path, struct err *e)
+static int connect_unix(const char *path, int flags, struct err *e)
 {
 	struct sockaddr_un un;
 	int fd;
 
 	if (unix_addr(path, &un, e) != 0)
 		return -1;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return err_sys(e, ERR_NET, "net.unix", "socket");
 	if (connect(fd, (struct sockaddr *)&un, sizeof un) != 0) {
-		err_sys(e, ERR_NET, "net.unix", "cannot connect to %s", path);
+		err_sys(e, errno == EAGAIN ? ERR_BUSY : ERR_NET, "net.unix", "cannot connect to %s", path);
 		close(fd);
 		return -1;
 	}
 	return fd;
+}
+
+int net_connect_unix(const char *path, struct err *e)
+{
+	return connect_unix(path, 0, e);
+}
+
+int net_connect_unix_now(const char *path, struct err *e)
+{
+	return connect_unix(path, SOCK_NONBLOCK, e);
 }

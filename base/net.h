@@ -44,5 +44,7 @@ int net_listen(const struct net_addr *a, int backlog, struct err *e); /* SO_REUS
 int net_listen_unix(const char *path, unsigned mode, struct err *e);  /* replaces a stale socket file */
 int net_connect(const struct net_addr *to, const struct net_addr *from, struct err *e); /* may still be in progress */
 int net_connect_unix(const char *path, struct err *e); /* blocking; for the command line */
+/* Never waits and is connected at once, or fails: ERR_BUSY when the listener's queue is full just now. */
+int net_connect_unix_now(const char *path, struct err *e);
 
 #endif

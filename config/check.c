@@ -457,6 +457,7 @@ void check_config(struct check *k)
 	inherit_tls(k);
 	check_tls(k);
 	check_receives(k);
+	check_milters(k);
 	check_inbounds(k);
 	check_queue(k); /* before the connectors, which inherit from it */
 	check_sends(k);

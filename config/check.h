@@ -20,6 +20,7 @@ void check_config(struct check *k);
 
 /* The parts; each in a file of its own. */
 void check_domains(struct check *k);
+void check_milters(struct check *k);
 void check_receives(struct check *k);
 void check_inbounds(struct check *k);
 void check_sends(struct check *k);

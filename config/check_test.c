@@ -62,6 +62,26 @@ static const struct {
 	{ "queue {\nsegment_message_max = 32M }",
 	  "f:3: queue.segment_message_max is more than a quarter of queue.segment_size\n" },
 
+	/* milters */
+	{ "milter a { address = 'unix:/run/x' } receive s { listen = '127.0.0.1:2526' milters = a }", "" },
+	{ "milter a { address = 'inet:127.0.0.1:8891' } milter b { address = 'inet:8891@localhost' } "
+	  "milter c { address = 'inet:localhost:1' } milter d { address = 'inet:9@::1' } "
+	  "milter e { address = 'inet:[::1]:9' }",
+	  "" },
+	{ "milter a {\naddress = 'unix:run' } milter b {\naddress = 'inet:host:1' }\n"
+	  "milter c { address = 'inet:127.0.0.1' } milter d { address = '127.0.0.1:9' } milter e { address = 'inet:0@::1' }",
+	  "f:3: milter \"a\": address: 'unix:run' is not unix:/PATH, inet:ADDRESS:PORT or inet:PORT@ADDRESS\n"
+	  "f:4: milter \"b\": address: 'inet:host:1' is not unix:/PATH, inet:ADDRESS:PORT or inet:PORT@ADDRESS\n"
+	  "f:5: milter \"c\": address: 'inet:127.0.0.1' is not unix:/PATH, inet:ADDRESS:PORT or inet:PORT@ADDRESS\n"
+	  "f:5: milter \"d\": address: '127.0.0.1:9' is not unix:/PATH, inet:ADDRESS:PORT or inet:PORT@ADDRESS\n"
+	  "f:5: milter \"e\": address: 'inet:0@::1' is not unix:/PATH, inet:ADDRESS:PORT or inet:PORT@ADDRESS\n" },
+	{ "milter a { connect = 1s }", "f:2: milter \"a\": address is missing\n" },
+	{ "milter a { address = 'unix:/x' end = 2m\nprogress_max = 1m }",
+	  "f:3: milter \"a\": progress_max is shorter than end\n" },
+	{ "milter a { address = 'unix:/x' } receive s { listen = '127.0.0.1:2526'\nmilters = { a, b, a } }",
+	  "f:3: receive \"s\": milters: there is no milter section \"b\"\n"
+	  "f:3: receive \"s\": milters: \"a\" stands there twice\n" },
+
 /* journals */
 #define JRN "send jrn { space = archive.example smarthosts = archive.example tls = encrypt }\n"
 	{ JRN "journal all { to = a@archive.example connector = jrn }", "" },

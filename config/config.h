@@ -41,6 +41,12 @@ enum conf_loop_action { LOOP_DEFER_THEN_REJECT, LOOP_REJECT };
 enum conf_wire_policy { BARE_REJECT, BARE_NORMALISE };
 enum conf_author { AUTHOR_RULE_ANY, AUTHOR_RULE_ONE, AUTHOR_RULE_REQUIRED };
 enum conf_journal_scope { JOURNAL_GLOBAL, JOURNAL_INTERNAL, JOURNAL_EXTERNAL };
+enum conf_milter_default {
+	MILTER_DEFAULT_TEMPFAIL,
+	MILTER_DEFAULT_ACCEPT,
+	MILTER_DEFAULT_REJECT,
+	MILTER_DEFAULT_QUARANTINE
+};
 enum conf_headers { HEADERS_TRANSPARENT, HEADERS_ENDPOINT };
 enum conf_track_format { TRACK_FORMAT_JSON, TRACK_FORMAT_CSV };
 enum conf_track_subject { TRACK_SUBJECT_OFF, TRACK_SUBJECT_HASH, TRACK_SUBJECT_ON };
@@ -139,6 +145,18 @@ enum { /* receive.permissions, as bits (spec 3.1) */
        PERM_CLOUD_MAIL = 1 << 10,
 };
 
+struct conf_milter { /* a content filter that is asked (docs/MILTERS.md) */
+	conf_text name;
+	conf_text
+		address; /* "unix:/run/x.sock", "inet:127.0.0.1:8891", "inet:8891@localhost"; parsed in the next two */
+	struct str path; /* unix; NUL-terminated; empty: inet */
+	struct net_addr addr;                    /* inet */
+	enum conf_milter_default default_action; /* when it is not there or does not make sense */
+	conf_msec connect_ms, command_ms, content_ms, end_ms;
+	conf_msec progress_max_ms; /* one answer, however often it says that it is busy */
+	int line;
+};
+
 struct conf_receive {
 	conf_text name;
 	struct conf_list listen; /* "0.0.0.0:25"; parsed in addrs */
@@ -157,6 +175,9 @@ struct conf_receive {
 	struct net_cidr *proxies;
 	size_t proxy_n;
 	conf_msec tarpit_ms;
+	struct conf_list milters; /* names, in the order they are asked; resolved in filters */
+	const struct conf_milter **filters;
+	size_t filter_n;
 	conf_text certificate, key; /* empty = tls.* */
 	struct conf_list known_as;  /* patterns the other side wants in it */
 	int line;
@@ -393,6 +414,8 @@ struct config {
 	struct conf_track track;
 	struct conf_domain *domains;
 	size_t domain_n;
+	struct conf_milter *milters;
+	size_t milter_n;
 	struct conf_receive *receives;
 	size_t receive_n;
 	struct conf_inbound *inbounds;
@@ -438,6 +461,7 @@ bool conf_in_store(struct str reference);
 bool conf_offers_tls(const struct config *c, const struct conf_receive *r);
 
 const char *conf_tls_level_name(enum conf_tls_level l);
+const char *conf_milter_default_name(enum conf_milter_default d);
 const char *conf_site_name(enum conf_site s);
 
 #endif

@@ -17,6 +17,7 @@
 #define POLICY(t, m)  FIELD_OF(struct conf_tls_policy, t, m)
 #define JOURNAL(t, m) FIELD_OF(struct conf_journal, t, m)
 #define SIGN(t, m)    FIELD_OF(struct conf_sign, t, m)
+#define MILTER(t, m)  FIELD_OF(struct conf_milter, t, m)
 
 /* The words of each enum, in its order. */
 #define WORDS static const char *const
@@ -36,6 +37,7 @@ WORDS own_tenant_names[] = { "no", "report", "yes", NULL };
 WORDS match_names[] = { "strict", "exchange", NULL };
 WORDS tls_level_names[] = { "none", "may", "encrypt", "validate", "domain", NULL };
 WORDS journal_scope_names[] = { "global", "internal", "external", NULL };
+WORDS milter_default_names[] = { "tempfail", "accept", "reject", "quarantine", NULL };
 WORDS headers_names[] = { "transparent", "endpoint", NULL };
 WORDS wire_policy_names[] = { "reject", "normalise", NULL };
 WORDS author_names[] = { "any", "one", "required", NULL };
@@ -259,6 +261,9 @@ static const struct option receive[] = {
 	  .doc = "Ranges of load balancers that speak the PROXY protocol first." },
 	{ "tarpit", RECEIVE(OPT_MSEC, tarpit_ms), .dflt = "5s", .min = "0", .max = "10m",
 	  .doc = "Delay of the answers to a client that collects refusals." },
+	{ "milters", RECEIVE(OPT_LIST, milters), .dflt = "",
+	  .doc = "Names of milter sections: content filters that are asked about everything that comes in here, in this order.  "
+		 "See docs/MILTERS.md." },
 	{ "certificate", RECEIVE(OPT_TEXT, certificate), .dflt = "", .shown = "tls.certificate",
 	  .doc = "The certificate shown here, as in tls.certificate." },
 	{ "key", RECEIVE(OPT_TEXT, key), .dflt = "", .shown = "as tls.key",
@@ -266,6 +271,26 @@ static const struct option receive[] = {
 	{ "known_as", RECEIVE(OPT_LIST, known_as), .dflt = "",
 	  .doc = "Names the other side wants in the certificate shown here (its TlsDomain), `name` or `*.name`: a new one "
 		 "without them does not replace one that has them." },
+};
+
+static const struct option milter[] = {
+	{ "address", MILTER(OPT_TEXT, address), .required = true,
+	  .doc = "Where it listens: `unix:/run/filter/socket`, `inet:127.0.0.1:8891` or `inet:8891@localhost`.  Names are not "
+		 "looked up." },
+	{ "default_action", MILTER(OPT_ENUM, default_action), milter_default_names, .dflt = "tempfail",
+	  .doc = "When it cannot be asked, is too slow or answers what makes no sense: 451, go on without it, 550, or take "
+		 "the message and hold it in the queue." },
+	{ "connect", MILTER(OPT_MSEC, connect_ms), .dflt = "30s", .min = "100ms", .max = "10m",
+	  .doc = "Longest wait for the connection and for what it wants to hear." },
+	{ "command", MILTER(OPT_MSEC, command_ms), .dflt = "30s", .min = "100ms", .max = "10m",
+	  .doc = "Longest wait for the answer about a client, a sender, a recipient, the DATA command." },
+	{ "content", MILTER(OPT_MSEC, content_ms), .dflt = "30s", .min = "100ms", .max = "10m",
+	  .doc = "The same for a header field, the end of the header, a piece of the body." },
+	{ "end", MILTER(OPT_MSEC, end_ms), .dflt = "5m", .min = "100ms", .max = "10m",
+	  .doc = "The same for the verdict on the whole message." },
+	{ "progress_max", MILTER(OPT_MSEC, progress_max_ms), .dflt = "10m", .min = "100ms", .max = "1h",
+	  .doc = "A filter that says it is still busy is given its time again; one answer takes no longer than this, however "
+		 "often it says so." },
 };
 
 static const struct option inbound[] = {
@@ -695,6 +720,8 @@ const struct section sections[] = {
 	{ ONE("tls", tls), .doc = "Certificates and trust." },
 	{ MANY("receive", receive, struct conf_receive, receives, receive_n),
 	  .doc = "A place to listen and who may do what there." },
+	{ MANY("milter", milter, struct conf_milter, milters, milter_n),
+	  .doc = "A content filter of the kind that Sendmail and Postfix ask, for receive.milters.  See docs/MILTERS.md." },
 	{ MANY("inbound", inbound, struct conf_inbound, inbounds, inbound_n),
 	  .doc = "Who is calling: recognises the other side and partners.  Certificate first, then address, then the "
 		 "sender's domain." },

@@ -18,6 +18,11 @@ const char *conf_resource_name(enum conf_resource r)
 	return s->options[1 + r].name;
 }
 
+const char *conf_milter_default_name(enum conf_milter_default d)
+{
+	return option_find(section_find(S("milter")), S("default_action"))->names[d];
+}
+
 const char *conf_site_name(enum conf_site s)
 {
 	return option_find(section_find(S("")), S("site"))->names[s];

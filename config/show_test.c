@@ -192,6 +192,7 @@ static void test_names(void **state)
 	assert_string_equal(conf_site_name(SITE_CLOUD), "cloud");
 	assert_string_equal(conf_tls_level_name(TLS_NONE), "none");
 	assert_string_equal(conf_tls_level_name(TLS_DOMAIN), "domain");
+	assert_string_equal(conf_milter_default_name(MILTER_DEFAULT_QUARANTINE), "quarantine");
 }
 
 int main(void)

@@ -28,6 +28,7 @@ static void commit(struct copy *c)
 		env.envid = STR_NONE;
 		env.ret = ENV_RET_HDRS;
 	}
+	env.hold = STR_NONE; /* who released the message meant its copies, too */
 	if (c->o.journaled)
 		env.journal = ENV_JOURNAL_DONE;
 	env.rcpts = c->o.rcpts;

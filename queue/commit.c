@@ -108,6 +108,14 @@ static bool can_lease(const struct queue *q, const struct parcel *p, bool backlo
 	       q->memory + p->record.body_n <= q->limits.memory_max;
 }
 
+static void hold(struct queue *q, struct parcel *p, struct live *l)
+{
+	struct envelope env;
+
+	must(record_get_envelope(parcel_meta(p), &env, queue_scratch(q, p->rcpt_n)));
+	live_hold(l, env.hold);
+}
+
 static void committed(struct queue *q, struct parcel *p, uint64_t offset, int64_t wall_ms)
 {
 	struct live *l = live_add(&q->live, p->id);
@@ -128,7 +136,9 @@ static void committed(struct queue *q, struct parcel *p, uint64_t offset, int64_
 		close(p->spool.big_fd);
 		p->spool.big_fd = -1;
 	}
-	p->is_leased = can_lease(q, p, q->due_wake_ms <= wall_ms);
+	if (p->held)
+		hold(q, p, l);
+	p->is_leased = !p->held && can_lease(q, p, q->due_wake_ms <= wall_ms);
 	if (p->is_leased) {
 		l->leased = true;
 		l->parcel = p;

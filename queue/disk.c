@@ -160,7 +160,7 @@ void disk_read_lease(struct queue *q, struct parcel *p)
 static void run_read(struct queue *q, struct job *job)
 {
 	struct read_job *j = container_of(job, struct read_job, job);
-	int fd = cached_fd(q, j->big ? 0 : j->segment, j->big ? j->id : 0, &j->err);
+	int fd = j->spool_fd >= 0 ? j->spool_fd : cached_fd(q, j->big ? 0 : j->segment, j->big ? j->id : 0, &j->err);
 	struct requests one;
 
 	buf_reset(&j->bytes);

@@ -165,7 +165,7 @@ static void put_rcpt(struct flush *f, struct live *l, uint32_t i, struct str add
 	put(f, f->q->index.rcpt, key, sizeof key);
 }
 
-static struct env_rcpt *scratch(struct queue *q, size_t n)
+struct env_rcpt *queue_scratch(struct queue *q, size_t n)
 {
 	if (n > q->scratch_cap) {
 		q->scratch_cap = n < 256 ? 256 : n;
@@ -180,7 +180,7 @@ static void insert(struct flush *f, struct live *l)
 	struct str meta = l->meta != NULL ? str_n(l->meta, l->meta_n) : parcel_meta(l->parcel);
 	struct envelope env;
 
-	must(record_get_envelope(meta, &env, scratch(f->q, record_rcpt_n(meta))));
+	must(record_get_envelope(meta, &env, queue_scratch(f->q, record_rcpt_n(meta))));
 	must(env.rcpt_n == l->rcpt_n);
 	put_due(f, l, live_due_ms(l));
 	put_message(f, l, live_due_ms(l), env.from, env.trace_id);

@@ -100,6 +100,7 @@ struct parcel {
 	uint32_t outcome_n;  /* bytes of it between head and padding */
 	struct op *asker;    /* loop: who waits for the commit */
 	bool ok, is_leased;  /* commit thread's answer */
+	bool held;           /* envelope.hold: it is not leased before somebody releases it */
 	bool with_content;   /* a lease has its content in `bytes` */
 	uint32_t offset;     /* of the record in its segment */
 	uint32_t rcpt_n;
@@ -303,7 +304,8 @@ struct read_job {
 	struct op *asker;          /* loop */
 	struct lease_read *reader; /* loop: NULL = nobody waits any more */
 	bool big, busy, local;
-	uint64_t id, segment, offset;
+	int spool_fd;                 /* of a message that is not committed; -1: of a lease */
+	uint64_t id, segment, offset; /* id 0: of no lease */
 	struct buf bytes;
 	struct str view; /* local: into the lease's memory */
 	size_t want;
@@ -414,6 +416,7 @@ void live_load_rcpts(struct live *l); /* makes l->rcpts */
 void live_keep_meta(struct live *l, struct str meta);
 int64_t live_due_ms(const struct live *l); /* earliest of the pending; DUE_NEVER */
 void live_outcome(struct live *l, const struct record_outcome *o, struct live_change *c);
+void live_hold(struct live *l, struct str why); /* all of a fresh one (envelope.hold) */
 void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct str reason,
 		struct live_change *c); /* reason: of FAIL */
 
@@ -476,6 +479,7 @@ typedef void index_message_fn(void *arg, uint64_t id, const struct row_message *
 int index_each_message(struct index *ix, index_message_fn *fn, void *arg, struct err *e);
 void index_key_rcpt(unsigned char to[12], uint64_t id, uint32_t rcpt);
 void index_key_due(unsigned char to[16], int64_t due_ms, uint64_t id);
+struct env_rcpt *queue_scratch(struct queue *q, size_t n); /* commit thread: room to decode an envelope into */
 /* Brings a message of the index into the live table; NULL when there is none (or the index cannot be read). */
 struct live *index_load(struct queue *q, struct store_txn *t, uint64_t id, const struct row_message *m);
 
@@ -495,6 +499,8 @@ int64_t clock_due_limit_ms(const struct queue *q, int64_t wall_ms); /* nothing i
 void lease_open_fresh(struct parcel *p); /* loop: decodes, calls on_lease */
 void lease_open(struct parcel *p);
 void lease_read_done(struct read_job *j);
+struct read_job *read_begin(struct queue_port *port, struct lease_read *r, void (*done)(struct op *));
+void read_go(struct read_job *j); /* `local` and either `view`, or `offset` and `want`, are set */
 
 /* due.c */
 void due_dispatch(struct queue *q);

@@ -62,14 +62,11 @@ void lease_open_fresh(struct parcel *p)
 
 /* ---- reading content ---- */
 
-/* Content that is in memory is answered by the port's next turn, the rest by the disk thread. */
-void lease_read(struct lease *l, uint64_t offset, struct lease_read *r, void (*done)(struct op *))
+struct read_job *read_begin(struct queue_port *port, struct lease_read *r, void (*done)(struct op *))
 {
-	struct parcel *p = parcel_of_lease(l);
-	struct queue_port *port = p->request.port;
 	struct read_job *j = r->state;
 
-	must(p->stage == PARCEL_LEASED && !op_is_open(&r->op));
+	must(!op_is_open(&r->op));
 	if (j == NULL) {
 		j = calloc(1, sizeof *j);
 		must(j != NULL);
@@ -80,27 +77,46 @@ void lease_read(struct lease *l, uint64_t offset, struct lease_read *r, void (*d
 		LIST_INSERT_HEAD(&port->reads, j, in_port);
 	}
 	must(!j->busy);
+	j->spool_fd = -1;
+	j->reader = r;
+	j->busy = true;
+	j->ok = true;
+	r->ok = false;
+	op_start(&r->op, done, &j->asker);
+	return j;
+}
+
+/* Content that is in memory is answered by the port's next turn, the rest by the disk thread. */
+void read_go(struct read_job *j)
+{
+	struct queue_port *port = j->request.port;
+	struct requests one;
+
+	if (!j->local) {
+		disk_read(port->queue, j);
+		return;
+	}
+	requests_init(&one);
+	requests_add(&one, &j->request);
+	port_answer(port, &one);
+}
+
+void lease_read(struct lease *l, uint64_t offset, struct lease_read *r, void (*done)(struct op *))
+{
+	struct parcel *p = parcel_of_lease(l);
+
+	must(p->stage == PARCEL_LEASED);
+	struct read_job *j = read_begin(p->request.port, r, done);
 	uint64_t left = offset < l->size ? l->size - offset : 0;
 	j->want = left < LEASE_READ_MAX ? (size_t)left : LEASE_READ_MAX;
 	j->id = p->id;
 	j->big = p->record.kind == RECORD_BIG;
 	j->segment = p->record.segment;
 	j->offset = (j->big ? 0 : p->offset + RECORD_HEAD) + offset;
-	j->reader = r;
-	j->busy = true;
-	j->ok = true;
-	r->ok = false;
-	op_start(&r->op, done, &j->asker);
 	j->local = p->with_content || j->want == 0;
-	if (j->local) {
+	if (j->local)
 		j->view = j->want == 0 ? S("") : str_head(str_skip(l->content, offset), j->want);
-		struct requests one;
-		requests_init(&one);
-		requests_add(&one, &j->request);
-		port_answer(port, &one);
-	} else {
-		disk_read(port->queue, j);
-	}
+	read_go(j);
 }
 
 static void read_free(struct read_job *j)
@@ -125,7 +141,8 @@ void lease_read_done(struct read_job *j)
 	r->ok = j->ok;
 	r->err = j->err;
 	r->bytes = j->local ? j->view : buf_str(&j->bytes);
-	queue_working(port, &(struct lease){ .id = j->id });
+	if (j->id != 0)
+		queue_working(port, &(struct lease){ .id = j->id });
 	op_finish(&j->asker); /* j may be gone */
 	queue_working(port, NULL);
 }

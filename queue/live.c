@@ -232,6 +232,16 @@ void live_outcome(struct live *l, const struct record_outcome *o, struct live_ch
 	c->failed += o->kind == OUTCOME_FAILED;
 }
 
+void live_hold(struct live *l, struct str why)
+{
+	live_load_rcpts(l);
+	for (size_t i = 0; i < l->rcpt_n; i++) {
+		l->rcpts[i].state = RCPT_HELD;
+		l->rcpts[i].changed = true;
+		keep_text(&l->rcpts[i], why);
+	}
+}
+
 void live_order(struct live *l, uint32_t rcpt, enum queue_verb v, int64_t now_ms, struct str reason,
 		struct live_change *c)
 {

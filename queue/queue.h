@@ -23,6 +23,7 @@
 #include "base/loop.h"
 #include "base/op.h"
 #include "config/config.h"
+#include "wire/edits.h"
 #include "wire/envelope.h"
 
 struct queue;
@@ -128,6 +129,34 @@ struct outcome {
 /* One outcome for each leased recipient.  Takes the lease (its memory goes).  Written with a later group: a crash
  * before that sync delivers again (the window is conf_queue.settle_window_ms), never loses. */
 void lease_settle(struct lease **l, const struct outcome *o, size_t n);
+
+/* ---- rewriting: a message that is not committed becomes another one (queue/rewrite.c) ---- */
+
+/* As lease_read, of what was spooled so far.  Until it is answered nothing else may be done with the spool but
+ * lease_read_fini and spool_abort. */
+void spool_read(struct spool *s, uint64_t offset, struct lease_read *r, void (*done)(struct op *));
+
+struct rewrite {
+	struct op op;
+	bool ok;
+	struct err err;
+	/* the queue's; zero before first use */
+	struct op *asker;
+	struct spool *spool, *source, *fresh, *body;
+	struct edits edits;
+	struct edit_pos pos;
+	uint64_t at, end;
+	struct lease_read read;
+};
+
+/* The spool then holds what the edits make of its content; with `body` (NULL: none) the old content is read up to
+ * `body_at` only, and what was written to *body stands behind it.  Takes *body, also when it fails.  `edits` lives
+ * until then; none reaches past `body_at`.  The id stays.  Whatever the size, a window of LEASE_READ_MAX is in memory
+ * beside the result, and the disk is read by its own thread. On failure the spool holds what it held.  r->op.done runs
+ * once, never inside this call. */
+void spool_rewrite(struct spool *s, struct edits e, struct spool **body, uint64_t body_at, struct rewrite *r,
+		   void (*done)(struct op *));
+void rewrite_cancel(struct rewrite *r); /* before the spool is aborted; harmless when none is under way */
 
 /* ---- poison: a message that ends the process each time somebody works on it (queue/poison.c) ---- */
 

@@ -208,6 +208,7 @@ enum {
 	FLAG_PLAIN_HEADERS = 2,
 	FLAG_LINEAGE = 4,
 	FLAG_JOURNAL = 8,
+	FLAG_HOLD = 16,
 	FLAG_TOKEN_SEEN = 128,
 	FLAG_FOLLOWED = 128
 };
@@ -239,13 +240,13 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 	const struct str texts[] = { env->from,   env->envid, env->xorg, env->receive, env->inbound,
 				     env->client, env->helo,  env->tls,  env->trace_id };
 
-	bool lineage = has_lineage(env), journal = has_journal(env);
+	bool lineage = has_lineage(env), journal = has_journal(env), hold = env->hold.n > 0;
 
 	put32(b, (uint32_t)env->rcpt_n);
 	put8(b, (uint8_t)env->ret);
 	put8(b, (uint8_t)env->body);
 	put8(b, (uint8_t)((env->smtputf8 ? FLAG_SMTPUTF8 : 0) | (env->plain_headers ? FLAG_PLAIN_HEADERS : 0) |
-			  (lineage ? FLAG_LINEAGE : 0) | (journal ? FLAG_JOURNAL : 0)));
+			  (lineage ? FLAG_LINEAGE : 0) | (journal ? FLAG_JOURNAL : 0) | (hold ? FLAG_HOLD : 0)));
 	put8(b, (uint8_t)env->origin);
 	put8(b, (uint8_t)env->class);
 	put8(b, (uint8_t)env->org);
@@ -259,6 +260,8 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 		put8(b, (uint8_t)env->journal);
 		put_text(b, env->rule);
 	}
+	if (hold)
+		put_text(b, env->hold);
 	for (size_t i = 0; i < env->rcpt_n; i++) {
 		put_text(b, env->rcpts[i].addr);
 		put_text(b, env->rcpts[i].orcpt);
@@ -305,6 +308,10 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 		env->journal = get8(&r);
 		env->rule = get_text(&r);
 		r.bad |= env->journal > ENV_JOURNAL_ALTERNATE;
+	}
+	if (flags & FLAG_HOLD) {
+		env->hold = get_text(&r);
+		r.bad |= env->hold.n == 0;
 	}
 	for (size_t i = 0; i < env->rcpt_n && !r.bad; i++) {
 		rcpts[i].addr = get_text(&r);

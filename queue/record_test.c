@@ -131,6 +131,27 @@ static void test_journal(void **state)
 	buf_fini(&b);
 }
 
+/* And for why a message is held. */
+static void test_hold(void **state)
+{
+	struct env_rcpt got_rcpts[COUNT(rcpts)];
+	struct envelope env = sample, got;
+	struct buf plain = encoded(&sample), b;
+
+	(void)state;
+	env.hold = S("quarantine: odd");
+	b = encoded(&env);
+	assert_int_equal(b.n, plain.n + 2 + env.hold.n);
+	for (size_t n = 0; n < b.n; n++)
+		assert_false(record_get_envelope(str_head(buf_str(&b), n), &got, got_rcpts));
+	assert_true(record_get_envelope(buf_str(&b), &got, got_rcpts));
+	check_str(got.hold, env.hold, "hold");
+	check_str(got.rcpts[2].addr, rcpts[2].addr, "addr");
+	assert_true(record_get_envelope(buf_str(&plain), &got, got_rcpts) && got.hold.n == 0);
+	buf_fini(&plain);
+	buf_fini(&b);
+}
+
 /* Copies to memory of just that size, so that a read past the end is seen by the sanitizer. */
 static void test_envelope_cut_anywhere(void **state)
 {
@@ -350,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_envelope),
 		cmocka_unit_test(test_lineage),
 		cmocka_unit_test(test_journal),
+		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_envelope_cut_anywhere),
 		cmocka_unit_test(test_envelope_claims),
 		cmocka_unit_test(test_envelope_too_long),

@@ -86,6 +86,8 @@ static void replay_message(struct replay *r, const struct segment_walk *w)
 		l->rcpt_n = l->left = (uint32_t)n;
 		l->arrived_ms = env.arrived_ms < r->wall_ms ? env.arrived_ms : r->wall_ms;
 		live_keep_meta(l, meta);
+		if (env.hold.n > 0)
+			live_hold(l, env.hold);
 		live_mark(&q->live, l);
 		segments_pin(q, l->segment, l->length);
 		q->messages++;

@@ -98,7 +98,7 @@ static int make_big(struct parcel *p, struct err *e)
 
 	big_name(name, p->id);
 	p->spool.big_fd = (int)TEMP_FAILURE_RETRY(
-		openat(p->queue->big_dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+		openat(p->queue->big_dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
 	if (p->spool.big_fd < 0)
 		return err_sys(e, ERR_IO, "queue.big", "cannot make big/%s", name);
 	p->queue->spooling_bytes -= p->spool.size;
@@ -191,6 +191,7 @@ void spool_commit(struct spool **sp, const struct envelope *env, struct commit *
 	p->stage = PARCEL_AWAY;
 	p->request.kind = REQ_COMMIT;
 	p->rcpt_n = (uint32_t)env->rcpt_n;
+	p->held = env->hold.n > 0;
 	p->arrived_ms = env->arrived_ms;
 	if (s->failed)
 		rc = -1; /* with the error spool_write gave */

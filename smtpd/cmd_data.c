@@ -2,6 +2,7 @@
 #include "smtpd/commands.h"
 
 #include "connectors/reason.h"
+#include "smtpd/filter_session.h"
 #include "smtpd/firewall.h"
 #include "smtpd/policy.h"
 #include "smtpd/track_session.h"
@@ -83,8 +84,20 @@ static void earn_time(struct session *s, int64_t base_ms)
 
 static void forget_message(struct session *s)
 {
+	session_filter_over(s);
 	transaction_reset(&s->tx);
 	s->phase = IN_READY;
+}
+
+static void tell_refusal(struct session *s, const struct reply *r)
+{
+	const struct transaction *t = &s->tx;
+
+	COUNT(s->server, rejected_messages);
+	log_info(&s->log, "message.refused", kv_str("from", t->env.from), kv_int("code", r->code),
+		 kv_str("why", r->text), kv_int("size", (int64_t)t->size), kv_c("client", s->client_text),
+		 kv_str("trace", t->env.trace_id));
+	session_track_refused(s, r);
 }
 
 static enum step refuse_message(struct session *s)
@@ -96,10 +109,7 @@ static enum step refuse_message(struct session *s)
 		t->body.bare_cr || t->body.bare_lf || t->scan.bare_cr || t->scan.bare_lf || t->body.nul || t->scan.nul;
 
 	policy_add_id(&t->verdict, t->env.trace_id, text, sizeof text, &r);
-	COUNT(s->server, rejected_messages);
-	log_info(&s->log, "message.refused", kv_str("from", t->env.from), kv_int("code", r.code), kv_str("why", r.text),
-		 kv_int("size", (int64_t)t->size), kv_c("client", s->client_text), kv_str("trace", t->env.trace_id));
-	session_track_refused(s, &r);
+	tell_refusal(s, &r);
 	session_reply(s, &r);
 	forget_message(s);
 	/* behind content with bare line ends or NUL may stand what a sloppier server would take for commands */
@@ -181,16 +191,67 @@ static enum step swallow(struct session *s)
 	return STEP_NEXT;
 }
 
+/* What a content filter wants forgotten: its sender hears nothing of it, the administrator does. */
+static enum step discard(struct session *s)
+{
+	session_track_discarded(s);
+	session_reply(s, &REPLY(250, 2, 0, 0, "ok"));
+	forget_message(s);
+	session_enter(s, &state_command);
+	return STEP_NEXT;
+}
+
+static enum step content_filtered(struct session *s)
+{
+	switch (s->filters->verdict.end) {
+	case FILTER_GO:
+		return commit(s);
+	case FILTER_DISCARD:
+		return discard(s);
+	case FILTER_REFUSE:
+	case FILTER_CLOSE:
+		break;
+	}
+	s->tx.verdict_rule.rule = s->tx.verdict_rule.reason = "FILTER";
+	tell_refusal(s, &s->filters->verdict.reply);
+	session_enter(s, &state_command);
+	enum step step = session_filter_reply(s);
+	forget_message(s);
+	return step;
+}
+
 static enum step message_end(struct session *s)
 {
 	if (!transaction_content_end(&s->tx, session_config(s)))
 		return refuse_message(s);
 	if (s->tx.env.rcpt_n == 0)
 		return swallow(s);
+	if (s->filters != NULL)
+		return session_filter(s, MILTER_AT_END, STR_NONE, content_filtered);
 	return commit(s);
 }
 
 /* ---- DATA ---- */
+
+static enum step take_data(struct session *s)
+{
+	s->content_from_ms = loop_now_ms(s->server->loop);
+	session_reply(s, &REPLY(354, 0, 0, 0, "end with <CR><LF>.<CR><LF>"));
+	session_enter(s, &state_data);
+	return STEP_NEXT;
+}
+
+static enum step data_filtered(struct session *s)
+{
+	if (!session_is_filtered_out(s))
+		return take_data(s);
+	bool talks = session_has_early_input(s); /* content without our 354 is not to be taken for commands */
+	session_filter_reply(s);
+	forget_message(s);
+	if (talks)
+		session_enter(s, &state_closing);
+	return STEP_NEXT;
+}
 
 enum step run_data(struct session *s, struct str args)
 {
@@ -201,9 +262,9 @@ enum step run_data(struct session *s, struct str args)
 		forget_message(s);
 		return STEP_NEXT;
 	}
-	session_reply(s, &REPLY(354, 0, 0, 0, "end with <CR><LF>.<CR><LF>"));
-	session_enter(s, &state_data);
-	return STEP_NEXT;
+	if (s->filters != NULL)
+		return session_filter(s, MILTER_AT_DATA, STR_NONE, data_filtered);
+	return take_data(s);
 }
 
 static enum step step_data(struct session *s)

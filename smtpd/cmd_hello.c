@@ -1,6 +1,7 @@
 /* smtpd/cmd_hello.c: EHLO, HELO, STARTTLS, and the small ones: NOOP, RSET, QUIT, VRFY. */
 #include "smtpd/commands.h"
 
+#include "smtpd/filter_session.h"
 #include "smtpd/policy.h"
 #include "wire/ehlo.h"
 
@@ -15,6 +16,7 @@ bool check_hello(const struct session *s, struct str args, struct reply *r)
 
 static bool hello(struct session *s, struct str args, bool esmtp)
 {
+	session_filter_over(s);
 	transaction_reset(&s->tx);
 	if (!arena_dup(&s->arena, args, &s->helo)) {
 		session_reply(s, &REPLY(421, 4, 3, 1, "too much was said on this connection"));
@@ -32,7 +34,7 @@ static struct str our_name(const struct session *s)
 	return s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname;
 }
 
-enum step run_ehlo(struct session *s, struct str args)
+static enum step answer_ehlo(struct session *s)
 {
 	struct ehlo e = {
 		.caps = EHLO_PIPELINING | EHLO_SIZE | EHLO_8BITMIME | EHLO_SMTPUTF8 | EHLO_ENHANCEDSTATUSCODES |
@@ -40,8 +42,6 @@ enum step run_ehlo(struct session *s, struct str args)
 		.size = policy_size_max(session_config(s), s->receive),
 	};
 
-	if (!hello(s, args, true))
-		return STEP_NEXT;
 	if (!s->secured && setup_tls(s->setup, s->receive) != NULL)
 		e.caps |= EHLO_STARTTLS;
 	if (policy_offers_xoorg(&s->who))
@@ -51,12 +51,39 @@ enum step run_ehlo(struct session *s, struct str args)
 	return STEP_NEXT;
 }
 
+static enum step answer_helo(struct session *s)
+{
+	session_reply(s, &(struct reply){ .code = 250, .text = our_name(s) });
+	return STEP_NEXT;
+}
+
+static enum step hello_filtered(struct session *s)
+{
+	if (!session_is_filtered_out(s))
+		return s->esmtp ? answer_ehlo(s) : answer_helo(s);
+	s->helo = STR_NONE;
+	s->phase = IN_START;
+	return session_filter_reply(s);
+}
+
+static enum step filter_greeting(struct session *s)
+{
+	filters_hello(s->filters);
+	return session_filter(s, MILTER_AT_HELO, STR_NONE, hello_filtered);
+}
+
+enum step run_ehlo(struct session *s, struct str args)
+{
+	if (!hello(s, args, true))
+		return STEP_NEXT;
+	return s->filters != NULL ? filter_greeting(s) : answer_ehlo(s);
+}
+
 enum step run_helo(struct session *s, struct str args)
 {
 	if (!hello(s, args, false))
 		return STEP_NEXT;
-	session_reply(s, &(struct reply){ .code = 250, .text = our_name(s) });
-	return STEP_NEXT;
+	return s->filters != NULL ? filter_greeting(s) : answer_helo(s);
 }
 
 bool check_starttls(const struct session *s, struct str args, struct reply *r)
@@ -93,6 +120,7 @@ enum step run_rset(struct session *s, struct str args)
 		session_reply(s, &REPLY(501, 5, 5, 4, "RSET takes no parameter"));
 		return STEP_NEXT;
 	}
+	session_filter_over(s);
 	transaction_reset(&s->tx);
 	if (s->phase != IN_START)
 		s->phase = IN_READY;

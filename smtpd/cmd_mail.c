@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "connectors/reason.h"
 #include "smtpd/echo.h"
+#include "smtpd/filter_session.h"
 #include "smtpd/policy.h"
 #include "smtpd/track_session.h"
 
@@ -93,6 +94,22 @@ static enum step refuse_draining(struct session *s, const struct drain_order *d)
 	return STEP_NEXT;
 }
 
+static enum step take_mail(struct session *s)
+{
+	return session_hold(s, &REPLY(250, 2, 1, 0, "ok"), s->late_ms);
+}
+
+static enum step mail_filtered(struct session *s)
+{
+	if (!session_is_filtered_out(s))
+		return take_mail(s);
+	session_filter_over(s);
+	transaction_reset(&s->tx);
+	s->phase = IN_READY;
+	s->junk++;
+	return session_filter_reply(s);
+}
+
 enum step run_mail(struct session *s, struct str args)
 {
 	struct drain_order drain;
@@ -136,7 +153,10 @@ enum step run_mail(struct session *s, struct str args)
 	env->helo = s->helo;
 	s->phase = IN_MAIL;
 	s->junk = 0;
-	return session_hold(s, &REPLY(250, 2, 1, 0, "ok"), late_ms);
+	s->late_ms = late_ms;
+	if (s->filters != NULL)
+		return session_filter(s, MILTER_AT_MAIL, args, mail_filtered);
+	return take_mail(s);
 }
 
 static bool parse_rcpt(const struct session *s, struct str args, struct cmd_rcpt *c, struct reply *r)
@@ -288,6 +308,37 @@ static enum step take_echo(struct session *s)
 	return STEP_NEXT;
 }
 
+static enum step take_rcpt(struct session *s)
+{
+	COUNT(s->server, rcpts);
+	s->phase = IN_RCPT;
+	return session_hold(s, &REPLY(250, 2, 1, 5, "ok"),
+			    pressure_at_rcpt(&s->server->shared->pressure, s->tx.env.origin));
+}
+
+/* A refusal is for this recipient only: it was the last one taken. */
+static enum step rcpt_filtered(struct session *s)
+{
+	struct transaction *t = &s->tx;
+	const struct reply *r = &s->filters->verdict.reply;
+
+	if (!session_is_filtered_out(s))
+		return take_rcpt(s);
+	log_info(&s->log, "rcpt.refused", kv_str("from", t->env.from), kv_str("to", t->rcpts[t->env.rcpt_n - 1].addr),
+		 kv_int("code", r->code), kv_c("reason", "FILTER"), kv_c("client", s->client_text),
+		 kv_str("trace", t->env.trace_id));
+	session_track_refused_rcpt(s, t->rcpts[t->env.rcpt_n - 1].addr,
+				   &(struct verdict){ .rule = "FILTER", .reason = "FILTER" }, r);
+	t->env.rcpt_n--;
+	t->rejected++;
+	t->provisional -= s->rcpt_provisional;
+	if (reply_is_transient(r))
+		COUNT(s->server, deferred_rcpts);
+	else
+		COUNT(s->server, rejected_rcpts);
+	return session_filter_reply(s);
+}
+
 enum step run_rcpt(struct session *s, struct str args)
 {
 	struct transaction *t = &s->tx;
@@ -333,8 +384,8 @@ enum step run_rcpt(struct session *s, struct str args)
 		log_info(&s->log, "rcpt.straggler", kv_str("from", t->env.from), kv_str("to", c.to.whole),
 			 kv_c("rule", v.rule), kv_c("client", s->client_text), kv_str("helo", s->helo),
 			 kv_str("trace", t->env.trace_id));
-	COUNT(s->server, rcpts);
-	s->phase = IN_RCPT;
-	return session_hold(s, &REPLY(250, 2, 1, 5, "ok"),
-			    pressure_at_rcpt(&s->server->shared->pressure, t->env.origin));
+	s->rcpt_provisional = provisional;
+	if (s->filters != NULL)
+		return session_filter(s, MILTER_AT_RCPT, args, rcpt_filtered);
+	return take_rcpt(s);
 }

@@ -1,6 +1,8 @@
 /* smtpd/commands.c: the verb table and its dispatch. */
 #include "smtpd/commands.h"
 
+#include "smtpd/filter_session.h"
+
 static const struct command commands[] = {
 	/* verb          allowed in                        ends     pure: state and syntax  effects */
 	{ VERB_EHLO, IN_ANY & ~(unsigned)IN_BDAT, true, check_hello, run_ehlo },
@@ -37,6 +39,24 @@ static enum step refuse(struct session *s, struct reply r)
 	return STEP_NEXT;
 }
 
+static enum step unknown_filtered(struct session *s)
+{
+	session_error(s);
+	if (session_is_filtered_out(s))
+		return session_filter_reply(s);
+	session_reply(s, &s->held);
+	return STEP_NEXT;
+}
+
+static enum step refuse_unknown(struct session *s, const struct cmd *cmd, struct str line)
+{
+	s->held = is_known(cmd->verb) ? REPLY(502, 5, 5, 1, "command not implemented")
+				      : REPLY(500, 5, 5, 2, "command not recognised");
+	if (s->filters != NULL)
+		return session_filter(s, MILTER_AT_UNKNOWN, line, unknown_filtered);
+	return refuse(s, s->held);
+}
+
 static struct reply out_of_sequence(const struct session *s)
 {
 	switch (s->phase) {
@@ -57,6 +77,7 @@ static enum step refuse_pipelining(struct session *s)
 {
 	log_info(&s->log, "session.bad_pipelining", kv_c("client", s->client_text));
 	session_error(s);
+	session_filter_over(s);
 	transaction_reset(&s->tx);
 	session_reply(s, &REPLY(554, 5, 5, 0, "improper command pipelining"));
 	session_enter(s, &state_closing);
@@ -71,8 +92,7 @@ enum step command_dispatch(struct session *s, struct str line)
 	cmd_parse(line, &cmd);
 	const struct command *c = command_find(cmd.verb);
 	if (c == NULL)
-		return refuse(s, is_known(cmd.verb) ? REPLY(502, 5, 5, 1, "command not implemented")
-						    : REPLY(500, 5, 5, 2, "command not recognised"));
+		return refuse_unknown(s, &cmd, line);
 	if (!(c->allowed & s->phase))
 		return refuse(s, out_of_sequence(s));
 	if (c->ends_group && s->stream.in_n > line.n + 2)

@@ -33,6 +33,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 {
 	*s = (struct server){ .loop = l, .shared = shared, .setup = setup_ref(setup) };
 	LIST_INIT(&s->sessions);
+	milter_pool_init(&s->milters, l);
 	loop_timer_init(l, &s->drain_timer, on_drain_look);
 	s->track = shared->track != NULL ? track_ring(shared->track) : NULL;
 	s->signer = signer_by(&s->auth);
@@ -84,6 +85,7 @@ void server_fini(struct server *s)
 	s->on_drained = NULL;
 	while (!LIST_EMPTY(&s->sessions))
 		session_close(LIST_FIRST(&s->sessions));
+	milter_pool_fini(&s->milters);
 	deliver_free(&s->deliver);
 	auth_close(&s->auth);
 	if (s->port != NULL)
@@ -149,6 +151,9 @@ static const struct counter_name {
 	NAME(forged_messages),
 	NAME(loops_stopped),
 	NAME(shed),
+	NAME(milter_calls),
+	NAME(milter_failures),
+	NAME(milter_ms),
 	{ "rate_connections", offsetof(struct counters, too_fast[GATE_CONNECTIONS]) },
 	{ "rate_messages", offsetof(struct counters, too_fast[GATE_MESSAGES]) },
 	{ "rate_recipients", offsetof(struct counters, too_fast[GATE_RECIPIENTS]) },

@@ -8,6 +8,7 @@
 #include "auth/auth.h"
 #include "connectors/drain.h"
 #include "connectors/header_policy.h"
+#include "connectors/milter_client.h"
 #include "smtpd/gate.h"
 #include "smtpd/hush.h"
 #include "smtpd/pressure.h"
@@ -27,10 +28,11 @@ struct counters { /* written by the loop, read by anyone (relaxed) */
 	uint64_t tls_sessions, tls_failures, tls_resumed;
 	uint64_t protocol_errors, timeouts, commit_failures;
 	uint64_t attribution_misses, foreign_messages;
-	uint64_t loops_stopped;          /* messages whose recipients all came back under our token */
-	uint64_t too_fast[GATE_RATE_N];  /* refused because their client network came too often, sent too much, ... */
-	uint64_t shed;                   /* MAIL refused because resources are short */
-	uint64_t forged_messages;        /* strangers who wrote headers of our organisation */
+	uint64_t loops_stopped;         /* messages whose recipients all came back under our token */
+	uint64_t too_fast[GATE_RATE_N]; /* refused because their client network came too often, sent too much, ... */
+	uint64_t milter_calls, milter_failures, milter_ms; /* packets sent to content filters; waited for them in all */
+	uint64_t shed;                                     /* MAIL refused because resources are short */
+	uint64_t forged_messages;                          /* strangers who wrote headers of our organisation */
 	uint64_t header_fields[GROUP_N]; /* taken out or renamed at the door, by group of the policy */
 };
 
@@ -55,6 +57,7 @@ struct server {
 	struct track_ring *track; /* NULL: no tracking log */
 	struct signer signer;
 	struct auth *auth; /* NULL: nothing is judged or signed (auth.workers) */
+	struct milter_pool milters;
 	struct listener *listeners;
 	size_t listener_n;
 	LIST_HEAD(, session) sessions;

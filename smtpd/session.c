@@ -2,6 +2,7 @@
 #include "smtpd/session.h"
 
 #include "smtpd/commands.h"
+#include "smtpd/filter_session.h"
 #include "base/time.h"
 #include "connectors/reason.h"
 #include "wire/line.h"
@@ -21,7 +22,7 @@ static enum step step_commit(struct session *s);
 static enum step step_starttls(struct session *s);
 static enum step step_handshake(struct session *s);
 static enum step step_closing(struct session *s);
-static void greet(struct session *s);
+static enum step welcome(struct session *s);
 
 static const struct state state_proxy = { "proxy", step_proxy };
 static const struct state state_greeting = { "greeting", step_greeting };
@@ -50,7 +51,7 @@ static int64_t state_deadline_ms(const struct session *s, const struct state *st
 		return l->data_ms;
 	if (state == &state_bdat)
 		return l->bdat_ms;
-	if (state == &state_commit || state == &state_tarpit)
+	if (state == &state_commit || state == &state_tarpit || state == &state_filter)
 		return -1; /* the clock is ours, not the client's */
 	if (state == &state_command && s->phase == IN_START)
 		return l->greeting_ms; /* until it says who it is */
@@ -121,6 +122,7 @@ void session_close(struct session *s)
 	if (s->commit.op.held != NULL)
 		op_cancel(&s->commit.op); /* the message is stored all the same; the client will send it again */
 	loop_timer_stop(&s->tarpit);
+	filters_free(&s->filters);
 	transaction_reset(&s->tx);
 	arena_fini(&s->arena);
 	stream_finish(&s->stream);
@@ -156,7 +158,7 @@ static enum step step_closing(struct session *s)
 static void on_timeout(struct session *s)
 {
 	if (s->state == &state_listen) {
-		greet(s);
+		welcome(s);
 		return;
 	}
 	COUNT(s->server, timeouts);
@@ -167,6 +169,7 @@ static void on_timeout(struct session *s)
 		session_close(s);
 		return;
 	}
+	session_filter_over(s);
 	transaction_reset(&s->tx);
 	session_end(s, &REPLY(421, 4, 4, 2, "timeout, closing the connection"));
 }
@@ -383,6 +386,29 @@ static void greet(struct session *s)
 	session_enter(s, &state_command);
 }
 
+static enum step greet_filtered(struct session *s)
+{
+	struct reply *r = &s->filters->verdict.reply;
+
+	if (session_is_filtered_out(s)) { /* RFC 5321 3.1 knows no other refusals here */
+		r->code = reply_is_permanent(r) ? 554 : 421;
+		session_end(s, r);
+		return STEP_NEXT;
+	}
+	greet(s);
+	return STEP_WAIT;
+}
+
+static enum step welcome(struct session *s)
+{
+	if (s->receive->filter_n > 0) {
+		s->filters = filters_new(s);
+		return session_filter(s, MILTER_AT_CONNECT, STR_NONE, greet_filtered);
+	}
+	greet(s);
+	return STEP_WAIT;
+}
+
 static enum step step_greeting(struct session *s)
 {
 	s->receive = receive_select(session_config(s), &s->stream.local, &s->client);
@@ -400,8 +426,7 @@ static enum step step_greeting(struct session *s)
 		session_enter(s, &state_listen);
 		return STEP_WAIT;
 	}
-	greet(s);
-	return STEP_WAIT;
+	return welcome(s);
 }
 
 /* limits.early_talker: silence for a while is the answer of a real mail server; its end is the state's deadline. */

@@ -1,6 +1,6 @@
 /* smtpd/session.h: one client's connection: states, the pump, the end.
  *
- *        accept -> [proxy] -> greeting -> command <-> data | bdat | tarpit
+ *        accept -> [proxy] -> greeting -> command <-> data | bdat | tarpit | filter (an operation is open)
  *                                           |  ^          \-> commit (an operation is open) -> command
  *                                           v  |
  *                                        starttls -> handshake -> command (as new)
@@ -11,6 +11,7 @@
 #ifndef SMTPD_SESSION_H
 #define SMTPD_SESSION_H
 
+#include "smtpd/filters.h"
 #include "smtpd/server.h"
 #include "smtpd/transaction.h"
 #include "wire/cmd.h"
@@ -45,6 +46,10 @@ struct session {
 	struct gate_client *place; /* NULL: not counted */
 	bool rate_exempt;          /* stands in limits.rate_exempt */
 	struct attribution who;
+	struct filters *filters;                  /* NULL: this receive connector asks none */
+	enum step (*filtered)(struct session *s); /* goes on when the filters have answered */
+	int64_t late_ms;                          /* how long the answer to MAIL waits */
+	bool rcpt_provisional;                    /* the recipient the filters are asked about */
 	struct transaction tx;
 	uint64_t bdat_left; /* octets of the chunk still to come */
 	bool bdat_last, bdat_swallow;
@@ -92,6 +97,7 @@ bool session_judge_header(struct session *s);
 bool session_ask_table(struct session *s, const struct addr *rcpt, const struct token *token, enum env_org org,
 		       struct verdict *out);
 
-extern const struct state state_command, state_data, state_bdat, state_commit, state_starttls, state_closing;
+extern const struct state state_command, state_data, state_bdat, state_commit, state_starttls, state_closing,
+	state_filter;
 
 #endif

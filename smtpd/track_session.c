@@ -72,6 +72,22 @@ void session_track_refused_rcpt(struct session *s, struct str rcpt, const struct
 	track_event(s->server->track, session_config(s), &e);
 }
 
+void session_track_discarded(struct session *s)
+{
+	struct track_tls tls;
+
+	if (s->server->track == NULL)
+		return;
+	struct track_event e = event_of(s, TRACK_FAIL, &tls);
+	e.rcpts = s->tx.env.rcpts;
+	e.rcpt_n = s->tx.env.rcpt_n;
+	e.size = s->tx.size;
+	e.status = &REPLY(250, 2, 0, 0, "ok");
+	e.context = S("discarded by a content filter");
+	e.rule = e.reason = "FILTER";
+	track_event(s->server->track, session_config(s), &e);
+}
+
 void session_track_refused(struct session *s, const struct reply *r)
 {
 	struct track_tls tls;

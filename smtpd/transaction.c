@@ -244,27 +244,8 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 /* Bare CR and bare LF become CRLF (limits.bare_lf = normalise): what we emit never holds either (hardening 4.1). */
 static void store_normalised(struct transaction *t, struct str run)
 {
-	while (run.n > 0) {
-		if (t->last_cr) {
-			t->last_cr = false;
-			store(t, S("\r\n"));
-			if (run.p[0] == '\n') {
-				run = str_skip(run, 1);
-				continue;
-			}
-		}
-		size_t n = 0;
-		while (n < run.n && run.p[n] != '\r' && run.p[n] != '\n')
-			n++;
-		store(t, str_head(run, n));
-		if (n == run.n)
-			return;
-		if (run.p[n] == '\r')
-			t->last_cr = true;
-		else
-			store(t, S("\r\n"));
-		run = str_skip(run, n + 1);
-	}
+	for (struct str part; (part = body_normalise(&t->normal, &run)).n > 0;)
+		store(t, part);
 }
 
 static void add(struct transaction *t, struct str run)
@@ -293,7 +274,7 @@ bool transaction_content_end(struct transaction *t, const struct config *c)
 {
 	bool bare = t->body.bare_cr || t->body.bare_lf || t->scan.bare_cr || t->scan.bare_lf;
 
-	if (t->last_cr)
+	if (t->normal.last_cr)
 		store(t, S("\r\n"));
 	if (t->header_open && !t->header_stored && t->verdict.code == 0) {
 		header_scan_finish(&t->header);

@@ -53,8 +53,8 @@ struct transaction {
 	bool content_open, header_open, header_stored;
 	uint64_t size, size_max;
 	enum conf_wire_policy bare_policy;
-	bool last_cr;         /* normalising: a CR was the last byte of the run before */
-	struct reply verdict; /* code 0 = fine so far */
+	struct body_normal normal; /* bare_policy: line ends as they are mended */
+	struct reply verdict;      /* code 0 = fine so far */
 	struct {
 		const char *rule, *reason; /* of the verdict, where the decision table gave it; NULL */
 	} verdict_rule;

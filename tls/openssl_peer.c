@@ -193,6 +193,7 @@ struct tls_peer *peer_make(SSL *ssl, struct arena *a)
 	must(p != NULL);
 	p->protocol = str_c(SSL_get_version(ssl)); /* both are OpenSSL's constants */
 	p->cipher = str_c(SSL_get_cipher_name(ssl));
+	p->cipher_bits = (unsigned)SSL_get_cipher_bits(ssl, NULL);
 	p->resumed = SSL_session_reused(ssl) == 1;
 	if (x != NULL)
 		read_certificate(ssl, x, a, p);

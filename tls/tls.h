@@ -97,6 +97,7 @@ struct tls_judgement {          /* of a chain, before anybody has asked for anyt
 
 struct tls_peer {
 	struct str protocol, cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
+	unsigned cipher_bits;
 	bool resumed;
 	bool has_certificate;
 	bool chain_ok;          /* path to a trusted root, valid now, purpose as configured, revocation as configured */

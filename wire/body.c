@@ -204,3 +204,29 @@ bool body_out_finish(struct body_out *b, struct buf *to)
 	*b = (struct body_out){ 0 };
 	return !to->full;
 }
+
+/* ---- line ends mended ---- */
+
+struct str body_normalise(struct body_normal *b, struct str *in)
+{
+	size_t n = 0;
+
+	if (in->n == 0)
+		return STR_NONE;
+	if (b->last_cr) {
+		b->last_cr = false;
+		*in = str_skip(*in, in->p[0] == '\n');
+		return S("\r\n");
+	}
+	while (n < in->n && in->p[n] != '\r' && in->p[n] != '\n')
+		n++;
+	struct str run = str_head(*in, n);
+	if (n == 0 && in->p[0] == '\n')
+		run = S("\r\n"), n = 1;
+	*in = str_skip(*in, n);
+	if (run.n > 0)
+		return run;
+	b->last_cr = true;
+	*in = str_skip(*in, 1);
+	return body_normalise(b, in);
+}

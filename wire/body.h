@@ -26,6 +26,13 @@ struct body_scan {
 };
 void body_scan(struct body_scan *b, struct str run, bool last);
 
+/* Bare CR and bare LF made CRLF across calls: gives the next run of what comes out, taking it off the front of `in`;
+ * empty: `in` is used up.  `last_cr` at the very end stands for one more CRLF. */
+struct body_normal {
+	bool last_cr;
+};
+struct str body_normalise(struct body_normal *b, struct str *in);
+
 /* Encoder for DATA: stuffs dots across calls; finish adds CRLF when the content did not end in one, then "." CRLF. */
 struct body_out {
 	bool mid_line; /* last byte given was not the LF of a CRLF */

@@ -273,13 +273,44 @@ static void test_ordinary_text(void **state)
 	buf_fini(&back);
 }
 
+static void normalised(void **state)
+{
+	static const struct {
+		struct str in, out;
+	} lines[] = {
+		{ STR_LIT(""), STR_LIT("") },
+		{ STR_LIT("a\r\nb\r\n"), STR_LIT("a\r\nb\r\n") },
+		{ STR_LIT("a\nb\rc\n\n"), STR_LIT("a\r\nb\r\nc\r\n\r\n") },
+		{ STR_LIT("\r\r\n\r"), STR_LIT("\r\n\r\n\r\n") },
+		{ STR_LIT("\n\r"), STR_LIT("\r\n\r\n") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lines); i++)
+		for (size_t step = 1; step <= lines[i].in.n + 1; step++) {
+			struct body_normal b = { 0 };
+			struct buf out;
+			buf_init(&out, 100);
+			for (size_t at = 0; at < lines[i].in.n; at += step) {
+				struct str in = str_head(str_skip(lines[i].in, at), step), run;
+				while ((run = body_normalise(&b, &in)).n > 0)
+					buf_add(&out, run);
+			}
+			if (b.last_cr)
+				buf_add(&out, S("\r\n"));
+			check_str(buf_str(&out), lines[i].out, "normalised");
+			buf_fini(&out);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole),        cmocka_unit_test(test_split),
-		cmocka_unit_test(test_end_is_exact), cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_out),          cmocka_unit_test(test_out_bytewise),
-		cmocka_unit_test(test_out_full),     cmocka_unit_test(test_ordinary_text),
+		cmocka_unit_test(normalised),         cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_split),         cmocka_unit_test(test_end_is_exact),
+		cmocka_unit_test(test_scan),          cmocka_unit_test(test_out),
+		cmocka_unit_test(test_out_bytewise),  cmocka_unit_test(test_out_full),
+		cmocka_unit_test(test_ordinary_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,7 @@ struct envelope {
 	unsigned hops;       /* Received fields counted */
 	enum env_journal journal;
 	struct str rule;    /* of a report: the journal section that asked for it */
+	struct str hold;    /* why it is not to be delivered before somebody releases it; empty: it is */
 	bool plain_headers; /* no field that a way out may have to change: known when it was accepted */
 
 	const struct env_rcpt *rcpts;

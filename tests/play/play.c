@@ -127,6 +127,21 @@ static uint16_t port_of(struct play *p, struct str name)
 	return p->closed_port; /* a side this scenario does not have: connection refused */
 }
 
+static struct play_filter *filter_named(struct play *p, struct str name)
+{
+	for (size_t i = 0; i < p->filter_n; i++)
+		if (str_eq(play_filter_name(p->filters[i]), name))
+			return p->filters[i];
+	return NULL;
+}
+
+static uint16_t filter_port_of(struct play *p, struct str name)
+{
+	const struct play_filter *f = filter_named(p, name);
+
+	return f == NULL ? p->closed_port : play_filter_port(f);
+}
+
 /* Empty when the sink has got nothing. */
 static struct str sender_at(struct play *p, struct str name)
 {
@@ -183,6 +198,8 @@ void play_expand(struct play *p, struct str text, struct buf *out)
 			buf_add(out, str_c(p->certs));
 		else if (str_starts(name, S("sink.")))
 			buf_addu(out, port_of(p, str_skip(name, 5)));
+		else if (str_starts(name, S("filter.")))
+			buf_addu(out, filter_port_of(p, str_skip(name, 7)));
 		else if (str_starts(name, S("from.")))
 			buf_add(out, sender_at(p, str_skip(name, 5)));
 		else if (str_starts(name, S("last.")))
@@ -417,6 +434,8 @@ static bool do_expect(struct play *p, const struct item *item)
 		return file_holds(p, item, "log", p->log_from);
 	if (str_eq(item->name, S("wire")))
 		return do_expect_wire(p, item);
+	if (filter_named(p, item->name) != NULL) /* expect FILTER heard ... */
+		return parts_met(item, play_filter_heard(filter_named(p, item->name)));
 	if (sink == NULL) {
 		play_fail(p, item->line, "no sink " STR_FMT, STR_ARG(item->name));
 		return false;
@@ -608,6 +627,10 @@ static bool do_item(struct play *p, const struct item *item)
 	case ITEM_SINK:
 	case ITEM_WIRE:
 		return true; /* opened before all else: the configuration needs its port */
+	case ITEM_FILTER:
+		if (item->steps.v == NULL)
+			play_filter_order(filter_named(p, item->name), item);
+		return true;
 	case ITEM_CHANGE:
 		return sink_change(p, item);
 	case ITEM_CLIENT:
@@ -630,7 +653,7 @@ static bool do_item(struct play *p, const struct item *item)
 static bool daemon_is_up(struct play *p, const struct item *item)
 {
 	if (item->kind == ITEM_CONFIG || item->kind == ITEM_FILE || item->kind == ITEM_SINK ||
-	    item->kind == ITEM_WIRE || p->daemon_stays_down)
+	    item->kind == ITEM_WIRE || (item->kind == ITEM_FILTER && item->steps.v != NULL) || p->daemon_stays_down)
 		return true;
 	if (item->kind == ITEM_DAEMON && (p->daemon_phase != DAEMON_SETTLED || p->daemon != 0))
 		return true;
@@ -761,6 +784,8 @@ static void clean_up(struct play *p)
 		wire_free(&p->wires[i]);
 	for (size_t i = 0; i < p->sink_n; i++)
 		sink_free(&p->sinks[i]);
+	for (size_t i = 0; i < p->filter_n; i++)
+		play_filter_close(&p->filters[i]);
 	loop_timer_stop(&p->tick);
 	loop_timer_stop(&p->limit);
 	settings_free(&p->settings);
@@ -777,6 +802,8 @@ static void open_sinks(struct play *p)
 		must(p->sink_n < PLAY_SINKS_MAX && p->wire_n < PLAY_SINKS_MAX);
 		if (item->kind == ITEM_SINK)
 			p->sinks[p->sink_n++] = sink_new(p, item);
+		else if (item->kind == ITEM_FILTER && item->steps.v != NULL && p->filter_n < PLAY_FILTERS_MAX)
+			p->filters[p->filter_n++] = play_filter_open(p, item);
 		else if (item->kind == ITEM_WIRE)
 			p->wires[p->wire_n++] = wire_new(p, item);
 	}
@@ -793,7 +820,7 @@ static void load_first_settings(struct play *p)
 		if (item->kind == ITEM_CONFIG)
 			settings_add(p, item->text, item->line);
 		else if (item->kind != ITEM_RECIPIENTS && item->kind != ITEM_SINK && item->kind != ITEM_FILE &&
-			 item->kind != ITEM_WIRE)
+			 item->kind != ITEM_WIRE && item->kind != ITEM_FILTER)
 			return;
 	}
 }

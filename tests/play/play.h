@@ -21,12 +21,14 @@ enum {
 	TICK_MS = 4,
 	SETTLE_TURNS = 75,
 	PLAY_SINKS_MAX = 48,
-	PLAY_STAYERS_MAX = 32
+	PLAY_STAYERS_MAX = 32,
+	PLAY_FILTERS_MAX = 16
 };
 
 struct client;
 struct sink;
 struct wire;
+struct play_filter;
 struct settings;
 
 struct played { /* the verdict on one file: it is as many cases as it names, or one */
@@ -54,6 +56,8 @@ struct play {
 	size_t sink_n;
 	struct wire *wires[PLAY_SINKS_MAX];
 	size_t wire_n;
+	struct play_filter *filters[PLAY_FILTERS_MAX];
+	size_t filter_n;
 	struct client *client;                    /* at work, or NULL */
 	struct client *stayers[PLAY_STAYERS_MAX]; /* done, but still connected */
 	size_t stayer_n;
@@ -140,6 +144,14 @@ size_t sink_messages(const struct sink *s);
 struct str sink_heard(const struct sink *s); /* every command line, in clear or out of TLS */
 void sink_wake(struct sink *s);              /* from the tick: a connection may wait in the backlog */
 void sink_free(struct sink **s);
+
+/* ---- filter.c ---- */
+struct play_filter *play_filter_open(struct play *p, const struct item *item);
+void play_filter_order(struct play_filter *f, const struct item *item);
+struct str play_filter_name(const struct play_filter *f);
+uint16_t play_filter_port(const struct play_filter *f);
+struct str play_filter_heard(const struct play_filter *f);
+void play_filter_close(struct play_filter **f);
 
 /* ---- wire.c ---- */
 struct wire *wire_new(struct play *p, const struct item *item);

@@ -500,6 +500,7 @@ static const struct block_kind {
 	{ STR_LIT("config"), ITEM_CONFIG, false, false }, { STR_LIT("recipients"), ITEM_RECIPIENTS, false, false },
 	{ STR_LIT("file"), ITEM_FILE, true, false },      { STR_LIT("sink"), ITEM_SINK, true, true },
 	{ STR_LIT("client"), ITEM_CLIENT, true, true },   { STR_LIT("wire"), ITEM_WIRE, true, true },
+	{ STR_LIT("filter"), ITEM_FILTER, true, true },
 };
 
 static int parse_block(struct reader *r, int line, struct str word, struct str head)
@@ -517,7 +518,9 @@ static int parse_block(struct reader *r, int line, struct str word, struct str h
 			return -1;
 		if (k->named && item->name.n == 0)
 			return bad(r, line, "this block needs a name");
-		return k->has_steps ? parse_steps(r, item->text, first, k->kind == ITEM_SINK, &item->steps) : 0;
+		return k->has_steps ? parse_steps(r, item->text, first, k->kind == ITEM_SINK || k->kind == ITEM_FILTER,
+						  &item->steps)
+				    : 0;
 	}
 	return word.n > 0 && str_eq(word, S("for")) ? parse_for(r, line, head) : bad(r, line, "no such block");
 }
@@ -555,8 +558,8 @@ static int parse_line(struct reader *r, int line, struct str text)
 		item->right = arrow < 0 ? STR_NONE : str_trim(str_skip(rest, (size_t)arrow + 2));
 		return parse_want(r, line, item->right, &item->want);
 	}
-	if (str_eq(word, S("change"))) {
-		struct item *item = add_item(r->s, ITEM_CHANGE, line);
+	if (str_eq(word, S("change")) || str_eq(word, S("filter"))) {
+		struct item *item = add_item(r->s, word.p[0] == 'c' ? ITEM_CHANGE : ITEM_FILTER, line);
 		item->name = str_word(&rest);
 		item->options = str_trim(rest);
 		return 0;

@@ -4,8 +4,8 @@
  *   config { options and blocks }       sink NAME { steps }                    expect log has "..."
  *   recipients { csv lines }            sink NAME auto [tls CERT] { rules }    expect SINK has | lacks "..."
  *   file NAME { text }                  for NAME in "a" "b" | 1..9 { anything } expect SINK got N
- *   wire SINK { alterations }           case "..."
- *   clock +61s      restart      kill      reload      tombolo WORDS [=> exit N] [has "..."] [lacks "..."]
+ *   wire SINK { alterations }           case "..."                            filter NAME [unix] { rules } | stops |
+ * starts clock +61s      restart      kill      reload      tombolo WORDS [=> exit N] [has "..."] [lacks "..."]
  *
  * In a block of steps a line that begins with a lower-case word is an order to the player (connect, body, raw, ...);
  * anything else is said (client) or heard (sink) on the wire.  `=>` parts what is said from the answer; `*` in a
@@ -50,6 +50,7 @@ enum item_kind {
 	ITEM_EXPECT,
 	ITEM_CASE,
 	ITEM_WIRE,
+	ITEM_FILTER, /* a block opens one, a line orders it */
 	ITEM_CLOCK,
 	ITEM_TOMBOLO,
 	ITEM_CHANGE, /* of an auto sink */
