@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "base/time.h"
 #include "connectors/breaker.h"
+#include "smtpd/beside_door.h"
 #include "smtpd/cage.h"
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
@@ -51,6 +52,9 @@ struct app {
 	struct metrics_door *metrics;
 	int metrics_fds[METRICS_LISTEN_MAX];
 	size_t metrics_n;
+	struct beside_door *beside;
+	int beside_fds[BESIDE_LISTEN_MAX];
+	size_t beside_n;
 	char track_path[4096]; /* of the tracking log */
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
@@ -198,6 +202,7 @@ static void stop_all(struct app *app)
 	app->drained = SIZE_MAX;
 	control_close(&app->control);
 	metrics_door_close(&app->metrics);
+	beside_door_close(&app->beside);
 	pthread_mutex_lock(&app->reload_lock); /* a reload that still runs kicks the watch */
 	struct tls_watch *watch = app->tls_watch;
 	struct crl_fetcher *fetcher = app->crl_fetcher;
@@ -529,6 +534,35 @@ static int open_control(struct app *app, struct err *e)
 	return app->metrics == NULL ? -1 : 0;
 }
 
+static const struct setup *app_loop_setup(void *arg)
+{
+	struct app *app = arg;
+
+	return app->workers[0].server.setup;
+}
+
+static int open_beside_sockets(struct app *app, struct err *e)
+{
+	const struct conf_list *l = &app->setup->config->beside.listen;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (str_starts(l->v[i], S("/")))
+			make_dir_of(l->v[i].p);
+	return beside_door_listen(app->setup->config, app->beside_fds, &app->beside_n, e);
+}
+
+static int open_beside(struct app *app, struct err *e)
+{
+	const struct beside_door_options o = {
+		.loop = app->workers[0].loop, .routing = app->shared.routing, .setup = app_loop_setup, .arg = app
+	};
+
+	if (app->beside_n == 0)
+		return 0;
+	app->beside = beside_door_open(&o, app->beside_fds, app->beside_n, e);
+	return app->beside == NULL ? -1 : 0;
+}
+
 static int open_signals(struct app *app, struct err *e)
 {
 	sigset_t set;
@@ -604,6 +638,8 @@ static int start(struct app *app, struct err *e)
 	if (failed == 0)
 		failed = metrics_door_listen(c, app->metrics_fds, &app->metrics_n, e);
 	if (failed == 0)
+		failed = open_beside_sockets(app, e);
+	if (failed == 0)
 		failed = become(c->user, c, e);
 	if (failed == 0)
 		cage_folders(c); /* rules for files hold for threads that begin later */
@@ -614,7 +650,7 @@ static int start(struct app *app, struct err *e)
 	if (failed == 0)
 		deliver_validate(app->workers[0].server.deliver);
 	free(fds);
-	if (failed != 0 || open_control(app, e) != 0)
+	if (failed != 0 || open_control(app, e) != 0 || open_beside(app, e) != 0)
 		return -1;
 	if (start_tls_care(app, e) != 0)
 		return -1;
