@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/must.h"
 #include "base/time.h"
+#include "base/user.h"
 #include "connectors/breaker.h"
 #include "smtpd/beside_door.h"
 #include "smtpd/cage.h"
@@ -22,9 +23,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -409,24 +408,21 @@ static int make_dir_of(const char *file)
 	return mkdir(dir, 0755);
 }
 
-/* For good: groups first, then group, then user, then proof that there is no way back. */
 static int become(struct str user, const struct config *c, struct err *e)
 {
+	uid_t uid;
+	gid_t gid;
+
 	if (user.n == 0 || geteuid() != 0)
 		return 0;
-	struct passwd *pw = getpwnam(user.p);
-	if (pw == NULL)
-		return err_set(e, ERR_NOT_FOUND, "main.user", "there is no user %s", user.p);
-	if (chown(c->queue.path.p, pw->pw_uid, pw->pw_gid) != 0 && errno != ENOENT)
+	if (user_find(user.p, &uid, &gid, e) != 0)
+		return -1;
+	if (chown(c->queue.path.p, uid, gid) != 0 && errno != ENOENT)
 		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->queue.path.p);
 	if (c->tls.crl_fetch.n > 0 && (mkdir(c->tls.crl_cache.p, 0755) == 0 || errno == EEXIST) &&
-	    chown(c->tls.crl_cache.p, pw->pw_uid, pw->pw_gid) != 0)
+	    chown(c->tls.crl_cache.p, uid, gid) != 0)
 		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->tls.crl_cache.p);
-	if (setgroups(0, NULL) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-		return err_sys(e, ERR_SYSTEM, "main.user", "cannot become %s", user.p);
-	if (setuid(0) == 0)
-		return err_set(e, ERR_SYSTEM, "main.user", "root could be had again");
-	return 0;
+	return user_become(uid, gid, e);
 }
 
 static void raise_descriptor_limit(void)
