@@ -1,9 +1,9 @@
 # Tombolo: make (build) | make run (demo) | make test (all tests) | see README.md for the rest.
 V     ?= release
 B     := build/$(V)
-ROOMS := base wire config tls queue routing auth connectors smtpd
-PROGS := tombolod tombolo tombolo-auth
-MAINS := smtpd/main.c smtpd/cli.c auth/main.c
+ROOMS := base wire config tls queue routing auth connectors smtpd milter
+PROGS := tombolod tombolo tombolo-auth tombolo-milter
+MAINS := smtpd/main.c smtpd/cli.c auth/main.c milter/main.c
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
@@ -54,6 +54,9 @@ $(B)/tombolo: $(B)/smtpd/cli.o $(LIB)
 $(B)/tombolo-auth: $(B)/auth/main.o $(LIB)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tombolo-milter: $(B)/milter/main.o $(LIB)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lmilter
 # the gateway the tests drive: the same objects on a clock that the test moves
 $(B)/tombolod-test: $(B)/smtpd/main.o $(B)/tests/fake_clock.o $(LIB)
 	@echo "  LD $@"
@@ -118,9 +121,11 @@ doc: all
 install: all
 	install -D -m 755 $(B)/tombolod $(DESTDIR)$(PREFIX)/sbin/tombolod
 	install -D -m 755 $(B)/tombolo-auth $(DESTDIR)$(PREFIX)/sbin/tombolo-auth
+	install -D -m 755 $(B)/tombolo-milter $(DESTDIR)$(PREFIX)/sbin/tombolo-milter
 	install -D -m 755 $(B)/tombolo $(DESTDIR)$(PREFIX)/bin/tombolo
 	install -D -m 644 docs/tombolo.conf $(DESTDIR)/etc/tombolo/tombolo.conf.example
 	install -D -m 644 docs/tombolod.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tombolod.service
+	install -D -m 644 docs/tombolo-milter.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tombolo-milter.service
 clean:
 	rm -rf build
 -include $(shell find build -name '*.d' 2>/dev/null)

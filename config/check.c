@@ -431,11 +431,13 @@ static void check_routing_domains(struct check *k)
 				       STR_ARG(c->domains[i].name), STR_ARG(c->domains[i].routing_domain));
 }
 
-/* A connector that needs TLS is dead where no listener can offer it. */
+/* A connector that needs TLS is dead where no listener can offer it; the MTA beside us may. */
 static void check_inbound_tls(struct check *k)
 {
 	const struct config *c = k->c;
 
+	if (c->beside.listen.n > 0)
+		return;
 	for (size_t i = 0; i < c->receive_n; i++)
 		if (conf_offers_tls(c, &c->receives[i]))
 			return;
@@ -466,6 +468,7 @@ void check_config(struct check *k)
 	check_auth(k);
 	check_pressure(k);
 	check_metrics(k);
+	check_beside(k);
 	check_ranges(k, check_line(k, "limits", 0, "rate_exempt"), "limits", "rate_exempt", &k->c->limits.rate_exempt,
 		     &k->c->limits.exempt, &k->c->limits.exempt_n);
 	check_mode(k);

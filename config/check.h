@@ -27,6 +27,7 @@ void check_sends(struct check *k);
 void check_tls_policies(struct check *k);
 void check_journals(struct check *k); /* after the connectors */
 void check_auth(struct check *k);     /* check_auth.c */
+void check_beside(struct check *k);
 
 /* Line to name for an option of the i-th item of a section: its own, else that of the item. */
 int check_line(const struct check *k, const char *section, size_t i, const char *option);

@@ -118,8 +118,8 @@ static void check_listen(struct check *k, size_t i, const char *where)
 		else
 			r->addr_n++;
 	}
-	if (check_written(k, "receive", i, "listen") && r->listen.n == 0)
-		report_error(k->r, line, "%s: listen: the list is empty", where);
+	if (check_written(k, "receive", i, "listen") && r->listen.n == 0 && k->c->beside.listen.n == 0)
+		report_error(k->r, line, "%s: listen: the list is empty, and there is no beside.listen", where);
 }
 
 static void check_receive(struct check *k, size_t i)
@@ -161,8 +161,11 @@ static bool same_range(const struct net_cidr *a, const struct net_cidr *b)
 	return net_cidr_covers(a, b) && net_cidr_covers(b, a);
 }
 
+/* Those without one are all for the clients of the MTA beside us. */
 static bool share_addr(const struct conf_receive *a, const struct conf_receive *b)
 {
+	if (a->listen.n == 0 && b->listen.n == 0)
+		return true;
 	for (size_t i = 0; i < a->addr_n; i++)
 		for (size_t j = 0; j < b->addr_n; j++)
 			if (same_addr(&a->addrs[i], &b->addrs[j]))
@@ -194,7 +197,7 @@ void check_receives(struct check *k)
 {
 	const struct config *c = k->c;
 
-	if (c->receive_n == 0)
+	if (c->receive_n == 0 && c->beside.listen.n == 0)
 		report_error(k->r, 0, "there is no receive section: nothing to listen on");
 	for (size_t i = 0; i < c->receive_n; i++)
 		check_receive(k, i);

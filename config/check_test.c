@@ -196,7 +196,29 @@ static const struct {
 
 	/* receive */
 	{ "receive x { }", "f:2: receive \"x\": listen is missing\n" },
-	{ "receive x { listen = { } }", "f:2: receive \"x\": listen: the list is empty\n" },
+	{ "receive x { listen = { } }",
+	  "f:2: receive \"x\": listen: the list is empty, and there is no beside.listen\n" },
+	{ "receive x { listen = { } from = 10.0.0.0/8 } receive y { listen = { } } beside { listen = \"127.0.0.1:9626\" }",
+	  "" },
+	{ "beside { listen = /s }\nreceive x { listen = { } }\nreceive y { listen = { } }",
+	  "f:4: receive \"y\": clients in 0.0.0.0/0 belong to receive \"x\" already (line 3), which listens on the same "
+	  "address\nf:4: receive \"y\": clients in ::/0 belong to receive \"x\" already (line 3), which listens on the "
+	  "same address\n" },
+
+	/* beside */
+	{ "beside { listen = { \"127.0.0.1\", \"[::1]:9\", /run/s } milter = \"unix:/run/m\" decision_header = X-D }",
+	  "" },
+	{ "beside { listen = /s } inbound i { type = peer sender_certificate = a.example }", "" },
+	{ "beside {\nlisten = localhost }",
+	  "f:3: beside.listen: 'localhost' is not an address like 127.0.0.1:9626, nor a path of at most 100 bytes\n" },
+	{ "beside {\nask = run/s }", "f:3: beside.ask: 'run/s' is not a path of at most 100 bytes\n" },
+	{ "beside {\nmilter = \"127.0.0.1:1\" }",
+	  "f:3: beside.milter: '127.0.0.1:1' is neither inet:PORT@ADDRESS nor unix:PATH\n" },
+	{ "beside {\ntransport = 'a b' }", "f:3: beside.transport: 'a b' is not a name of a service\n" },
+	{ "beside {\ndecision_header = 'X:' }",
+	  "f:3: beside.decision_header: 'X:' cannot be the name of a field for that\n" },
+	{ "beside {\ndecision_header = x-tombolo-route }",
+	  "f:3: beside.decision_header: 'x-tombolo-route' cannot be the name of a field for that\n" },
 	{ "receive x { listen = 1.2.3.4 }",
 	  "f:2: receive \"x\": listen: '1.2.3.4' is not an address and port like 0.0.0.0:25 or [::]:25\n" },
 	{ "receive x { listen = 1.2.3.4:0 }",
@@ -405,10 +427,18 @@ static void test_no_listener(void **state)
 	assert_null(config_parse(S("hostname = a.example"), "f", &told));
 	assert_string_equal(buf_cstr(&told), "f: there is no receive section: nothing to listen on\n");
 	buf_reset(&told);
+	struct config *c = config_parse(
+		S("hostname = a.example user = mail beside { listen = { \"[::1]:1\", /run/s } }"), "f", &told);
+	assert_string_equal(buf_cstr(&told), "");
+	assert_non_null(c);
+	check_str(c->beside.ask, S("/run/s"), "the milter asks where we listen");
+	check_str(c->beside.milter_user, S("mail"), "and is who we are");
+	config_unref(&c);
+	buf_reset(&told);
 	assert_null(config_parse(S("hostname = \"a b\" receive r { listen = 127.0.0.1:25 }"), "f", &told));
 	assert_string_equal(buf_cstr(&told), "f:1: hostname: 'a b' is not a domain name\n");
 	buf_reset(&told);
-	struct config *c = config_parse(S("hostname = a receive r { listen = 127.0.0.1:25 }"), "f", &told);
+	c = config_parse(S("hostname = a receive r { listen = 127.0.0.1:25 }"), "f", &told);
 	assert_non_null(c);
 	assert_string_equal(buf_cstr(&told),
 			    "f:1: warning: hostname: 'a' has no dot, many servers refuse such a name\n");

@@ -343,7 +343,27 @@ struct conf_pressure {
 };
 const char *conf_resource_name(enum conf_resource r); /* "disk" */
 
-enum { METRICS_LISTEN_MAX = 8 };
+enum { METRICS_LISTEN_MAX = 8, BESIDE_LISTEN_MAX = 8, CONF_SOCKET_PATH_MAX = 100 };
+
+enum conf_beside_trust { BESIDE_IGNORE, BESIDE_ROUTE, BESIDE_TRUST };
+enum conf_beside_hold { BESIDE_QUARANTINE, BESIDE_DEFER };
+enum conf_beside_unanswered { BESIDE_TEMPFAIL, BESIDE_ACCEPT };
+
+struct conf_beside {             /* beside an MTA that stays: tables over socketmap, and tombolo-milter */
+	struct conf_list listen; /* "127.0.0.1:9626" or the path of a socket */
+	conf_count clients;
+	conf_text transport;     /* of Postfix's master.cf, for all that is relayed */
+	conf_flag own_mailboxes; /* mail for mailboxes of this side is the MTA's own to deliver */
+	conf_text milter;        /* where tombolo-milter listens: "inet:9627@127.0.0.1", "unix:/path" */
+	conf_text milter_user;   /* to become */
+	conf_text ask;           /* path where it finds tombolod; empty: nowhere */
+	conf_msec patience_ms;
+	enum conf_beside_unanswered unanswered;
+	enum conf_beside_trust certificates; /* how far names of certificates are believed that the MTA reports */
+	enum conf_beside_hold hold;
+	conf_flag rewrite, firewall;
+	conf_text decision_header; /* empty: none */
+};
 
 struct conf_metrics {
 	struct conf_list listen; /* "127.0.0.1:9625"; empty = nowhere */
@@ -410,6 +430,7 @@ struct config {
 	struct conf_limits limits;
 	struct conf_pressure pressure;
 	struct conf_metrics metrics;
+	struct conf_beside beside;
 	struct conf_log log;
 	struct conf_track track;
 	struct conf_domain *domains;

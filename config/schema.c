@@ -41,6 +41,9 @@ WORDS milter_default_names[] = { "tempfail", "accept", "reject", "quarantine", N
 WORDS headers_names[] = { "transparent", "endpoint", NULL };
 WORDS wire_policy_names[] = { "reject", "normalise", NULL };
 WORDS author_names[] = { "any", "one", "required", NULL };
+WORDS beside_trust_names[] = { "ignore", "route", "trust", NULL };
+WORDS beside_hold_names[] = { "quarantine", "defer", NULL };
+WORDS beside_unanswered_names[] = { "tempfail", "accept", NULL };
 WORDS log_level_names[] = { "debug", "info", "warn", "error", NULL };
 WORDS log_format_names[] = { "text", "json", NULL };
 WORDS track_format_names[] = { "json", "exchange-csv", NULL };
@@ -243,7 +246,8 @@ static const struct option tls[] = {
 
 static const struct option receive[] = {
 	{ "listen", RECEIVE(OPT_LIST, listen), .required = true, .restart = true,
-	  .doc = "Addresses to listen on, `192.0.2.1:25` or `[::]:25`." },
+	  .doc = "Addresses to listen on, `192.0.2.1:25` or `[::]:25`.  With beside.listen it may be `{}`: then the section is "
+		 "for clients of the MTA whose milter asks." },
 	{ "from", RECEIVE(OPT_LIST, from), .dflt = "0/0, ::/0",
 	  .doc = "Ranges of clients the section is for; among sections of one address the longest prefix wins." },
 	{ "permissions", RECEIVE(OPT_LIST, permissions), .dflt = "anonymous",
@@ -680,6 +684,44 @@ static const struct option metrics[] = {
 	  .doc = "Next hops that are told apart, the busiest first; the rest is summed up as `other`." },
 };
 
+static const struct option beside[] = {
+	{ "listen", FIELD(OPT_LIST, beside.listen), .dflt = "", .restart = true,
+	  .doc = "Where Postfix and Sendmail may ask for table entries (socketmap) and tombolo-milter for decisions: "
+		 "`127.0.0.1:9626`, or the path of a socket.  Empty for nowhere.  Whoever can connect may ask the tables; "
+		 "only root, our own user and control_operators may ask for decisions, by a path." },
+	{ "clients", FIELD(OPT_COUNT, beside.clients), .dflt = "500", .min = "1", .max = "100000",
+	  .doc = "Most of these connections at a time; each process of Postfix that asks keeps one." },
+	{ "transport", FIELD(OPT_TEXT, beside.transport), .dflt = "smtp",
+	  .doc = "Service of Postfix's master.cf that the map `transport` names for whatever goes to another server." },
+	{ "own_mailboxes", FIELD(OPT_FLAG, beside.own_mailboxes), .dflt = "no",
+	  .doc = "Mail for mailboxes of this side is the MTA's own to deliver: the map `transport` says nothing about it, "
+		 "instead of naming the send connector's server." },
+	{ "milter", FIELD(OPT_TEXT, beside.milter), .dflt = "inet:9627@127.0.0.1",
+	  .doc = "Where tombolo-milter listens, in libmilter's words: `inet:PORT@ADDRESS` or `unix:PATH`." },
+	{ "milter_user", FIELD(OPT_TEXT, beside.milter_user), .dflt = "", .shown = "user",
+	  .doc = "Account tombolo-milter becomes." },
+	{ "ask", FIELD(OPT_TEXT, beside.ask), .dflt = "", .shown = "the first path in listen",
+	  .doc = "Path of the socket at which tombolo-milter asks tombolod." },
+	{ "patience", FIELD(OPT_MSEC, beside.patience_ms), .dflt = "10s", .min = "100ms", .max = "5m",
+	  .doc = "How long tombolo-milter waits for an answer of tombolod." },
+	{ "unanswered", FIELD(OPT_ENUM, beside.unanswered), beside_unanswered_names, .dflt = "tempfail",
+	  .doc = "What it does without one: 451 to the client, or the message passes as it is, undecided and unfiltered." },
+	{ "certificates", FIELD(OPT_ENUM, beside.certificates), beside_trust_names, .dflt = "route",
+	  .doc = "How far the name of a client's certificate is believed that the MTA reports: not at all; to tell where "
+		 "mail comes from; or to believe its organisation headers, too." },
+	{ "hold", FIELD(OPT_ENUM, beside.hold), beside_hold_names, .dflt = "quarantine",
+	  .doc = "What the milter has the MTA do with mail whose way out is closed: keep it until an administrator "
+		 "releases it, or answer 451 so that the client does." },
+	{ "rewrite", FIELD(OPT_FLAG, beside.rewrite), .dflt = "yes",
+	  .doc = "The milter replaces recipients by the addresses the decision gives them: routing address, redirection, "
+		 "members." },
+	{ "firewall", FIELD(OPT_FLAG, beside.firewall), .dflt = "yes",
+	  .doc = "The milter takes out the header fields that who sent them may not write." },
+	{ "decision_header", FIELD(OPT_TEXT, beside.decision_header), .dflt = "",
+	  .doc = "Name of a header field in which the milter writes what was decided, such as X-Tombolo-Decision; fields of "
+		 "that name that came with the message are taken out.  Empty for none." },
+};
+
 static const struct option log_options[] = {
 	{ "file", FIELD(OPT_TEXT, log.file), .dflt = "", .shown = "standard error", .doc = "Path of the log." },
 	{ "level", FIELD(OPT_ENUM, log.level), log_level_names, .dflt = "info", .doc = "Least level that is written." },
@@ -742,6 +784,8 @@ const struct section sections[] = {
 	  .doc = "When resources are short.  Four numbers each: from which value on the level is medium, from which high; below "
 		 "which it is medium again, below which low." },
 	{ ONE("metrics", metrics), .doc = "Figures for a monitoring system.  See docs/METRICS.md." },
+	{ ONE("beside", beside),
+	  .doc = "Beside an MTA that stays in its place.  See docs/BESIDE-POSTFIX.md and docs/BESIDE-SENDMAIL.md." },
 	{ ONE("log", log_options), .doc = "What is written about all this." },
 	{ ONE("track", track),
 	  .doc = "The tracking log: every step of every message, for `tombolo trace` and `tombolo simulate`." },

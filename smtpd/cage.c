@@ -76,6 +76,12 @@ static void allow_own(int rules, const struct config *c, uint64_t rights)
 		mkdir(dir, 0755);
 		allow_below(rules, dir, rights);
 	}
+	for (size_t i = 0; i < c->beside.listen.n; i++) { /* to take the socket away at the end */
+		if (!str_starts(c->beside.listen.v[i], S("/")))
+			continue;
+		folder_of(c->beside.listen.v[i], dir, sizeof dir);
+		allow_below(rules, dir, LANDLOCK_ACCESS_FS_REMOVE_FILE);
+	}
 }
 
 static void drop_capabilities(void)

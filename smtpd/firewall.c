@@ -107,20 +107,13 @@ static void judge_tokens(struct session *s, struct transaction *t)
 
 /* ---- who wrote it (hardening HY-9) ---- */
 
-/* False: a stranger's message that names its author in a way that a filter and a mail program read differently. */
 static bool judge_author(struct session *s, struct transaction *t)
 {
-	enum conf_author rule = session_config(s)->limits.author;
-	bool stranger = t->env.origin == ENV_INTERNET || t->env.origin == ENV_PARTNER;
+	struct reply r;
 
-	if (!stranger || rule == AUTHOR_RULE_ANY || t->author == AUTHOR_ONE ||
-	    (t->author == AUTHOR_NONE && rule != AUTHOR_RULE_REQUIRED))
+	if (policy_author(session_config(s), t->env.origin, t->author, t->env.trace_id, t->text, sizeof t->text, &r))
 		return true;
-	snprintf(t->text, sizeof t->text,
-		 "From must name one author that every reader reads alike (FROM-AMBIGUOUS, id " STR_FMT
-		 "; the sender can mend it)",
-		 STR_ARG(t->env.trace_id));
-	transaction_judge(t, (struct reply){ .code = 550, .class = 5, .subject = 6, .text = str_c(t->text) });
+	transaction_judge(t, r);
 	return false;
 }
 

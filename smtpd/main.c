@@ -9,7 +9,9 @@
 #include "base/fault.h"
 #include "base/must.h"
 #include "base/time.h"
+#include "base/user.h"
 #include "connectors/breaker.h"
+#include "smtpd/beside_door.h"
 #include "smtpd/cage.h"
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
@@ -22,9 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -54,6 +54,10 @@ struct app {
 	size_t metrics_n;
 	int keepers[LOOPS_MAX]; /* sockets to the process that makes workers for SPF and DKIM; one a loop */
 	char track_path[4096];  /* of the tracking log */
+	struct beside_door *beside;
+	int beside_fds[BESIDE_LISTEN_MAX];
+	size_t beside_n;
+	char track_path[4096]; /* of the tracking log */
 	struct tls_watch *tls_watch;
 	struct pressure_watch *pressure_watch;
 	struct crl_fetcher *crl_fetcher;
@@ -200,6 +204,7 @@ static void stop_all(struct app *app)
 	app->drained = SIZE_MAX;
 	control_close(&app->control);
 	metrics_door_close(&app->metrics);
+	beside_door_close(&app->beside);
 	pthread_mutex_lock(&app->reload_lock); /* a reload that still runs kicks the watch */
 	struct tls_watch *watch = app->tls_watch;
 	struct crl_fetcher *fetcher = app->crl_fetcher;
@@ -408,24 +413,21 @@ static int make_dir_of(const char *file)
 	return mkdir(dir, 0755);
 }
 
-/* For good: groups first, then group, then user, then proof that there is no way back. */
 static int become(struct str user, const struct config *c, struct err *e)
 {
+	uid_t uid;
+	gid_t gid;
+
 	if (user.n == 0 || geteuid() != 0)
 		return 0;
-	struct passwd *pw = getpwnam(user.p);
-	if (pw == NULL)
-		return err_set(e, ERR_NOT_FOUND, "main.user", "there is no user %s", user.p);
-	if (chown(c->queue.path.p, pw->pw_uid, pw->pw_gid) != 0 && errno != ENOENT)
+	if (user_find(user.p, &uid, &gid, e) != 0)
+		return -1;
+	if (chown(c->queue.path.p, uid, gid) != 0 && errno != ENOENT)
 		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->queue.path.p);
 	if (c->tls.crl_fetch.n > 0 && (mkdir(c->tls.crl_cache.p, 0755) == 0 || errno == EEXIST) &&
-	    chown(c->tls.crl_cache.p, pw->pw_uid, pw->pw_gid) != 0)
+	    chown(c->tls.crl_cache.p, uid, gid) != 0)
 		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->tls.crl_cache.p);
-	if (setgroups(0, NULL) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
-		return err_sys(e, ERR_SYSTEM, "main.user", "cannot become %s", user.p);
-	if (setuid(0) == 0)
-		return err_set(e, ERR_SYSTEM, "main.user", "root could be had again");
-	return 0;
+	return user_become(uid, gid, e);
 }
 
 static void raise_descriptor_limit(void)
@@ -534,6 +536,35 @@ static int open_control(struct app *app, struct err *e)
 	return app->metrics == NULL ? -1 : 0;
 }
 
+static const struct setup *app_loop_setup(void *arg)
+{
+	struct app *app = arg;
+
+	return app->workers[0].server.setup;
+}
+
+static int open_beside_sockets(struct app *app, struct err *e)
+{
+	const struct conf_list *l = &app->setup->config->beside.listen;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (str_starts(l->v[i], S("/")))
+			make_dir_of(l->v[i].p);
+	return beside_door_listen(app->setup->config, app->beside_fds, &app->beside_n, e);
+}
+
+static int open_beside(struct app *app, struct err *e)
+{
+	const struct beside_door_options o = {
+		.loop = app->workers[0].loop, .routing = app->shared.routing, .setup = app_loop_setup, .arg = app
+	};
+
+	if (app->beside_n == 0)
+		return 0;
+	app->beside = beside_door_open(&o, app->beside_fds, app->beside_n, e);
+	return app->beside == NULL ? -1 : 0;
+}
+
 static int open_signals(struct app *app, struct err *e)
 {
 	sigset_t set;
@@ -630,6 +661,8 @@ static int start(struct app *app, struct err *e)
 	if (failed == 0 && c->auth.workers > 0)
 		failed = start_keeper(app, e);
 	if (failed == 0)
+		failed = open_beside_sockets(app, e);
+	if (failed == 0)
 		failed = become(c->user, c, e);
 	if (failed == 0)
 		cage_folders(c); /* rules for files hold for threads that begin later */
@@ -640,7 +673,7 @@ static int start(struct app *app, struct err *e)
 	if (failed == 0)
 		deliver_validate(app->workers[0].server.deliver);
 	free(fds);
-	if (failed != 0 || open_control(app, e) != 0)
+	if (failed != 0 || open_control(app, e) != 0 || open_beside(app, e) != 0)
 		return -1;
 	if (start_tls_care(app, e) != 0)
 		return -1;

@@ -60,3 +60,20 @@ void policy_refusal(const struct verdict *v, enum env_origin origin, struct str 
 			 STR_ARG(id), v->cause, v->fixer);
 	out->text = str_c(text);
 }
+
+bool policy_author(const struct config *c, enum env_origin origin, enum author author, struct str id, char *text,
+		   size_t room, struct reply *out)
+{
+	enum conf_author rule = c->limits.author;
+	bool stranger = origin == ENV_INTERNET || origin == ENV_PARTNER;
+
+	if (!stranger || rule == AUTHOR_RULE_ANY || author == AUTHOR_ONE ||
+	    (author == AUTHOR_NONE && rule != AUTHOR_RULE_REQUIRED))
+		return true;
+	snprintf(text, room,
+		 "From must name one author that every reader reads alike (FROM-AMBIGUOUS, id " STR_FMT
+		 "; the sender can mend it)",
+		 STR_ARG(id));
+	*out = (struct reply){ .code = 550, .class = 5, .subject = 6, .text = str_c(text) };
+	return false;
+}

@@ -3,6 +3,7 @@
 #define SMTPD_POLICY_H
 
 #include "connectors/connectors.h"
+#include "wire/author.h"
 
 /* Largest message this receive connector takes. */
 uint64_t policy_size_max(const struct config *c, const struct conf_receive *r);
@@ -28,5 +29,10 @@ bool policy_queues(const struct verdict *v, enum env_origin origin);
  * tables and locations (spec 5.3). */
 void policy_refusal(const struct verdict *v, enum env_origin origin, struct str id, char *text, size_t room,
 		    struct reply *out);
+
+/* A stranger's message has to name its author in a way that a filter and a mail program read alike (limits.author,
+ * hardening HY-9).  False with the reply; `text` takes its words. */
+bool policy_author(const struct config *c, enum env_origin origin, enum author author, struct str id, char *text,
+		   size_t room, struct reply *out);
 
 #endif

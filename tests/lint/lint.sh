@@ -15,13 +15,14 @@ echo "$sources" | xargs clang-format --dry-run -Werror 2>&1 | grep -E 'error:' |
 # ---- floors: a file includes its own room and lower floors; main.c, tests and tools see everything ----
 echo "$sources" | xargs awk '
 	BEGIN {
-		split("base wire config tls queue routing auth connectors smtpd", rooms, " ")
-		split("0 1 2 3 3 4 5 6 7", floors, " ")
+		split("base wire config tls queue routing auth connectors smtpd milter", rooms, " ")
+		split("0 1 2 3 3 4 5 6 7 7", floors, " ")
 		for (i in rooms) floor[rooms[i]] = floors[i]
 		# header -> files that may include it
 		only["ev.h"] = "^base/loop[.]c$"
 		only["lmdb.h"] = "^base/store[.]c$"
 		only["openssl"] = "^(tls|auth|tests/kit)/openssl_[a-z_]*[.][ch]$"
+		only["libmilter"] = "^milter/main[.]c$"
 		only["unbound.h"] = "^routing/dns[a-z_]*[.]c$"
 		only["confuse.h"] = "^config/parse[.]c$"
 		only["seccomp.h"] = only["cap-ng.h"] = only["linux"] = "^(smtpd|auth)/cage(_test)?[.]c$|^tests/powerloss/"
