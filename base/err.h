@@ -16,6 +16,7 @@ enum err_code {
 	ERR_NET, /* connect, listen, resolve */
 	ERR_TLS,
 	ERR_BUSY,   /* try again later */
+	ERR_TAKEN,  /* it is there already */
 	ERR_SYSTEM, /* anything else the kernel refused */
 };
 

@@ -136,9 +136,16 @@ static void committed(struct queue *q, struct parcel *p, uint64_t offset, int64_
 		close(p->spool.big_fd);
 		p->spool.big_fd = -1;
 	}
+	bool has_past = record_has_past(parcel_meta(p));
+	p->is_leased = !p->held && !has_past && can_lease(q, p, q->due_wake_ms <= wall_ms);
 	if (p->held)
 		hold(q, p, l);
-	p->is_leased = !p->held && can_lease(q, p, q->due_wake_ms <= wall_ms);
+	if (has_past) {
+		struct live_change c = { 0 };
+		taken_begin(l, parcel_meta(p), clock_due_limit_ms(q, wall_ms), &c);
+		taken_stored(q, p->id);
+		commit_count(q, &c);
+	}
 	if (p->is_leased) {
 		l->leased = true;
 		l->parcel = p;
@@ -292,6 +299,7 @@ static void fail_commits(struct queue *q, struct requests *list, const struct er
 	while ((r = requests_take(list)) != NULL) {
 		parcel_of(r)->ok = false;
 		parcel_of(r)->err = *e;
+		taken_refused(q, parcel_of(r)->id);
 		answer_commit(q, parcel_of(r));
 	}
 }
@@ -505,6 +513,9 @@ static void sort_request(struct queue *q, struct request *r, int64_t now_ms)
 {
 	switch (r->kind) {
 	case REQ_COMMIT:
+		if (parcel_of(r)->ok && record_has_past(parcel_meta(parcel_of(r))))
+			parcel_of(r)->ok =
+				taken_admit(q, parcel_of(r)->id, parcel_meta(parcel_of(r)), &parcel_of(r)->err) == 0;
 		if (parcel_of(r)->ok)
 			requests_add(&q->commits, r);
 		else

@@ -294,6 +294,7 @@ int index_flush(struct queue *q, const struct row_checkpoint *c, struct err *e)
 	buf_init(&f.row, ROW_MAX);
 	TAILQ_FOREACH (l, &q->live.dirty, in_dirty)
 		flush_one(&f, l);
+	taken_flush(q, f.t);
 	buf_reset(&f.row);
 	row_put_checkpoint(&f.row, c);
 	store_put(f.t, q->index.meta, checkpoint_key, buf_str(&f.row));
@@ -302,6 +303,7 @@ int index_flush(struct queue *q, const struct row_checkpoint *c, struct err *e)
 	store_put(f.t, q->index.meta, clock_key, str_n(clock, sizeof clock));
 	if (store_commit(&f.t, e) != 0)
 		return -1;
+	taken_flushed(q);
 	q->live.dirty_due_ms = DUE_NEVER;
 	for (l = TAILQ_FIRST(&q->live.dirty); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, in_dirty);

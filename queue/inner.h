@@ -287,6 +287,7 @@ struct ask {
 	struct queue_filter filter;
 	char *texts; /* what the filter looks into */
 	struct queue_where *where;
+	uint32_t *numbers;
 	uint64_t after;  /* resume point */
 	struct buf rows; /* struct queue_row, texts as offsets until the answer */
 	struct buf row_texts;
@@ -316,6 +317,7 @@ struct read_job {
 /* ---- the queue ---- */
 
 struct group;
+struct taken;
 
 struct queue_limits { /* of conf_queue, what may change while running */
 	_Atomic int64_t checkpoint_ms, settle_window_ms, active_max, retry_max_interval_ms;
@@ -355,6 +357,7 @@ struct queue {
 	struct live_table live;
 	struct segments log;
 	struct index index;
+	struct taken *taken;     /* messages taken over that the index does not remember yet */
 	struct working *working; /* NULL: it could not be made, nothing is watched */
 	struct compact compact;
 	struct clock_watch clock;
@@ -524,6 +527,19 @@ unsigned poison_put_aside(struct queue *q);
 void poison_counted(struct queue *q); /* after the checkpoint that has them */
 void poison_watch(struct queue *q);   /* a fresh file */
 void poison_close(struct queue *q);
+
+/* taken.c; commit thread, or the opener before it runs */
+int taken_admit(struct queue *q, uint64_t id, struct str meta,
+		struct err *e);                   /* ERR_TAKEN, or remembered from now on */
+void taken_stored(struct queue *q, uint64_t id);  /* its record is durable */
+void taken_refused(struct queue *q, uint64_t id); /* it is not; harmless for others */
+void taken_replay(struct queue *q, uint64_t id, struct str meta);
+void taken_flush(struct queue *q, struct store_txn *t); /* rows of what is stored */
+void taken_flushed(struct queue *q);                    /* that transaction is durable */
+void taken_forget_old(struct queue *q);
+void taken_fini(struct queue *q);
+/* The recipients of a new message become what its past says; nothing is due later than the limit. */
+void taken_begin(struct live *l, struct str meta, int64_t due_limit_ms, struct live_change *c);
 
 /* recover.c */
 bool recover_knows(struct queue *q, uint64_t id);         /* the message is still there */

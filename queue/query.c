@@ -36,6 +36,14 @@ static bool message_matches(const struct queue_filter *f, uint64_t id, const str
 	       (f->older_than_ms == 0 || now_ms - m->arrived_ms >= f->older_than_ms);
 }
 
+static bool number_matches(const struct queue_filter *f, uint32_t number)
+{
+	for (size_t i = 0; i < f->number_n; i++)
+		if (f->numbers[i] == number)
+			return true;
+	return f->number_n == 0;
+}
+
 static bool rcpt_matches(const struct queue_filter *f, const struct row_rcpt *r)
 {
 	return (!f->held_only || r->state == RCPT_HELD || r->state == RCPT_POISON) &&
@@ -80,6 +88,7 @@ static struct queue_row row_of(const struct slice *s, uint64_t id, const struct 
 		.arrived_ms = m->arrived_ms,
 		.due_ms = r->due_ms,
 		.attempts = r->attempts,
+		.leased = leased,
 		.state = r->state == RCPT_HELD              ? QUEUE_HELD
 			 : r->state == RCPT_POISON          ? QUEUE_POISON
 			 : leased || r->due_ms <= s->now_ms ? QUEUE_ACTIVE
@@ -142,15 +151,17 @@ static void look_at_message(struct slice *s, uint64_t id, const struct row_messa
 	for (; store_at(c, &key, &value) && key.n == 12 && store_num64(key) == id; store_next(c)) {
 		uint32_t i;
 		memcpy(&i, key.p + 8, sizeof i);
+		i = be32toh(i);
 		s->looked++;
-		if (!row_get_rcpt(value, &r) || !rcpt_matches(&a->filter, &r))
+		if (!row_get_rcpt(value, &r) || !number_matches(&a->filter, i) || !rcpt_matches(&a->filter, &r))
 			continue;
 		struct queue_row row = row_of(s, id, m, &r);
+		row.number = i;
 		if (a->filter.where != NULL && !queue_where_match(a->filter.where, &row, s->now_ms))
 			continue;
 		hits++;
 		if (a->is_order)
-			note_rcpt(s, be32toh(i));
+			note_rcpt(s, i);
 		else
 			add_row(a, row);
 	}
@@ -303,6 +314,11 @@ static struct ask *ask_new(struct queue_port *p, const struct queue_filter *f, v
 	if (f->rcpt.n > 0)
 		memcpy(a->texts + f->from.n, f->rcpt.p, f->rcpt.n);
 	a->filter.where = a->where = queue_where_copy(f->where);
+	a->numbers = malloc((f->number_n + 1) * sizeof *a->numbers);
+	must(a->numbers != NULL && (f->number_n == 0 || f->id != 0));
+	if (f->number_n > 0)
+		memcpy(a->numbers, f->numbers, f->number_n * sizeof *a->numbers);
+	a->filter.numbers = a->numbers;
 	a->filter.from = str_n(a->texts, f->from.n);
 	a->filter.rcpt = str_n(a->texts + f->from.n, f->rcpt.n);
 	buf_init(&a->rows, TEXTS_MAX);
@@ -317,6 +333,7 @@ void ask_free(struct ask *a)
 	buf_fini(&a->rows);
 	buf_fini(&a->row_texts);
 	free(a->texts);
+	free(a->numbers);
 	free(a->reason);
 	queue_where_free(&a->where);
 	free(a);

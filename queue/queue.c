@@ -76,6 +76,7 @@ static void free_all(struct queue *q)
 	struct parcel *p;
 
 	poison_close(q);
+	taken_fini(q);
 	live_fini(&q->live);
 	buf_fini(&q->compact.bytes);
 	segments_close(q);

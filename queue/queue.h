@@ -79,6 +79,26 @@ struct commit {
  * op_cancel(&c->op) detaches the asker: the message is stored all the same. */
 void spool_commit(struct spool **s, const struct envelope *env, struct commit *c, void (*done)(struct op *));
 
+/* ---- taking over: a message that waited in another queue goes on here (queue/taken.c) ---- */
+
+enum { QUEUE_NOTE_MAX = 127, QUEUE_TEXT_MAX = 400 };
+
+struct queue_past {      /* of one recipient, where it was */
+	uint32_t number; /* there: index into the envelope; not tried twice under the same number */
+	bool held, delay_told;
+	unsigned note;     /* outcome.note of its last try; at most QUEUE_NOTE_MAX */
+	unsigned attempts; /* tries made */
+	int64_t due_ms;
+	struct str last; /* what the last one ended with; cut at QUEUE_TEXT_MAX */
+};
+
+/* As spool_commit.  `past` has env->rcpt_n entries; they become the state of the recipients with the same sync that
+ * makes the message durable.  ERR_TAKEN when one of these recipients (env->trace_id, source_id, number) was taken over
+ * before, and that is remembered for QUEUE_TAKEN_MS; also when the message itself still waits here. */
+#define QUEUE_TAKEN_MS (INT64_C(60) * 24 * 3600 * 1000)
+void spool_take_over(struct spool **s, const struct envelope *env, uint64_t source_id, const struct queue_past *past,
+		     struct commit *c, void (*done)(struct op *));
+
 /* ---- lease: a message handed out for delivery ---- */
 
 struct lease_rcpt {
@@ -113,7 +133,6 @@ enum { LEASE_READ_MAX = 256 * 1024 };
 void lease_read(struct lease *l, uint64_t offset, struct lease_read *r, void (*done)(struct op *));
 void lease_read_fini(struct lease_read *r); /* cancels, frees; harmless when unused */
 
-enum { QUEUE_NOTE_MAX = 127 };
 enum outcome_kind { OUTCOME_DELIVERED, OUTCOME_DEFERRED, OUTCOME_FAILED };
 
 struct outcome {
@@ -188,6 +207,8 @@ struct queue_where; /* an expression over struct queue_row; the language: queue/
 
 struct queue_filter { /* empty fields match all; addresses match whole, without case; "@domain" by domain */
 	uint64_t id;
+	const uint32_t *numbers; /* with id: of these recipients (copied); number_n = 0: all */
+	size_t number_n;
 	struct str from, rcpt;
 	bool deferred_only, held_only;
 	int64_t older_than_ms;           /* age of the message; 0 = any */
@@ -204,6 +225,8 @@ struct queue_row { /* one recipient */
 	uint64_t size;
 	int64_t arrived_ms, due_ms;
 	unsigned attempts;
+	uint32_t number; /* of this recipient in its message */
+	bool leased;     /* the message is being worked on just now */
 	enum queue_state state;
 };
 
@@ -262,6 +285,25 @@ struct queue_stats { /* any thread; each field by itself is exact, together they
 	bool read_only; /* a sync failed or the disk is full: nothing is accepted */
 };
 void queue_stats(const struct queue *q, struct queue_stats *out);
+
+/* ---- reading the files: in another process than the gateway's, or without one (queue/reader.c) ---- */
+
+struct queue_reader;
+struct queue_kept {                    /* a message as the index knows it, up to its last checkpoint */
+	struct envelope env;           /* all its recipients, also those that are done */
+	const struct queue_past *past; /* those that wait; held: poison, too.  Not: who is about to fail by an order */
+	size_t past_n;
+	uint64_t size; /* of its content */
+};
+
+/* Never in a process that has the same store open otherwise.  Reads only; blocks on the disk. */
+struct queue_reader *queue_reader_open(const char *path, struct err *e);
+void queue_reader_close(struct queue_reader **r);
+/* 0, or -1 with ERR_NOT_FOUND | ERR_CORRUPT | ERR_IO.  `out` views the reader, until the next call. */
+int queue_reader_get(struct queue_reader *r, uint64_t id, struct queue_kept *out, struct err *e);
+enum { QUEUE_READER_BLOCK = 256 * 1024 };
+/* The next bytes of the content of that message; 0 at the end, when all of it has matched its checksum; -1 with err. */
+ssize_t queue_reader_read(struct queue_reader *r, char to[QUEUE_READER_BLOCK], struct err *e);
 
 /* Checks a closed store against the list of legal states in docs/QUEUE.md; appends one line a finding.
  * 0 = sound, 1 = findings, -1 = could not look (err). */

@@ -1,7 +1,6 @@
 /* queue/record.c: the one place that knows byte offsets.  Encoders append to a buf (the caller looks once whether it is
  * full); decoders go through a reader whose first short read sticks. */
 #include "queue/record.h"
-#include "queue/queue.h"
 
 #include "base/must.h"
 
@@ -209,6 +208,7 @@ enum {
 	FLAG_LINEAGE = 4,
 	FLAG_JOURNAL = 8,
 	FLAG_HOLD = 16,
+	FLAG_PAST = 32,
 	FLAG_TOKEN_SEEN = 128,
 	FLAG_FOLLOWED = 128
 };
@@ -272,6 +272,89 @@ bool record_put_envelope(struct buf *b, const struct envelope *env)
 	return !b->full;
 }
 
+/* One byte: was the sender told of the delay, and above that bit the delivery's note.  Before there were notes it was 0
+ * or 1, which reads the same. */
+static uint8_t told_of(bool delay_told, uint8_t note)
+{
+	must(note <= QUEUE_NOTE_MAX);
+	return (uint8_t)((note << 1) | delay_told);
+}
+
+static void get_told(struct reader *r, bool *delay_told, uint8_t *note)
+{
+	uint8_t bits = get8(r);
+
+	*delay_told = bits & 1;
+	*note = bits >> 1;
+}
+
+/* ---- the past of a message that came from another queue: source, a row for each recipient, length of all that ---- */
+
+enum { FLAGS_AT = 6, FLAG_HELD = 1 };
+
+bool record_put_past(struct buf *b, size_t meta_at, uint64_t source_id, const struct queue_past *past, size_t n)
+{
+	size_t at = b->n;
+
+	put64(b, source_id);
+	for (size_t i = 0; i < n; i++) {
+		put32(b, past[i].number);
+		put8(b, past[i].held ? FLAG_HELD : 0);
+		put8(b, told_of(past[i].delay_told, (uint8_t)past[i].note));
+		put16(b, (uint16_t)(past[i].attempts < UINT16_MAX ? past[i].attempts : UINT16_MAX));
+		put64(b, (uint64_t)past[i].due_ms);
+		put_text(b, str_head(past[i].last, ROW_TEXT_MAX));
+	}
+	put32(b, (uint32_t)(b->n - at));
+	if (!b->full)
+		b->p[meta_at + FLAGS_AT] = (char)(b->p[meta_at + FLAGS_AT] | FLAG_PAST);
+	return !b->full;
+}
+
+bool record_has_past(struct str meta)
+{
+	return meta.n > FLAGS_AT && (meta.p[FLAGS_AT] & FLAG_PAST) != 0;
+}
+
+/* Takes the past off the end of the envelope's bytes. */
+static struct str cut_past(struct str *meta)
+{
+	size_t n = meta->n < 4 ? SIZE_MAX : peek32(meta->p + meta->n - 4);
+	struct str past;
+
+	if (n > meta->n - 4)
+		return STR_NONE;
+	past = str_n(meta->p + meta->n - 4 - n, n);
+	meta->n -= 4 + n;
+	return past;
+}
+
+static bool get_past(struct str bytes, size_t n, uint64_t *source_id, struct queue_past *past)
+{
+	struct reader r = { .left = bytes };
+
+	*source_id = get64(&r);
+	for (size_t i = 0; i < n && !r.bad; i++) {
+		struct queue_past one = { .number = get32(&r) };
+		uint8_t state = get8(&r), note;
+		one.held = state & FLAG_HELD;
+		get_told(&r, &one.delay_told, &note);
+		one.note = note;
+		one.attempts = get16(&r);
+		one.due_ms = (int64_t)get64(&r);
+		one.last = get_text(&r);
+		r.bad |= state > FLAG_HELD || one.last.n > ROW_TEXT_MAX;
+		if (past != NULL)
+			past[i] = one;
+	}
+	return !r.bad && r.left.n == 0;
+}
+
+bool record_get_past(struct str meta, uint64_t *source_id, struct queue_past *past)
+{
+	return record_has_past(meta) && get_past(cut_past(&meta), record_rcpt_n(meta), source_id, past);
+}
+
 enum { RCPT_BYTES_MIN = 5 }; /* two empty texts and a byte */
 
 size_t record_rcpt_n(struct str meta)
@@ -284,9 +367,12 @@ size_t record_rcpt_n(struct str meta)
 
 bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt *rcpts)
 {
+	struct str past = record_has_past(meta) ? cut_past(&meta) : STR_NONE;
 	struct reader r = { .left = meta };
 	struct str *texts[] = { &env->from,   &env->envid, &env->xorg, &env->receive, &env->inbound,
 				&env->client, &env->helo,  &env->tls,  &env->trace_id };
+
+	uint64_t source_id;
 
 	*env = (struct envelope){ .rcpt_n = record_rcpt_n(meta), .rcpts = rcpts };
 	get32(&r);
@@ -327,26 +413,11 @@ bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt 
 	}
 	/* one spelling only: what is optional is there because it says something */
 	return !r.bad && r.left.n == 0 && env->rcpt_n > 0 && has_lineage(env) == ((flags & FLAG_LINEAGE) != 0) &&
-	       has_journal(env) == ((flags & FLAG_JOURNAL) != 0);
+	       has_journal(env) == ((flags & FLAG_JOURNAL) != 0) &&
+	       ((flags & FLAG_PAST) == 0 || get_past(past, env->rcpt_n, &source_id, NULL));
 }
 
 /* ---- outcomes and orders ---- */
-
-/* One byte: was the sender told of the delay, and above that bit the delivery's note.  Before there were notes it was 0
- * or 1, which reads the same. */
-static uint8_t told_of(bool delay_told, uint8_t note)
-{
-	must(note <= QUEUE_NOTE_MAX);
-	return (uint8_t)((note << 1) | delay_told);
-}
-
-static void get_told(struct reader *r, bool *delay_told, uint8_t *note)
-{
-	uint8_t bits = get8(r);
-
-	*delay_told = bits & 1;
-	*note = bits >> 1;
-}
 
 void record_put_outcome(struct buf *b, const struct record_outcome *o)
 {

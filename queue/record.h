@@ -14,11 +14,10 @@
 #ifndef QUEUE_RECORD_H
 #define QUEUE_RECORD_H
 
-#include "base/buf.h"
-#include "wire/envelope.h"
+#include "queue/queue.h"
 
 enum { RECORD_HEAD = 64, RECORD_ALIGN = 8, RECORD_VERSION = 1, ROW_VERSION = 1 };
-enum { ROW_TEXT_MAX = 400, ROW_ADDR_MAX = 1000, ROW_TRACE_MAX = 64 };
+enum { ROW_TEXT_MAX = QUEUE_TEXT_MAX, ROW_ADDR_MAX = 1000, ROW_TRACE_MAX = 64 };
 
 /* Stored: append only. */
 enum record_kind {
@@ -53,6 +52,13 @@ bool record_put_envelope(struct buf *b, const struct envelope *env);
 size_t record_rcpt_n(struct str meta);
 /* Views into `meta`; `rcpts` has room for record_rcpt_n entries and becomes env->rcpts. */
 bool record_get_envelope(struct str meta, struct envelope *env, struct env_rcpt *rcpts);
+
+/* Behind the envelope of a message that came from another queue: where it was, and for each recipient what became of
+ * it there.  record_put_past goes behind record_put_envelope, whose bytes begin at `meta_at`. */
+bool record_put_past(struct buf *b, size_t meta_at, uint64_t source_id, const struct queue_past *past, size_t n);
+bool record_has_past(struct str meta);
+/* Views into `meta`; room for record_rcpt_n entries.  False when there is none (or it is broken). */
+bool record_get_past(struct str meta, uint64_t *source_id, struct queue_past *past);
 
 struct record_outcome {
 	uint32_t rcpt;

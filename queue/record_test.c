@@ -101,6 +101,37 @@ static void test_lineage(void **state)
 	buf_fini(&b);
 }
 
+/* What a message went through in another queue stands behind its envelope. */
+static void test_past(void **state)
+{
+	const struct queue_past past[COUNT(rcpts)] = {
+		{ .number = 4, .attempts = 7, .note = QUEUE_NOTE_MAX, .due_ms = 99, .last = S("451 later") },
+		{ .number = 9, .held = true, .delay_told = true },
+		{ .number = UINT32_MAX },
+	};
+	struct queue_past got[COUNT(rcpts)];
+	struct env_rcpt got_rcpts[COUNT(rcpts)];
+	struct envelope env;
+	struct buf plain = encoded(&sample), b = encoded(&sample);
+	uint64_t source = 0;
+
+	(void)state;
+	assert_true(!record_has_past(buf_str(&plain)) && !record_get_past(buf_str(&plain), &source, got));
+	assert_true(record_put_past(&b, 0, 77, past, COUNT(past)));
+	assert_true(record_get_envelope(buf_str(&b), &env, got_rcpts) && env.rcpt_n == COUNT(past));
+	check_str(got_rcpts[2].addr, rcpts[2].addr, "addr");
+	assert_true(record_get_past(buf_str(&b), &source, got) && source == 77);
+	assert_true(got[0].number == 4 && got[0].attempts == 7 && got[0].note == QUEUE_NOTE_MAX && got[0].due_ms == 99);
+	check_str(got[0].last, S("451 later"), "last");
+	assert_true(got[1].held && got[1].delay_told && !got[0].held && got[2].number == UINT32_MAX);
+	for (size_t n = 0; n < b.n; n++)
+		assert_false(record_get_envelope(str_n(b.p, n), &env, got_rcpts));
+	b.p[plain.n + 8 + 4] = 2; /* no state of ours */
+	assert_false(record_get_envelope(buf_str(&b), &env, got_rcpts));
+	buf_fini(&plain);
+	buf_fini(&b);
+}
+
 /* The same holds for what journaling knows. */
 static void test_journal(void **state)
 {
@@ -372,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_lineage),
 		cmocka_unit_test(test_journal),
 		cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_past),
 		cmocka_unit_test(test_envelope_cut_anywhere),
 		cmocka_unit_test(test_envelope_claims),
 		cmocka_unit_test(test_envelope_too_long),

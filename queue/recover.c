@@ -88,11 +88,17 @@ static void replay_message(struct replay *r, const struct segment_walk *w)
 		live_keep_meta(l, meta);
 		if (env.hold.n > 0)
 			live_hold(l, env.hold);
-		live_mark(&q->live, l);
 		segments_pin(q, l->segment, l->length);
 		q->messages++;
 		q->recipients += n;
 		q->bytes += l->size;
+		if (record_has_past(meta)) {
+			struct live_change c = { 0 };
+			taken_begin(l, meta, clock_due_limit_ms(q, r->wall_ms), &c);
+			taken_replay(q, l->id, meta);
+			commit_count(q, &c);
+		}
+		live_mark(&q->live, l);
 	}
 	free(rcpts);
 }
@@ -306,6 +312,7 @@ int recover(struct queue *q, struct queue_recovery *found, struct err *e)
 		return -1;
 	fault("queue.recover_checkpoint");
 	poison_counted(q);
+	taken_forget_old(q);
 	if (walk_big(&r, true, e) != 0) /* only now: until then the index may still have a row for the file */
 		return -1;
 	fault("queue.recover_done");

@@ -152,12 +152,18 @@ void spool_abort(struct spool **sp)
 
 /* ---- commit ---- */
 
-static int finish_record(struct parcel *p, const struct envelope *env, struct err *e)
+struct past { /* spool_take_over */
+	uint64_t source_id;
+	const struct queue_past *rcpts;
+};
+
+static int finish_record(struct parcel *p, const struct envelope *env, const struct past *past, struct err *e)
 {
 	bool big = p->spool.big_fd >= 0;
 	size_t body_n = p->bytes.n - RECORD_HEAD, meta_at = p->bytes.n;
 
-	if (!record_put_envelope(&p->bytes, env))
+	if (!record_put_envelope(&p->bytes, env) ||
+	    (past != NULL && !record_put_past(&p->bytes, meta_at, past->source_id, past->rcpts, env->rcpt_n)))
 		return err_set(e, ERR_TOO_BIG, "queue.spool", "the envelope is too big");
 	size_t meta_n = p->bytes.n - meta_at;
 	if (RECORD_HEAD + body_n + meta_n > p->queue->segment_bytes - 2 * RECORD_HEAD)
@@ -175,7 +181,8 @@ static int finish_record(struct parcel *p, const struct envelope *env, struct er
 	return p->bytes.full ? err_set(e, ERR_TOO_BIG, "queue.spool", "the message is too big") : 0;
 }
 
-void spool_commit(struct spool **sp, const struct envelope *env, struct commit *c, void (*done)(struct op *))
+static void commit(struct spool **sp, const struct envelope *env, const struct past *past, struct commit *c,
+		   void (*done)(struct op *))
 {
 	struct spool *s = *sp;
 	struct parcel *p = parcel_of_spool(s);
@@ -200,7 +207,7 @@ void spool_commit(struct spool **sp, const struct envelope *env, struct commit *
 	if (rc == 0 && big)
 		rc = drain(p, true, &p->err);
 	if (rc == 0)
-		rc = finish_record(p, env, &p->err);
+		rc = finish_record(p, env, past, &p->err);
 	p->ok = rc == 0;
 	p->waiting = p->bytes.n;
 	q->waiting_bytes += p->waiting;
@@ -208,4 +215,15 @@ void spool_commit(struct spool **sp, const struct envelope *env, struct commit *
 		disk_sync_big(q, p);
 	else
 		port_request(p->request.port, &p->request);
+}
+
+void spool_commit(struct spool **s, const struct envelope *env, struct commit *c, void (*done)(struct op *))
+{
+	commit(s, env, NULL, c, done);
+}
+
+void spool_take_over(struct spool **s, const struct envelope *env, uint64_t source_id, const struct queue_past *past,
+		     struct commit *c, void (*done)(struct op *))
+{
+	commit(s, env, &(struct past){ source_id, past }, c, done);
 }

@@ -4,9 +4,12 @@
  *
  * The verb table says what there is: parsing, checks and help all come from it, as the daemon's dispatch does.
  * Exit codes: 0 ok, 1 nothing matched, 2 usage, 3 failed or partly failed, 75 daemon unreachable. */
+#include "base/fault.h"
 #include "base/must.h"
 #include "base/net.h"
 #include "base/time.h"
+#include "smtpd/cli_ask.h"
+#include "smtpd/cli_export.h"
 #include "smtpd/cli_print.h"
 #include "smtpd/cli_top.h"
 #include "smtpd/cli_words.h"
@@ -148,6 +151,22 @@ static int run_here(struct cli *cli, struct config *conf, struct routing *routin
 	return cli->printer.exit;
 }
 
+static void print_line(void *arg, struct str line)
+{
+	must(printer_line(&((struct cli *)arg)->printer, line));
+}
+
+static int run_on_queue(struct cli *cli, struct config *conf)
+{
+	struct cli_answer a;
+
+	cli_run_offline(conf, cli->words.verb, cli->words.args, print_line, cli, &a);
+	cli->printer.ended = true;
+	cli->printer.exit = a.exit;
+	snprintf(cli->printer.error, sizeof cli->printer.error, "%s", a.error);
+	return a.exit;
+}
+
 static int run_offline(struct cli *cli)
 {
 	struct buf problems;
@@ -164,6 +183,9 @@ static int run_offline(struct cli *cli)
 		fprintf(stderr, "tombolo: %s\n", e.text);
 		config_unref(&conf);
 		status = CALL_PARTLY;
+	} else if (cli->words.verb->flags & VERB_QUEUE) {
+		status = run_on_queue(cli, conf);
+		config_unref(&conf);
 	} else {
 		status = run_here(cli, conf, routing);
 	}
@@ -197,6 +219,8 @@ static int run_verb(struct cli *cli)
 		json_object_set_new(cli->words.args, "max", json_integer(0));
 	if (v->run == run_top)
 		return cli_top(&cli->words);
+	if (v->run == run_queue_export)
+		return cli_export(&cli->words);
 	enum print_view view = cli->words.json ? PRINT_JSON : cli->words.postfix ? PRINT_POSTFIX : PRINT_TABLE;
 	printer_init(&cli->printer, v, view, stdout, clock_wall_ms());
 	bool own_files = (v->flags & VERB_FILES) &&
@@ -219,6 +243,7 @@ int main(int argc, char **argv)
 	struct err e = { 0 };
 	int status = CALL_OK;
 
+	fault_init();
 	signal(SIGPIPE, SIG_IGN); /* a daemon that goes away is exit code 75 */
 	cli_words_init(&cli.words);
 	if (cli_words_parse(&cli.words, argc - 1, argv + 1, &e) != 0) {

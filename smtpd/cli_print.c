@@ -685,6 +685,7 @@ static const struct print_layout layouts[] = {
 	{ "queue", "hold", NULL, NULL, print_order },
 	{ "queue", "release", NULL, NULL, print_order },
 	{ "queue", "reroute", NULL, NULL, print_order },
+	{ "queue", "import", NULL, NULL, print_order },
 	{ "route", "explain", explain_columns, NULL, NULL },
 	{ "config", "diff", NULL, NULL, print_diff },
 	{ "connector", "list", connector_columns, NULL, NULL },

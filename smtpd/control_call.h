@@ -47,6 +47,7 @@ enum {
 	VERB_OPERATOR = 1 << 0, /* changes things */
 	VERB_OFFLINE = 1 << 1,  /* may run inside `tombolo --offline -c FILE` */
 	VERB_STORE = 1 << 2,    /* and needs the recipient table there */
+	VERB_QUEUE = 1 << 4,    /* VERB_OFFLINE, on a queue that no gateway has open */
 	VERB_FILES = 1 << 3,    /* LOCAL, on the files of the configuration (unless it is given others: --track) */
 };
 

@@ -1,6 +1,7 @@
 /* smtpd/control_drain.c: `queue drain`: nothing new is accepted, what waits leaves now, perhaps all to one host.
  *
- *   count what waits -> say so -> (unless --dry-run) MAIL is refused -> next hops that rest are woken -> all is due */
+ *   count what waits -> say so -> (unless --dry-run) the order is on disk -> MAIL is refused -> next hops that rest are
+ *   woken -> all is due */
 #include "base/log.h"
 #include "base/must.h"
 #include "base/time.h"
@@ -10,13 +11,27 @@
 struct draining {
 	struct call *call;
 	struct queue_order order;
+	struct drain_order drain;
+	bool is_kept, in_force;
 };
+
+static void put_in_force(struct call *c)
+{
+	struct draining *d = c->state;
+
+	d->in_force = true;
+	drain_start(c->hooks->drain, &d->drain);
+	log_warn(NULL, "queue.drain", kv_bool("on", true), kv_c("to", d->drain.to), kv_c("reason", d->drain.reason),
+		 kv_int("uid", (int64_t)c->uid), kv_int("recipients", (int64_t)d->drain.recipients));
+}
 
 static void draining_drop(struct call *c)
 {
 	struct draining *d = c->state;
 
 	op_cancel(&d->order.op);
+	if (d->is_kept && !d->in_force) /* whoever ordered it left while it was written; disk and memory agree */
+		put_in_force(c);
 	free(d);
 }
 
@@ -35,26 +50,36 @@ static void keep(char *to, size_t room, struct str s)
 	snprintf(to, room, STR_FMT, STR_ARG(s));
 }
 
+/* On the worker. */
+static void keep_order(struct call *c)
+{
+	struct draining *d = c->state;
+	struct err e = { 0 };
+
+	d->is_kept = drain_keep(c->config->queue.path.p, &d->drain, &e) == 0;
+	if (!d->is_kept)
+		call_end_err(c, CALL_PARTLY, &e);
+}
+
 static void begin(struct call *c)
 {
-	struct queue_stats st;
-	struct drain_order o = { .since_ms = clock_wall_ms() };
+	struct draining *d = c->state;
+	struct queue_filter all = { 0 };
 
-	queue_stats(c->hooks->queue, &st);
-	o.recipients = st.recipients;
-	keep(o.to, sizeof o.to, args_text(c, "to"));
-	keep(o.reason, sizeof o.reason, args_text(c, "reason"));
-	drain_start(c->hooks->drain, &o);
-	log_warn(NULL, "queue.drain", kv_bool("on", true), kv_c("to", o.to), kv_c("reason", o.reason),
-		 kv_int("uid", (int64_t)c->uid), kv_int("recipients", (int64_t)o.recipients));
+	put_in_force(c);
+	call_text(c,
+		  "Nothing new is accepted. `tombolo status` shows how it goes, `tombolo queue drain --stop` ends it.");
+	if (c->hooks->hurry != NULL)
+		c->hooks->hurry(c->hooks->arg);
+	queue_order(c->hooks->port, &all, QUEUE_RETRY, false, &d->order, on_due);
 }
 
 static void on_counted(struct op *op)
 {
 	struct draining *d = container_of(op, struct draining, order.op);
 	struct call *c = d->call;
-	struct queue_filter all = { 0 };
 	bool dry_run = args_flag(c, "dry-run");
+	struct queue_stats st;
 
 	if (!d->order.ok) {
 		call_end_err(c, CALL_PARTLY, &d->order.err);
@@ -67,12 +92,20 @@ static void on_counted(struct op *op)
 		call_end(c, CALL_OK, NULL);
 		return;
 	}
-	begin(c);
-	call_text(c,
-		  "Nothing new is accepted. `tombolo status` shows how it goes, `tombolo queue drain --stop` ends it.");
-	if (c->hooks->hurry != NULL)
-		c->hooks->hurry(c->hooks->arg);
-	queue_order(c->hooks->port, &all, QUEUE_RETRY, false, &d->order, on_due);
+	queue_stats(c->hooks->queue, &st);
+	d->drain = (struct drain_order){ .since_ms = clock_wall_ms(), .recipients = st.recipients };
+	keep(d->drain.to, sizeof d->drain.to, args_text(c, "to"));
+	keep(d->drain.reason, sizeof d->drain.reason, args_text(c, "reason"));
+	call_to_worker(c, keep_order, begin);
+}
+
+/* On the worker. */
+static void forget_order(struct call *c)
+{
+	struct err e = { 0 };
+
+	if (drain_forget(c->config->queue.path.p, &e) != 0)
+		call_end_err(c, CALL_PARTLY, &e);
 }
 
 static void stop(struct call *c)
@@ -101,7 +134,7 @@ void run_queue_drain(struct call *c)
 	struct draining *d;
 
 	if (args_flag(c, "stop")) {
-		stop(c);
+		call_to_worker(c, forget_order, stop);
 		return;
 	}
 	if (args_has(c, "to") && !is_host(args_text(c, "to"))) {

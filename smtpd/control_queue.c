@@ -31,6 +31,8 @@ static json_t *row_of(const struct queue_row *q)
 	row_str(row, "id", buf_str(&id));
 	buf_fini(&id);
 	row_c(row, "state", queue_state_name(q->state));
+	row_uint(row, "number", q->number);
+	row_bool(row, "leased", q->leased);
 	row_int(row, "arrived_ms", q->arrived_ms);
 	row_uint(row, "size", q->size);
 	row_uint(row, "attempts", q->attempts);
@@ -199,6 +201,33 @@ void run_queue_show(struct call *c)
 
 /* ---- orders ---- */
 
+/* "ID", or "ID/0,2": only these recipients, by the numbers that `queue show --json` gives. */
+struct order_target {
+	uint64_t id;
+	uint32_t numbers[ARG_TEXT_MAX / 2];
+	size_t number_n;
+};
+
+static bool parse_target(struct call *c, struct str text, struct order_target *t)
+{
+	struct str id, numbers, one;
+	uint64_t number;
+	bool some = str_cut(text, '/', &id, &numbers);
+
+	t->number_n = 0;
+	if (!parse_id(c, id, &t->id))
+		return false;
+	for (bool more = some; more; t->numbers[t->number_n++] = (uint32_t)number) {
+		more = str_cut(numbers, ',', &one, &numbers);
+		if (t->number_n < sizeof t->numbers / sizeof t->numbers[0] && str_u64(one, UINT32_MAX, &number))
+			continue;
+		call_end(c, CALL_USAGE, STR_FMT ": numbers of recipients are expected behind the id, like ID/0,2",
+			 STR_ARG(text));
+		return false;
+	}
+	return true;
+}
+
 struct order_words {
 	const char *done, *planned;
 };
@@ -218,6 +247,7 @@ struct ordering {
 	enum queue_verb verb;
 	struct queue_order order;
 	struct filter_room filter;
+	struct order_target target;
 	size_t at, n; /* targets: ids, or one filter */
 	size_t missed;
 	uint64_t messages, recipients; /* counted, or changed */
@@ -239,8 +269,12 @@ static void order_next(struct ordering *o)
 {
 	struct call *c = o->call;
 
-	if (args_list_n(c, "ID") > 0)
-		must(queue_parse_id(args_list_at(c, "ID", o->at), &o->filter.f.id));
+	if (args_list_n(c, "ID") > 0) {
+		must(parse_target(c, args_list_at(c, "ID", o->at), &o->target));
+		o->filter.f.id = o->target.id;
+		o->filter.f.numbers = o->target.numbers;
+		o->filter.f.number_n = o->target.number_n;
+	}
 	queue_order(c->hooks->port, &o->filter.f, o->verb, !o->acting, &o->order, on_order);
 }
 
@@ -306,7 +340,7 @@ static bool names_something(const struct call *c)
 
 static void run_order(struct call *c, enum queue_verb verb, const struct order_words *words)
 {
-	uint64_t id;
+	struct order_target target;
 
 	if (!names_something(c)) {
 		call_end(c, CALL_USAGE,
@@ -314,7 +348,7 @@ static void run_order(struct call *c, enum queue_verb verb, const struct order_w
 		return;
 	}
 	for (size_t i = 0; i < args_list_n(c, "ID"); i++)
-		if (!parse_id(c, args_list_at(c, "ID", i), &id))
+		if (!parse_target(c, args_list_at(c, "ID", i), &target))
 			return;
 	struct ordering *o = calloc(1, sizeof *o);
 	must(o != NULL);
@@ -367,7 +401,12 @@ void run_queue_release(struct call *c)
 	run_order(c, QUEUE_RELEASE, &order_words[QUEUE_RELEASE]);
 }
 
-/* ---- check: in `tombolo` itself ---- */
+/* ---- check and export: in `tombolo` itself ---- */
+
+void run_queue_export(struct call *c)
+{
+	call_end(c, CALL_USAGE, "export is done by `tombolo`");
+}
 
 void run_queue_check(struct call *c)
 {

@@ -236,6 +236,15 @@ static void test_ids(void **state)
 	memcpy(id, got.p + at + 6, 13);
 	snprintf(args, sizeof args, "\"ID\":\"%s\"", id);
 	assert_int_equal(count(ask(b, "show", args), S("{\"row\":")), 2);
+	/* one recipient by its number */
+	snprintf(args, sizeof args, "\"ID\":[\"%s/1\"]", id);
+	assert_true(str_find(ask(b, "hold", args), S("\"put on hold\",\"messages\":1,\"recipients\":1")) >= 0);
+	got = ask(b, "list", "\"held\":true");
+	assert_true(count(got, S("{\"row\":")) == 1 && count(got, S("\"number\":1,")) == 1);
+	snprintf(args, sizeof args, "\"ID\":[\"%s/7\"]", id);
+	assert_true(str_find(ask(b, "hold", args), S("{\"exit\":1")) >= 0);
+	snprintf(args, sizeof args, "\"ID\":[\"%s/1,x\"]", id);
+	assert_true(str_find(ask(b, "hold", args), S("{\"exit\":2,\"error\":")) >= 0);
 	snprintf(args, sizeof args, "\"ID\":[\"%s\",\"0000000000001\"]", id);
 	got = ask(b, "remove", args);
 	assert_true(str_find(got, S("\"removed\",\"messages\":1,\"recipients\":2")) >= 0);

@@ -169,7 +169,9 @@ void run_status(struct call *c)
 	row_c(row, "site", c->config->site == SITE_CLOUD ? "cloud" : "onprem");
 	row_int(row, "uptime_ms", clock_wall_ms() - h->started_ms);
 	must(json_object_set_new(row, "mode", mode_part(h->routing)) == 0);
-	must(json_object_set_new(row, "queue", queue_part(h->queue)) == 0);
+	json_t *queue = queue_part(h->queue);
+	row_str(queue, "path", c->config->queue.path);
+	must(json_object_set_new(row, "queue", queue) == 0);
 	must(json_object_set_new(row, "recipients", recipients_part(h->routing)) == 0);
 	if (h->pressure != NULL)
 		must(json_object_set_new(row, "pressure", pressure_part(h->pressure)) == 0);

@@ -51,6 +51,32 @@ static const struct verb_arg queue_order_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg queue_export_args[] = {
+	{ "ID", ARG_LIST, ARG_REST, "ID", "messages, as `queue list` names them" },
+	{ "into", ARG_FILE, ARG_OPTION, "FOLDER", "write them there; it is made, or must be empty" },
+	{ "remove", ARG_FLAG, ARG_OPTION, NULL, "take them out of the queue when all files are synced" },
+	{ "finish", ARG_FILE, ARG_OPTION, "FOLDER", "take out of the queue what these files hold" },
+	{ "undo", ARG_FILE, ARG_OPTION, "FOLDER", "release what these files hold; delete the files then" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "deferred", ARG_FLAG, ARG_OPTION, NULL, "only what a try has failed for" },
+	{ "held", ARG_FLAG, ARG_OPTION, NULL, "only what is on hold or put aside as poison" },
+	{ "older", ARG_SPAN, ARG_OPTION, "2h", "only messages that arrived longer ago" },
+	{ "where", ARG_TEXT, ARG_OPTION, "EXPR", "an expression, like \"domain = x.example and attempts > 3\"" },
+	{ "all", ARG_FLAG, ARG_OPTION, NULL, "the whole queue; needed when nothing else is given" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "count, change nothing" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why; stands in the log beside who did it" },
+	{ 0 },
+};
+
+static const struct verb_arg queue_import_args[] = {
+	{ "PATH", ARG_FILE, ARG_MUST, "FOLDER|FILE", "files of `queue export`; the daemon opens them" },
+	{ "hold", ARG_FLAG, ARG_OPTION, NULL, "put all of it on hold" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "check and count, change nothing" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why; stands in the log beside who did it" },
+	{ 0 },
+};
+
 static const struct verb_arg queue_drain_args[] = {
 	{ "to", ARG_TEXT, ARG_OPTION, "HOST[:PORT]", "everything goes to this host, instead of where it belongs" },
 	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "what those hear who are refused; stands in the log" },
@@ -226,19 +252,27 @@ const struct verb control_verbs[] = {
 	{ "top", "", 0, VERB_LOCAL, run_top, top_args, "what it does now, over and over, with rates" },
 	{ "metrics", "", 0, VERB_WORKER, run_metrics, NULL, "all figures, as a monitoring system gets them" },
 
-	{ "queue", "list", 0, VERB_LOOP, run_queue_list, queue_list_args, "recipients that wait, oldest first" },
-	{ "queue", "show", 0, VERB_LOOP, run_queue_show, queue_show_args, "one message with all its recipients" },
-	{ "queue", "summary", 0, VERB_LOOP, run_queue_summary, queue_summary_args,
+	{ "queue", "list", VERB_OFFLINE | VERB_QUEUE, VERB_LOOP, run_queue_list, queue_list_args,
+	  "recipients that wait, oldest first" },
+	{ "queue", "show", VERB_OFFLINE | VERB_QUEUE, VERB_LOOP, run_queue_show, queue_show_args,
+	  "one message with all its recipients" },
+	{ "queue", "summary", VERB_OFFLINE | VERB_QUEUE, VERB_LOOP, run_queue_summary, queue_summary_args,
 	  "totals, and what waits by domain, next hop, error ..." },
 	{ "queue", "retry", VERB_OPERATOR, VERB_LOOP, run_queue_retry, queue_order_args, "try now" },
-	{ "queue", "remove", VERB_OPERATOR, VERB_LOOP, run_queue_remove, queue_remove_args,
+	{ "queue", "remove", VERB_OPERATOR | VERB_OFFLINE | VERB_QUEUE, VERB_LOOP, run_queue_remove, queue_remove_args,
 	  "drop; without --ndr nobody gets a report" },
-	{ "queue", "hold", VERB_OPERATOR, VERB_LOOP, run_queue_hold, queue_order_args, "do not try until released" },
-	{ "queue", "release", VERB_OPERATOR, VERB_LOOP, run_queue_release, queue_order_args, "end a hold" },
+	{ "queue", "hold", VERB_OPERATOR | VERB_OFFLINE | VERB_QUEUE, VERB_LOOP, run_queue_hold, queue_order_args,
+	  "do not try until released" },
+	{ "queue", "release", VERB_OPERATOR | VERB_OFFLINE | VERB_QUEUE, VERB_LOOP, run_queue_release, queue_order_args,
+	  "end a hold" },
 	{ "queue", "reroute", VERB_OPERATOR, VERB_LOOP, run_queue_reroute, queue_order_args,
 	  "decide anew where it goes, and try now" },
 	{ "queue", "drain", VERB_OPERATOR, VERB_LOOP, run_queue_drain, queue_drain_args,
 	  "accept nothing, deliver all that is there" },
+	{ "queue", "export", 0, VERB_LOCAL, run_queue_export, queue_export_args,
+	  "messages into files, for another gateway or a backup" },
+	{ "queue", "import", VERB_OPERATOR | VERB_OFFLINE | VERB_QUEUE, VERB_LOOP, run_queue_import, queue_import_args,
+	  "messages out of such files, each only once" },
 	{ "queue", "check", 0, VERB_LOCAL, run_queue_check, queue_check_args,
 	  "is a closed store sound? needs no daemon" },
 

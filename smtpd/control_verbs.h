@@ -27,7 +27,9 @@ void run_queue_hold(struct call *c);
 void run_queue_release(struct call *c);
 void run_queue_reroute(struct call *c);
 void run_queue_check(struct call *c);
-void run_queue_drain(struct call *c); /* control_drain.c */
+void run_queue_drain(struct call *c);  /* control_drain.c */
+void run_queue_export(struct call *c); /* `tombolo` does it: cli_export.c */
+void run_queue_import(struct call *c); /* control_import.c */
 
 /* control_route.c */
 void run_route_explain(struct call *c);

@@ -53,7 +53,6 @@ struct app {
 	int metrics_fds[METRICS_LISTEN_MAX];
 	size_t metrics_n;
 	int keepers[LOOPS_MAX]; /* sockets to the process that makes workers for SPF and DKIM; one a loop */
-	char track_path[4096];  /* of the tracking log */
 	struct beside_door *beside;
 	int beside_fds[BESIDE_LISTEN_MAX];
 	size_t beside_n;
@@ -466,12 +465,26 @@ static int open_track(struct app *app, struct err *e)
 	return app->shared.track == NULL ? -1 : 0;
 }
 
+/* A drain that was under way when we ended goes on. */
+static void resume_drain(struct app *app, const char *queue)
+{
+	struct drain_order o;
+	bool damaged;
+
+	drain_init(&app->shared.drain);
+	if (!drain_kept(queue, &o, &damaged))
+		return;
+	drain_start(&app->shared.drain, &o);
+	log_warn(NULL, "queue.drain", kv_bool("on", true), kv_c("to", o.to), kv_c("reason", o.reason),
+		 kv_bool("resumed", true), kv_bool("damaged", damaged));
+}
+
 static int open_shared(struct app *app, struct err *e)
 {
 	const struct config *c = app->setup->config;
 	struct queue_recovery found = { 0 };
 
-	drain_init(&app->shared.drain);
+	resume_drain(app, c->queue.path.p);
 	app->shared.gate = gate_new();
 	app->shared.breakers = breakers_new();
 	app->shared.echoes = echo_board_new();

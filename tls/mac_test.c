@@ -20,6 +20,13 @@ static void test_values(void **state)
 	check_hex(out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	mac_sha256(STR_NONE, out);
 	check_hex(out, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	struct mac_sum *sum = mac_sum_new();
+	mac_sum_add(sum, S("a"));
+	mac_sum_add(sum, STR_NONE);
+	mac_sum_add(sum, S("bc"));
+	mac_sum_end(&sum, out);
+	check_hex(out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	mac_sum_end(&sum, out); /* harmless on NULL */
 	mac_hmac(S("Jefe"), S("what do ya want for nothing?"), out);
 	check_hex(out, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	assert_true(mac_equal("ab", "ab", 2) && !mac_equal("ab", "ac", 2));

@@ -14,6 +14,37 @@ void mac_sha256(struct str data, unsigned char out[MAC_SIZE])
 	must(EVP_Digest(data.n > 0 ? data.p : "", data.n, out, &n, EVP_sha256(), NULL) == 1 && n == MAC_SIZE);
 }
 
+static EVP_MD_CTX *context_of(struct mac_sum *s)
+{
+	return (EVP_MD_CTX *)(void *)s;
+}
+
+struct mac_sum *mac_sum_new(void)
+{
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+
+	must(c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1);
+	return (struct mac_sum *)(void *)c;
+}
+
+void mac_sum_add(struct mac_sum *s, struct str data)
+{
+	must(data.n == 0 || EVP_DigestUpdate(context_of(s), data.p, data.n) == 1);
+}
+
+void mac_sum_end(struct mac_sum **sp, unsigned char out[MAC_SIZE])
+{
+	struct mac_sum *s = *sp;
+	unsigned n = 0;
+
+	*sp = NULL;
+	if (s == NULL)
+		return;
+	if (out != NULL)
+		must(EVP_DigestFinal_ex(context_of(s), out, &n) == 1 && n == MAC_SIZE);
+	EVP_MD_CTX_free(context_of(s));
+}
+
 void mac_hmac(struct str key, struct str data, unsigned char out[MAC_SIZE])
 {
 	unsigned n = 0;

@@ -11,11 +11,21 @@ static void try_envelope(struct str in)
 	struct buf again;
 
 	must(rcpts != NULL);
+	struct queue_past *past = calloc(n + 1, sizeof *past);
+	uint64_t source_id;
+
+	must(past != NULL);
 	buf_init(&again, in.n + 1);
 	if (record_get_envelope(in, &env, rcpts)) {
-		must(record_put_envelope(&again, &env) && again.n == in.n);
+		must(record_put_envelope(&again, &env));
+		if (record_has_past(in)) {
+			must(record_get_past(in, &source_id, past));
+			must(record_put_past(&again, 0, source_id, past, env.rcpt_n));
+		}
+		must(again.n == in.n);
 	}
 	buf_fini(&again);
+	free(past);
 	free(rcpts);
 }
 
