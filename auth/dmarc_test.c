@@ -532,7 +532,7 @@ static void test_questions(void **state)
 static void test_flood(void **state)
 {
 	static struct dmarc d;
-	static char names[64][64];
+	static char names[64][100];
 	struct dmarc_id ids[64];
 	struct zone z = { .text = "example.com v=DMARC1; p=reject\nevil.example.com v=DMARC1; p=none; psd=n" };
 

@@ -122,6 +122,25 @@ static void check_listen(struct check *k, size_t i, const char *where)
 		report_error(k->r, line, "%s: listen: the list is empty, and there is no beside.listen", where);
 }
 
+static void check_domain_list(struct check *k, size_t i, const char *where, const char *option, struct conf_list *l)
+{
+	for (size_t j = 0; j < l->n; j++)
+		if (!check_domain_name(k, l->v[j], &l->v[j]))
+			report_error(k->r, check_line(k, "receive", i, option),
+				     "%s: %s: '" STR_FMT "' is not a domain name", where, option, STR_ARG(l->v[j]));
+}
+
+static void check_dmarc(struct check *k, size_t i, const char *where)
+{
+	struct conf_receive *r = &k->c->receives[i];
+
+	check_domain_list(k, i, where, "arc_trusted", &r->dmarc.arc_trusted);
+	check_domain_list(k, i, where, "forwarders", &r->dmarc.forwarders);
+	if (r->dmarc.mode == JUDGE_ENFORCE && (r->origin != ENV_INTERNET || r->perms & PERM_BYPASS_SPAM))
+		report_warning(k->r, check_line(k, "receive", i, "dmarc"),
+			       "%s: dmarc = enforce has no effect: only mail from the Internet is held to it", where);
+}
+
 static void check_receive(struct check *k, size_t i)
 {
 	struct conf_receive *r = &k->c->receives[i];
@@ -133,6 +152,7 @@ static void check_receive(struct check *k, size_t i)
 	check_ranges(k, check_line(k, "receive", i, "proxy_from"), where, "proxy_from", &r->proxy_from, &r->proxies,
 		     &r->proxy_n);
 	check_permissions(k, i, where);
+	check_dmarc(k, i, where);
 	check_patterns(k, check_line(k, "receive", i, "known_as"), where, "known_as", &r->known_as);
 	check_certificate(k, check_line(k, "receive", i, r->key.n > 0 ? "key" : "certificate"), where, r->certificate,
 			  r->key);

@@ -236,6 +236,16 @@ static const struct {
 	  "cloud-mail\n" },
 	{ "receive x { listen = 1.2.3.4:25 permissions = { users, relay, servers } }",
 	  "f:2: receive \"x\": permissions: only one of users and servers can say where the mail comes from\n" },
+	{ "receive x { listen = 1.2.3.4:25\narc_trusted = {lists.example, \"a b\"}\nforwarders = \"*.x.example\" }",
+	  "f:3: receive \"x\": arc_trusted: 'a b' is not a domain name\n"
+	  "f:4: receive \"x\": forwarders: '*.x.example' is not a domain name\n" },
+	{ "receive x { listen = 1.2.3.4:25 permissions = servers\ndmarc = enforce }",
+	  "f:3: warning: receive \"x\": dmarc = enforce has no effect: only mail from the Internet is held to it\n" },
+	{ "receive x { listen = 1.2.3.4:25 permissions = {anonymous, bypass-spam} dmarc = enforce }",
+	  "f:2: warning: receive \"x\": dmarc = enforce has no effect: only mail from the Internet is held to it\n" },
+	{ "receive x { listen = 1.2.3.4:25 dmarc = enforce dmarc_reject = hold dmarc_quarantine = reject dmarc_author = tag "
+	  "dmarc_unsure = defer arc_trusted = Lists.Example forwarders = lists.example }",
+	  "" },
 	{ "receive x { listen = 1.2.3.4:25 permissions = relay }",
 	  "f:2: warning: receive \"x\": permissions without submit: nobody can send anything\n" },
 	{ "receive x { listen = 1.2.3.4:25 permissions = {} }",

@@ -157,6 +157,18 @@ struct conf_milter { /* a content filter that is asked (docs/MILTERS.md) */
 	int line;
 };
 
+enum conf_judge { JUDGE_OFF, JUDGE_REPORT, JUDGE_ENFORCE };
+enum conf_judged { JUDGED_TAG, JUDGED_HOLD, JUDGED_REJECT };
+enum conf_unsure { UNSURE_ACCEPT, UNSURE_DEFER };
+
+struct conf_dmarc { /* mail whose author somebody else may have been (auth/policy.h) */
+	enum conf_judge mode;
+	enum conf_judged reject, quarantine;      /* what becomes of mail that the author's domain wants so */
+	enum conf_judged author;                  /* ... of mail that names no one author domain */
+	enum conf_unsure unsure;                  /* ... when the DNS did not say */
+	struct conf_list arc_trusted, forwarders; /* domains, A-labels */
+};
+
 struct conf_receive {
 	conf_text name;
 	struct conf_list listen; /* "0.0.0.0:25"; parsed in addrs */
@@ -180,6 +192,7 @@ struct conf_receive {
 	size_t filter_n;
 	conf_text certificate, key; /* empty = tls.* */
 	struct conf_list known_as;  /* patterns the other side wants in it */
+	struct conf_dmarc dmarc;
 	int line;
 };
 

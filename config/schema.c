@@ -44,6 +44,9 @@ WORDS author_names[] = { "any", "one", "required", NULL };
 WORDS beside_trust_names[] = { "ignore", "route", "trust", NULL };
 WORDS beside_hold_names[] = { "quarantine", "defer", NULL };
 WORDS beside_unanswered_names[] = { "tempfail", "accept", NULL };
+WORDS judge_names[] = { "off", "report", "enforce", NULL };
+WORDS judged_names[] = { "tag", "hold", "reject", NULL };
+WORDS unsure_names[] = { "accept", "defer", NULL };
 WORDS log_level_names[] = { "debug", "info", "warn", "error", NULL };
 WORDS log_format_names[] = { "text", "json", NULL };
 WORDS track_format_names[] = { "json", "exchange-csv", NULL };
@@ -275,6 +278,23 @@ static const struct option receive[] = {
 	{ "known_as", RECEIVE(OPT_LIST, known_as), .dflt = "",
 	  .doc = "Names the other side wants in the certificate shown here (its TlsDomain), `name` or `*.name`: a new one "
 		 "without them does not replace one that has them." },
+	{ "dmarc", RECEIVE(OPT_ENUM, dmarc.mode), judge_names, .dflt = "report",
+	  .doc = "Mail from the Internet: judge by SPF, DKIM and DMARC whether its author's domain may be used, say so in "
+		 "Authentication-Results and in the log; with enforce do what the domain asks for.  See DMARC.md." },
+	{ "dmarc_reject", RECEIVE(OPT_ENUM, dmarc.reject), judged_names, .dflt = "reject",
+	  .doc = "With enforce, mail that fails and whose author's domain wants it rejected: refuse it (550 5.7.26), accept "
+		 "and hold it, or let it pass with policy.dmarc=reject in Authentication-Results." },
+	{ "dmarc_quarantine", RECEIVE(OPT_ENUM, dmarc.quarantine), judged_names, .dflt = "tag",
+	  .doc = "The same for mail that the domain wants quarantined." },
+	{ "dmarc_author", RECEIVE(OPT_ENUM, dmarc.author), judged_names, .dflt = "reject",
+	  .doc = "The same for mail whose From does not name one author domain, so that nothing can be judged." },
+	{ "dmarc_unsure", RECEIVE(OPT_ENUM, dmarc.unsure), unsure_names, .dflt = "accept",
+	  .doc = "With enforce, when the DNS does not answer: accept, or let the client come again (451 4.4.3)." },
+	{ "arc_trusted", RECEIVE(OPT_LIST, dmarc.arc_trusted), .dflt = "",
+	  .doc = "Domains whose ARC seals are believed: what they saw pass DMARC before they forwarded it passes here." },
+	{ "forwarders", RECEIVE(OPT_LIST, dmarc.forwarders), .dflt = "",
+	  .doc = "Domains of forwarders and lists, with all below them: mail that SPF or DKIM proves to come from one is not "
+		 "refused or held for DMARC." },
 };
 
 static const struct option milter[] = {

@@ -235,7 +235,8 @@ static bool take_value(struct authres *r, struct str *s, struct str *out)
 	return some && !r->text.full;
 }
 
-/* "reason=..." or "ptype.property=..." */
+/* "reason=..." or "ptype.property=..."; what else has the form word=value is passed over, as the shared cloud writes
+ * "action=none". */
 static bool take_spec(struct authres *r, struct str *s, struct authres_result *out)
 {
 	struct authres_prop p = { .ptype = take_keyword(s) };
@@ -243,9 +244,7 @@ static bool take_spec(struct authres *r, struct str *s, struct authres_result *o
 	if (p.ptype.n == 0)
 		return false;
 	if (take_char(s, '=')) {
-		if (!str_ieq(p.ptype, S("reason")))
-			return false;
-		return take_value(r, s, &out->reason);
+		return take_value(r, s, str_ieq(p.ptype, S("reason")) ? &out->reason : &p.value);
 	}
 	if (!take_char(s, '.') || (p.property = take_keyword(s)).n == 0 || !take_char(s, '=') ||
 	    !take_value(r, s, &p.value))

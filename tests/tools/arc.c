@@ -5,6 +5,7 @@
 #include "auth/arc.h"
 #include "base/must.h"
 #include "tests/kit/openssl_seal.h"
+#include "wire/header.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,17 +56,21 @@ static void answer(struct arc *a, struct str keys, struct str name)
 
 static int verify(struct str keys, struct str m)
 {
-	ssize_t cut = str_find(m, S("\r\n\r\n"));
+	struct header_scan h;
 	struct arc a;
 	struct str name;
 
-	arc_begin(&a, cut < 0 ? m : str_head(m, (size_t)cut + 2), (uint64_t)time(NULL));
-	arc_body(&a, cut < 0 ? STR_NONE : str_skip(m, (size_t)cut + 4));
+	header_scan_init(&h, MESSAGE_MAX, 10000, STR_NONE);
+	header_scan_add(&h, m);
+	header_scan_finish(&h);
+	arc_begin(&a, str_head(m, h.end), (uint64_t)time(NULL));
+	arc_body(&a, str_skip(m, h.end));
 	arc_end(&a);
 	while ((name = arc_next(&a)).n > 0)
 		answer(&a, keys, name);
 	printf("%s %s\n", arc_verdict_name(arc_result(&a)->verdict), arc_result(&a)->why);
 	arc_fini(&a);
+	header_scan_fini(&h);
 	return 0;
 }
 
