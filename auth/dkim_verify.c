@@ -21,7 +21,7 @@ static DKIM_LIB *lib;
 struct verify {
 	DKIM *dkim;
 	unsigned most;
-	unsigned odd; /* signature fields that the library was not shown */
+	unsigned seen; /* signature fields; the library does not get to know all of them */
 	bool failed;  /* it takes no more */
 	bool over;    /* the end of the header was read */
 	bool any;     /* there was a body */
@@ -106,19 +106,43 @@ void dkim_lib_open(void)
 
 /* ---- the message ---- */
 
+/* Tags that stand twice make the whole list void (RFC 6376 3.2); the library takes one of them. */
+static bool has_twins(struct str value)
+{
+	bool seen[128] = { false };
+	struct str tag, name, text;
+
+	for (bool more = true; more;) {
+		more = str_cut(value, ';', &tag, &value);
+		str_cut(tag, '=', &name, &text);
+		char only = '\0';
+		size_t n = 0;
+		for (size_t i = 0; i < name.n; i++)
+			if (name.p[i] > ' ' && name.p[i] <= '~') {
+				only = name.p[i];
+				n++;
+			}
+		if (n != 1) /* of tags with longer names bh alone matters, and a second one of that is no attack */
+			continue;
+		if (seen[(unsigned char)only])
+			return true;
+		seen[(unsigned char)only] = true;
+	}
+	return false;
+}
+
 static void take_field(void *arg, const struct header_field *f)
 {
 	struct verify *v = arg;
 	struct str raw = f->raw;
+	bool signature = header_name_is(f->name, S("DKIM-Signature"));
 
 	while (raw.n > 0 && (raw.p[raw.n - 1] == '\n' || raw.p[raw.n - 1] == '\r'))
 		raw.n--;
-	if (memchr(raw.p, '\0', raw.n) != NULL) {
-		v->odd += header_name_is(f->name, S("DKIM-Signature"));
+	v->seen += signature;
+	if (memchr(raw.p, '\0', raw.n) != NULL || (signature && has_twins(f->value)))
 		return;
-	}
-	if (!v->failed && dkim_header(v->dkim, (u_char *)(uintptr_t)raw.p, raw.n) != DKIM_STAT_OK)
-		v->odd += header_name_is(f->name, S("DKIM-Signature"));
+	dkim_header(v->dkim, (u_char *)(uintptr_t)raw.p, raw.n);
 }
 
 struct verify *verify_new(struct str header, unsigned most, struct needs *needs)
@@ -221,10 +245,13 @@ static void judge(struct verify *v, DKIM_SIGINFO *sig, struct auth_sig *s)
 	s->testing = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
 	if (dkim_sig_getkeysize(sig, &bits) == DKIM_STAT_OK)
 		s->bits = bits;
-	if (strcmp(s->algorithm, "ed25519-sha256") == 0 && s->bits > 0)
-		s->bits = 256;
 	if ((flags & DKIM_SIGFLAG_IGNORE) != 0) {
 		set(s, AUTH_POLICY, "not judged: too many signatures");
+		return;
+	}
+	if (s->algorithm[0] != '\0' && strcmp(s->algorithm, "rsa-sha256") != 0 &&
+	    strcmp(s->algorithm, "ed25519-sha256") != 0) {
+		set(s, AUTH_PERMERROR, "an algorithm that proves nothing"); /* RFC 8301 3.1 */
 		return;
 	}
 	judge_key(v, sig, s);
@@ -235,10 +262,6 @@ static void judge(struct verify *v, DKIM_SIGINFO *sig, struct auth_sig *s)
 		set(s, result_of_error(e), dkim_sig_geterrorstr(e) != NULL ? dkim_sig_geterrorstr(e) : "it is wrong");
 		return;
 	}
-	if (strcmp(s->algorithm, "rsa-sha256") != 0 && strcmp(s->algorithm, "ed25519-sha256") != 0) {
-		set(s, AUTH_PERMERROR, "an algorithm that proves nothing"); /* RFC 8301 3.1 */
-		return;
-	}
 	if ((flags & DKIM_SIGFLAG_PASSED) == 0 || dkim_sig_getbh(sig) != DKIM_SIGBH_MATCH) {
 		set(s, AUTH_FAIL,
 		    dkim_sig_getbh(sig) != DKIM_SIGBH_MATCH ? "the body was changed" : "the signature does not match");
@@ -246,6 +269,8 @@ static void judge(struct verify *v, DKIM_SIGINFO *sig, struct auth_sig *s)
 	}
 	s->result = AUTH_PASS;
 	s->why[0] = '\0';
+	if (strcmp(s->algorithm, "ed25519-sha256") == 0)
+		s->bits = 256; /* the library does not count them */
 	if (dkim_sig_getcanonlen(v->dkim, sig, &all, &canon, &signed_n) == DKIM_STAT_OK && signed_n >= 0 &&
 	    signed_n < canon)
 		set(s, AUTH_POLICY, "it covers a part of the body only (l=)");
@@ -285,7 +310,7 @@ size_t verify_end(struct verify *v, const struct answers *keys, struct auth_sig 
 	if (v->over && dkim_getsiglist(v->dkim, &list, &n) == DKIM_STAT_OK)
 		for (int i = 0; i < n && used < AUTH_SIGS_MAX; i++)
 			describe(v, list[i], &sigs[used++]);
-	for (unsigned i = 0; i < v->odd && used < AUTH_SIGS_MAX; i++) {
+	for (unsigned i = (unsigned)used; i < v->seen && used < AUTH_SIGS_MAX; i++) {
 		sigs[used] = (struct auth_sig){ 0 };
 		set(&sigs[used++], AUTH_PERMERROR, "a field that cannot be read");
 	}
