@@ -22,10 +22,10 @@ struct verify {
 	DKIM *dkim;
 	unsigned most;
 	unsigned seen; /* signature fields; the library does not get to know all of them */
-	bool failed;  /* it takes no more */
-	bool over;    /* the end of the header was read */
-	bool any;     /* there was a body */
-	char tail[2]; /* its last octets so far */
+	bool failed;   /* it takes no more */
+	bool over;     /* the end of the header was read */
+	bool any;      /* there was a body */
+	char tail[2];  /* its last octets so far */
 	struct needs *needs;
 	const struct answers *keys;
 	char why[120];

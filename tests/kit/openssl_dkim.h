@@ -1,4 +1,5 @@
-/* tests/kit/openssl_dkim.h: keys for DKIM, made anew: the private one as PEM, the public one as the DNS would say it. */
+/* tests/kit/openssl_dkim.h: keys for DKIM, made anew: the private one as PEM, the public one as the DNS would say it.
+ */
 #ifndef TESTS_KIT_OPENSSL_DKIM_H
 #define TESTS_KIT_OPENSSL_DKIM_H
 
