@@ -113,6 +113,7 @@ perf-delivery:
 interop:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/interop/run.sh $(B)
+	@sh tests/interop/auth.sh $(B)
 run:
 	@$(MAKE) -s -j2 --no-print-directory all $(TOOLS)
 	@sh tests/demo/run.sh $(B)

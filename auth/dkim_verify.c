@@ -18,18 +18,59 @@ enum { MIN_KEY_BITS = 1024, HEADER_FIELDS_MAX = 10000 };
 
 static DKIM_LIB *lib;
 
+/* How long the whole body is in a canonical form (RFC 6376 3.4.3, 3.4.4): the library counts what is signed only. */
+struct length {
+	uint64_t n;          /* up to the last line that is not empty */
+	uint64_t line;       /* of the line being read, without blanks at its end */
+	uint64_t ends;       /* empty lines behind n */
+	bool relaxed, blank; /* blank: waiting for something behind it */
+};
+
 struct verify {
 	DKIM *dkim;
 	unsigned most;
-	unsigned odd; /* signature fields that the library was not shown */
-	bool failed;  /* it takes no more */
-	bool over;    /* the end of the header was read */
-	bool any;     /* there was a body */
-	char tail[2]; /* its last octets so far */
+	unsigned seen;            /* signature fields; the library does not get to know all of them */
+	bool failed;              /* it takes no more */
+	bool over;                /* the end of the header was read */
+	bool any;                 /* there was a body */
+	bool counts;              /* some signature says how much of it it covers */
+	struct length lengths[2]; /* of the canonical body: simple, relaxed */
+	char tail[2];             /* its last octets so far */
 	struct needs *needs;
 	const struct answers *keys;
 	char why[120];
 };
+
+static void length_add(struct length *l, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (c == '\r')
+			continue; /* of a line end; lone ones are refused at the door */
+		if (l->relaxed && chr_is_space(c)) {
+			l->blank = true;
+			continue;
+		}
+		if (c != '\n') {
+			l->line += 1 + l->blank;
+			l->blank = false;
+			continue;
+		}
+		if (l->line == 0)
+			l->ends += 2;
+		else
+			l->n += l->ends + l->line + 2, l->ends = 0;
+		l->line = 0;
+		l->blank = false;
+	}
+}
+
+static uint64_t length_of(const struct length *l)
+{
+	uint64_t n = l->n + (l->line > 0 ? l->ends + l->line + 2 : 0);
+
+	return n == 0 && !l->relaxed ? 2 : n;
+}
 
 /* ---- keys ---- */
 
@@ -82,6 +123,8 @@ static DKIM_CBSTAT look_at_sigs(DKIM *dkim, DKIM_SIGINFO **sigs, int n)
 	char name[AUTH_NAME];
 
 	for (int i = 0; i < n; i++)
+		v->counts = v->counts || dkim_sig_gettagvalue(sigs[i], false, (u_char *)(uintptr_t) "l") != NULL;
+	for (int i = 0; i < n; i++)
 		if ((unsigned)i >= v->most)
 			dkim_sig_ignore(sigs[i]);
 		else if (key_name(sigs[i], name))
@@ -106,19 +149,43 @@ void dkim_lib_open(void)
 
 /* ---- the message ---- */
 
+/* Tags that stand twice make the whole list void (RFC 6376 3.2); the library takes one of them. */
+static bool has_twins(struct str value)
+{
+	bool seen[128] = { false };
+	struct str tag, name, text;
+
+	for (bool more = true; more;) {
+		more = str_cut(value, ';', &tag, &value);
+		str_cut(tag, '=', &name, &text);
+		char only = '\0';
+		size_t n = 0;
+		for (size_t i = 0; i < name.n; i++)
+			if (name.p[i] > ' ' && name.p[i] <= '~') {
+				only = name.p[i];
+				n++;
+			}
+		if (n != 1) /* of tags with longer names bh alone matters, and a second one of that is no attack */
+			continue;
+		if (seen[(unsigned char)only])
+			return true;
+		seen[(unsigned char)only] = true;
+	}
+	return false;
+}
+
 static void take_field(void *arg, const struct header_field *f)
 {
 	struct verify *v = arg;
 	struct str raw = f->raw;
+	bool signature = header_name_is(f->name, S("DKIM-Signature"));
 
 	while (raw.n > 0 && (raw.p[raw.n - 1] == '\n' || raw.p[raw.n - 1] == '\r'))
 		raw.n--;
-	if (memchr(raw.p, '\0', raw.n) != NULL) {
-		v->odd += header_name_is(f->name, S("DKIM-Signature"));
+	v->seen += signature;
+	if (memchr(raw.p, '\0', raw.n) != NULL || (signature && has_twins(f->value)))
 		return;
-	}
-	if (!v->failed && dkim_header(v->dkim, (u_char *)(uintptr_t)raw.p, raw.n) != DKIM_STAT_OK)
-		v->odd += header_name_is(f->name, S("DKIM-Signature"));
+	dkim_header(v->dkim, (u_char *)(uintptr_t)raw.p, raw.n);
 }
 
 struct verify *verify_new(struct str header, unsigned most, struct needs *needs)
@@ -132,6 +199,7 @@ struct verify *verify_new(struct str header, unsigned most, struct needs *needs)
 	needs->cut = false;
 	v->needs = needs;
 	v->most = most;
+	v->lengths[1].relaxed = true;
 	v->dkim = dkim_verify(lib, (const u_char *)"t", NULL, &st);
 	must(v->dkim != NULL);
 	dkim_set_user_context(v->dkim, v);
@@ -156,6 +224,8 @@ void verify_body(struct verify *v, struct str chunk)
 	if (chunk.n == 0 || v->failed)
 		return;
 	v->any = true;
+	for (size_t i = 0; v->counts && i < 2; i++)
+		length_add(&v->lengths[i], chunk);
 	v->tail[0] = chunk.n > 1 ? chunk.p[chunk.n - 2] : v->tail[1];
 	v->tail[1] = chunk.p[chunk.n - 1];
 	v->failed = dkim_body(v->dkim, (u_char *)(uintptr_t)chunk.p, chunk.n) != DKIM_STAT_OK;
@@ -211,20 +281,34 @@ static void judge_key(const struct verify *v, DKIM_SIGINFO *sig, struct auth_sig
 		set(s, AUTH_PERMERROR, "there is more than one key of that name");
 }
 
+static bool covers_less(const struct verify *v, DKIM_SIGINFO *sig)
+{
+	const char *l = (const char *)dkim_sig_gettagvalue(sig, false, (u_char *)(uintptr_t) "l");
+	dkim_canon_t header, body = DKIM_CANON_SIMPLE;
+	uint64_t n;
+
+	if (l == NULL)
+		return false;
+	dkim_sig_getcanons(sig, &header, &body);
+	return !str_u64(str_trim(str_c(l)), UINT64_MAX, &n) || n < length_of(&v->lengths[body == DKIM_CANON_RELAXED]);
+}
+
 static void judge(struct verify *v, DKIM_SIGINFO *sig, struct auth_sig *s)
 {
 	unsigned flags = dkim_sig_getflags(sig);
 	DKIM_SIGERROR e = dkim_sig_geterror(sig);
-	ssize_t all, canon = 0, signed_n = -1;
 	u_int bits = 0;
 
 	s->testing = (flags & DKIM_SIGFLAG_TESTKEY) != 0;
 	if (dkim_sig_getkeysize(sig, &bits) == DKIM_STAT_OK)
 		s->bits = bits;
-	if (strcmp(s->algorithm, "ed25519-sha256") == 0 && s->bits > 0)
-		s->bits = 256;
 	if ((flags & DKIM_SIGFLAG_IGNORE) != 0) {
 		set(s, AUTH_POLICY, "not judged: too many signatures");
+		return;
+	}
+	if (s->algorithm[0] != '\0' && strcmp(s->algorithm, "rsa-sha256") != 0 &&
+	    strcmp(s->algorithm, "ed25519-sha256") != 0) {
+		set(s, AUTH_PERMERROR, "an algorithm that proves nothing"); /* RFC 8301 3.1 */
 		return;
 	}
 	judge_key(v, sig, s);
@@ -235,10 +319,6 @@ static void judge(struct verify *v, DKIM_SIGINFO *sig, struct auth_sig *s)
 		set(s, result_of_error(e), dkim_sig_geterrorstr(e) != NULL ? dkim_sig_geterrorstr(e) : "it is wrong");
 		return;
 	}
-	if (strcmp(s->algorithm, "rsa-sha256") != 0 && strcmp(s->algorithm, "ed25519-sha256") != 0) {
-		set(s, AUTH_PERMERROR, "an algorithm that proves nothing"); /* RFC 8301 3.1 */
-		return;
-	}
 	if ((flags & DKIM_SIGFLAG_PASSED) == 0 || dkim_sig_getbh(sig) != DKIM_SIGBH_MATCH) {
 		set(s, AUTH_FAIL,
 		    dkim_sig_getbh(sig) != DKIM_SIGBH_MATCH ? "the body was changed" : "the signature does not match");
@@ -246,8 +326,9 @@ static void judge(struct verify *v, DKIM_SIGINFO *sig, struct auth_sig *s)
 	}
 	s->result = AUTH_PASS;
 	s->why[0] = '\0';
-	if (dkim_sig_getcanonlen(v->dkim, sig, &all, &canon, &signed_n) == DKIM_STAT_OK && signed_n >= 0 &&
-	    signed_n < canon)
+	if (strcmp(s->algorithm, "ed25519-sha256") == 0)
+		s->bits = 256; /* the library does not count them */
+	if (covers_less(v, sig))
 		set(s, AUTH_POLICY, "it covers a part of the body only (l=)");
 }
 
@@ -285,7 +366,7 @@ size_t verify_end(struct verify *v, const struct answers *keys, struct auth_sig 
 	if (v->over && dkim_getsiglist(v->dkim, &list, &n) == DKIM_STAT_OK)
 		for (int i = 0; i < n && used < AUTH_SIGS_MAX; i++)
 			describe(v, list[i], &sigs[used++]);
-	for (unsigned i = 0; i < v->odd && used < AUTH_SIGS_MAX; i++) {
+	for (unsigned i = (unsigned)used; i < v->seen && used < AUTH_SIGS_MAX; i++) {
 		sigs[used] = (struct auth_sig){ 0 };
 		set(&sigs[used++], AUTH_PERMERROR, "a field that cannot be read");
 	}

@@ -101,14 +101,18 @@ unsigned read_u16(struct reader *r)
 {
 	unsigned high = read_u8(r);
 
-	return high << 8 | read_u8(r);
+	unsigned v = high << 8 | read_u8(r);
+
+	return r->bad ? 0 : v;
 }
 
 uint32_t read_u32(struct reader *r)
 {
 	uint32_t high = read_u16(r);
 
-	return high << 16 | read_u16(r);
+	uint32_t v = high << 16 | read_u16(r);
+
+	return r->bad ? 0 : v;
 }
 
 struct str read_str(struct reader *r, size_t max)

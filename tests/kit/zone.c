@@ -86,6 +86,12 @@ static void answer(struct zone *z, const struct need *n)
 	}
 }
 
+void zone_answer(struct zone *z, const struct needs *n)
+{
+	for (size_t i = 0; i < n->n; i++)
+		answer(z, &n->v[i]);
+}
+
 void zone_spf(struct zone *z, const struct spf_question *q, struct spf_verdict *out, unsigned *rounds)
 {
 	struct needs needs;
@@ -94,8 +100,7 @@ void zone_spf(struct zone *z, const struct spf_question *q, struct spf_verdict *
 	z->answers->n = 0;
 	for (; spf_eval(q, z->answers, &needs, out) == EVAL_NEEDS; n++) {
 		must(needs.n > 0 && n < 100);
-		for (size_t i = 0; i < needs.n; i++)
-			answer(z, &needs.v[i]);
+		zone_answer(z, &needs);
 	}
 	if (rounds != NULL)
 		*rounds = n;

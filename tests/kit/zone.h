@@ -16,6 +16,7 @@ struct zone {
 
 void zone_init(struct zone *z, struct str text); /* text lives as long as the zone */
 void zone_fini(struct zone *z);
+void zone_answer(struct zone *z, const struct needs *n); /* into z->answers */
 /* Answers what is needed, and asks again, until there is a verdict; *rounds (may be NULL) says how often. */
 void zone_spf(struct zone *z, const struct spf_question *q, struct spf_verdict *out, unsigned *rounds);
 
