@@ -3,7 +3,7 @@
  *   filter NAME [unix] { options => protocol 80 / actions 1ff        end => add-header X-Seen "yes" / continue }
  *
  * Left a stage (connect, helo, mail, rcpt, data, header, eoh, body, end, unknown, options, abort, quit, quit_nc) and
- * perhaps a pattern over what it is told there; the first that fits counts, else `continue`.  Right what it does, one
+ * perhaps a pattern over what it is told there, or over the sender; the first that fits counts, else `continue`.  Right what it does, one
  * after the other, split by " / ".  All it hears is kept: `expect NAME heard has "..."`. */
 #include "tests/play/play.h"
 
@@ -22,7 +22,7 @@ struct filter_visit { /* one connection */
 	struct play_filter *filter;
 	struct stream stream;
 	struct loop_timer timer;
-	struct buf in;
+	struct buf in, sender; /* sender: what MAIL said last */
 	const struct step *step; /* being done */
 	struct str todo;         /* what is left of it */
 	char stage;              /* it answers */
@@ -49,6 +49,7 @@ static void leave(struct filter_visit *v)
 	loop_timer_stop(&v->timer);
 	stream_finish(&v->stream);
 	buf_fini(&v->in);
+	buf_fini(&v->sender);
 	loop_free_later(v->filter->play->loop, v);
 }
 
@@ -109,11 +110,14 @@ static void put_told(struct buf *b, const struct milter_packet *p)
 	}
 }
 
-static const struct step *rule_for(const struct play_filter *f, char command, struct str told)
+/* A pattern is about what is told, or about the message's sender. */
+static const struct step *rule_for(const struct filter_visit *v, char command, struct str told)
 {
+	const struct play_filter *f = v->filter;
+
 	for (size_t i = 0; i < f->item->steps.n; i++) {
 		const struct step *s = &f->item->steps.v[i];
-		if (str_eq(s->order, word_of(command)) && (s->text.n == 0 || pattern_match(s->text, told)))
+		if (str_eq(s->order, word_of(command)) && (s->text.n == 0 || pattern_match(s->text, told) || pattern_match(s->text, buf_str(&v->sender))))
 			return s;
 	}
 	return NULL;
@@ -383,7 +387,11 @@ static bool hear(struct filter_visit *v, const struct milter_packet *p)
 	buf_addf(&f->heard, STR_FMT "%s", STR_ARG(word_of(p->kind)), told.n > 0 ? " " : "");
 	buf_add(&f->heard, buf_str(&told));
 	buf_addc(&f->heard, '\n');
-	v->step = rule_for(f, p->kind, buf_str(&told));
+	if (p->kind == MILTER_MAIL || p->kind == MILTER_HELO || p->kind == MILTER_ABORT || p->kind == MILTER_QUIT_NC)
+		buf_reset(&v->sender);
+	if (p->kind == MILTER_MAIL)
+		buf_add(&v->sender, buf_str(&told));
+	v->step = rule_for(v, p->kind, buf_str(&told));
 	buf_fini(&told);
 	v->stage = p->kind;
 	v->todo = v->step != NULL ? v->step->right : STR_NONE;
@@ -454,6 +462,7 @@ static void on_accept(struct loop_io *io, unsigned events)
 		must(v != NULL);
 		v->filter = f;
 		buf_init(&v->in, IN_MAX);
+		buf_init(&v->sender, TELL_MAX);
 		loop_timer_init(f->play->loop, &v->timer, on_timer);
 		stream_init(&v->stream, f->play->loop, on_event);
 		LIST_INSERT_HEAD(&f->visits, v, entry);
