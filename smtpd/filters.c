@@ -177,7 +177,7 @@ static bool is_spared(const struct filters *f, const struct filter_slot *slot)
 static void forget_talk(struct filter_slot *slot)
 {
 	milter_client_leave(&slot->client);
-	slot->connect_said = slot->helo_said = slot->mail_said = slot->data_said = false;
+	slot->connect_said = slot->helo_said = slot->mail_said = slot->data_said = slot->told = false;
 }
 
 /* A connection that was idle may have ended unseen (the filter was restarted): before it heard of this message, another

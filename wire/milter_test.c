@@ -158,6 +158,11 @@ static void replies(void **state)
 		{ "no text", STR_LIT("550 5.7.1"), 550, 5, 7, 1, STR_LIT("") },
 		{ "a code alone", STR_LIT("451"), 451, 0, 0, 0, STR_LIT("") },
 		{ "class of another code", STR_LIT("550 4.7.1 no"), 550, 0, 0, 0, STR_LIT("no") },
+		/* CVE-2026-43964 */
+		{ "5.", STR_LIT("550 5."), 550, 0, 0, 0, STR_LIT("5.") },
+		{ "5.7.", STR_LIT("550 5.7. x"), 550, 0, 0, 0, STR_LIT("5.7. x") },
+		{ "an enhanced code alone", STR_LIT("5.7.1"), 0, 0, 0, 0, STR_LIT("") },
+		{ "9.9.9", STR_LIT("550 9.9.9 x"), 550, 0, 0, 0, STR_LIT("9.9.9 x") },
 		{ "success", STR_LIT("250 2.0.0 ok"), 0, 0, 0, 0, STR_LIT("") },
 		{ "354", STR_LIT("354 go"), 0, 0, 0, 0, STR_LIT("") },
 		{ "999", STR_LIT("999 x"), 0, 0, 0, 0, STR_LIT("") },

@@ -3,8 +3,8 @@
  *   filter NAME [unix] { options => protocol 80 / actions 1ff        end => add-header X-Seen "yes" / continue }
  *
  * Left a stage (connect, helo, mail, rcpt, data, header, eoh, body, end, unknown, options, abort, quit, quit_nc) and
- * perhaps a pattern over what it is told there; the first that fits counts, else `continue`.  Right what it does, one
- * after the other, split by " / ".  All it hears is kept: `expect NAME heard has "..."`. */
+ * perhaps a pattern over what it is told there, or over the sender; the first that fits counts, else `continue`.
+ * Right what it does, one after the other, split by " / ".  All it hears is kept: `expect NAME heard has "..."`. */
 #include "tests/play/play.h"
 
 #include "base/must.h"
@@ -22,10 +22,11 @@ struct filter_visit { /* one connection */
 	struct play_filter *filter;
 	struct stream stream;
 	struct loop_timer timer;
-	struct buf in;
+	struct buf in, sender;   /* sender: what MAIL said last */
 	const struct step *step; /* being done */
 	struct str todo;         /* what is left of it */
 	char stage;              /* it answers */
+	uint64_t body_left;      /* of `replace-body size N` */
 	int64_t busy_ms;         /* > 0: says so each time, for ever */
 	LIST_ENTRY(filter_visit) entry;
 };
@@ -49,6 +50,7 @@ static void leave(struct filter_visit *v)
 	loop_timer_stop(&v->timer);
 	stream_finish(&v->stream);
 	buf_fini(&v->in);
+	buf_fini(&v->sender);
 	loop_free_later(v->filter->play->loop, v);
 }
 
@@ -109,11 +111,15 @@ static void put_told(struct buf *b, const struct milter_packet *p)
 	}
 }
 
-static const struct step *rule_for(const struct play_filter *f, char command, struct str told)
+/* A pattern is about what is told, or about the message's sender. */
+static const struct step *rule_for(const struct filter_visit *v, char command, struct str told)
 {
+	const struct play_filter *f = v->filter;
+
 	for (size_t i = 0; i < f->item->steps.n; i++) {
 		const struct step *s = &f->item->steps.v[i];
-		if (str_eq(s->order, word_of(command)) && (s->text.n == 0 || pattern_match(s->text, told)))
+		if (str_eq(s->order, word_of(command)) &&
+		    (s->text.n == 0 || pattern_match(s->text, told) || pattern_match(s->text, buf_str(&v->sender))))
 			return s;
 	}
 	return NULL;
@@ -212,30 +218,38 @@ static void say_chunk(struct buf *out, struct str bytes)
 	milter_end(out, at);
 }
 
-/* `replace-body "text"`, `replace-body size N`: lines of 64 bytes; straight into the socket's buffer. */
-static void replace_body(struct filter_visit *v, struct str rest)
+/* Lines of 66 bytes, as far as the gateway takes them now.  True: all is said. */
+static bool say_body(struct filter_visit *v)
 {
 	static const char line[] = "A line of the body that a filter puts in place of the other...\r\n";
-	struct str word = rest;
 	struct buf chunk;
+
+	buf_init(&chunk, MILTER_CHUNK);
+	while (v->body_left > 0 && !stream_is_choked(&v->stream)) {
+		buf_reset(&chunk);
+		while (v->body_left > 0 && chunk.n + sizeof line <= MILTER_CHUNK) {
+			struct str part = str_head(str_n(line, sizeof line - 1), v->body_left);
+			buf_add(&chunk, part);
+			v->body_left -= part.n;
+		}
+		say_chunk(stream_out(&v->stream), buf_str(&chunk));
+	}
+	buf_fini(&chunk);
+	stream_flush_later(&v->stream);
+	return v->body_left == 0;
+}
+
+/* `replace-body "text"`, `replace-body size N`.  True: all is said. */
+static bool replace_body(struct filter_visit *v, struct str rest)
+{
+	struct str word = rest;
 
 	if (!str_eq(str_word(&word), S("size"))) {
 		say_chunk(stream_out(&v->stream), argument(v, &rest));
-		return;
+		return true;
 	}
-	uint64_t left = number(v, &word);
-	buf_init(&chunk, MILTER_CHUNK);
-	while (left > 0) {
-		struct str part = str_head(str_n(line, sizeof line - 1), left < 64 ? (size_t)left : 64);
-		if (chunk.n + part.n > MILTER_CHUNK) {
-			say_chunk(stream_out(&v->stream), buf_str(&chunk));
-			buf_reset(&chunk);
-		}
-		buf_add(&chunk, part);
-		left -= part.n;
-	}
-	say_chunk(stream_out(&v->stream), buf_str(&chunk));
-	buf_fini(&chunk);
+	v->body_left = number(v, &word);
+	return say_body(v);
 }
 
 /* `packet K "data"`: any kind; `raw "bytes"`: no packet at all. */
@@ -291,7 +305,8 @@ static enum done do_action(struct filter_visit *v, struct str action)
 		for (uint64_t i = 0; i < n; i++)
 			do_action(v, str_trim(rest));
 	} else if (str_eq(word, S("replace-body"))) {
-		replace_body(v, rest);
+		if (!replace_body(v, rest))
+			return DONE_WAIT; /* on_event goes on */
 	} else if (str_eq(word, S("packet")) || str_eq(word, S("raw"))) {
 		say_odd(v, out, word.p[0] == 'p', rest);
 	} else if (!say_plain(out, word) && !say_request(v, out, word, rest)) {
@@ -383,7 +398,11 @@ static bool hear(struct filter_visit *v, const struct milter_packet *p)
 	buf_addf(&f->heard, STR_FMT "%s", STR_ARG(word_of(p->kind)), told.n > 0 ? " " : "");
 	buf_add(&f->heard, buf_str(&told));
 	buf_addc(&f->heard, '\n');
-	v->step = rule_for(f, p->kind, buf_str(&told));
+	if (p->kind == MILTER_MAIL || p->kind == MILTER_HELO || p->kind == MILTER_ABORT || p->kind == MILTER_QUIT_NC)
+		buf_reset(&v->sender);
+	if (p->kind == MILTER_MAIL)
+		buf_add(&v->sender, buf_str(&told));
+	v->step = rule_for(v, p->kind, buf_str(&told));
 	buf_fini(&told);
 	v->stage = p->kind;
 	v->todo = v->step != NULL ? v->step->right : STR_NONE;
@@ -432,6 +451,8 @@ static void on_event(struct stream *stream, enum stream_event e)
 		leave(v);
 		return;
 	}
+	if (e == STREAM_DRAINED && v->body_left > 0 && say_body(v))
+		go_on(v);
 	if (e != STREAM_READABLE)
 		return;
 	buf_add(&v->in, stream_in(stream));
@@ -454,6 +475,7 @@ static void on_accept(struct loop_io *io, unsigned events)
 		must(v != NULL);
 		v->filter = f;
 		buf_init(&v->in, IN_MAX);
+		buf_init(&v->sender, TELL_MAX);
 		loop_timer_init(f->play->loop, &v->timer, on_timer);
 		stream_init(&v->stream, f->play->loop, on_event);
 		LIST_INSERT_HEAD(&f->visits, v, entry);

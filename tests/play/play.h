@@ -22,7 +22,7 @@ enum {
 	SETTLE_TURNS = 75,
 	PLAY_SINKS_MAX = 48,
 	PLAY_STAYERS_MAX = 32,
-	PLAY_FILTERS_MAX = 16
+	PLAY_FILTERS_MAX = 32
 };
 
 struct client;
