@@ -48,6 +48,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.breakers = shared->breakers,
 		.echoes = shared->echoes,
 		.drain = &shared->drain,
+		.kept = shared->kept,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);
