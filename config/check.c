@@ -450,6 +450,26 @@ static void check_inbound_tls(struct check *k)
 	}
 }
 
+static void check_replay(struct check *k)
+{
+	const struct conf_replay *r = &k->c->replay;
+
+	if (r->path.n == 0)
+		return;
+	if (r->key.n == 0)
+		report_error(k->r, check_line(k, "replay", 0, "path"),
+			     "replay.path needs replay.key: what is kept is encrypted");
+	if (r->domains.n == 0)
+		report_error(k->r, check_line(k, "replay", 0, "path"),
+			     "replay.path needs replay.domains: whose mail is kept");
+	if (r->message_max > r->size_max / 8)
+		report_error(k->r, check_line(k, "replay", 0, "message_max"),
+			     "replay.message_max must be at most an eighth of replay.size");
+	if (r->message_max > r->memory)
+		report_error(k->r, check_line(k, "replay", 0, "message_max"),
+			     "replay.message_max must be at most replay.memory");
+}
+
 void check_config(struct check *k)
 {
 	check_hostname(k);
@@ -479,4 +499,5 @@ void check_config(struct check *k)
 	check_egress_addresses(k, "cloud_addresses", &k->c->egress.cloud_addresses);
 	check_routing_domains(k);
 	check_inbound_tls(k);
+	check_replay(k);
 }

@@ -156,6 +156,13 @@ static const struct {
 	  "send s { space = \"@peer\" tls = validate echo_to = p@r.example }\n"
 	  "send t { space = r.example tls = validate peer = yes echo_to = p@r.example echo_from = e@a.example }",
 	  "" },
+	{ "replay { path = /r\nkey = /k domains = a.example }", "" },
+	{ "replay {\npath = /r }", "f:3: replay.path needs replay.key: what is kept is encrypted\n"
+				   "f:3: replay.path needs replay.domains: whose mail is kept\n" },
+	{ "replay { path = /r key = /k domains = \"*\" size = 1M\nmessage_max = 1M }",
+	  "f:3: replay.message_max must be at most an eighth of replay.size\n" },
+	{ "replay { path = /r key = /k domains = \"*\" memory = 64K\nmessage_max = 1M }",
+	  "f:3: replay.message_max must be at most replay.memory\n" },
 	{ "domain a.example { }\nsend s { space = r.example echo_to = nobody }",
 	  "f:3: send \"s\": echo_to: 'nobody' is not a mail address\n"
 	  "f:3: send \"s\": echo_to is for the other side of the organisation: peer = yes\n"

@@ -419,6 +419,15 @@ struct conf_track {     /* the tracking log (spec 6.5) */
 	conf_bytes rotate_bytes, ring_bytes;
 };
 
+struct conf_replay {              /* what was delivered, to be sent again after a loss behind us (spec 6.2) */
+	conf_text path;           /* folder; empty = nothing is kept */
+	conf_text key;            /* file of keys, as loop.token_key */
+	struct conf_list domains; /* of recipients, patterns "name", "*.name", "*" */
+	conf_msec keep_ms;
+	conf_bytes size_max, message_max, memory;
+	conf_count rate; /* messages a minute that are sent again */
+};
+
 struct config {
 	enum conf_site site;
 	conf_text hostname;                           /* default: the machine's FQDN */
@@ -446,6 +455,7 @@ struct config {
 	struct conf_beside beside;
 	struct conf_log log;
 	struct conf_track track;
+	struct conf_replay replay;
 	struct conf_domain *domains;
 	size_t domain_n;
 	struct conf_milter *milters;

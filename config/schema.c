@@ -767,6 +767,25 @@ static const struct option track[] = {
 		 "(TRACK-LOST), never waited for." },
 };
 
+static const struct option replay[] = {
+	{ "path", FIELD(OPT_TEXT, replay.path), .dflt = "", .restart = true,
+	  .doc = "Folder for copies of delivered mail, encrypted, such as /var/lib/tombolo/replay.  Empty: nothing is kept." },
+	{ "key", FIELD(OPT_TEXT, replay.key), .dflt = "", .restart = true,
+	  .doc = "File of keys, lines `ID HEX` of at least 32 bytes, newest first; the others only read what they wrote." },
+	{ "domains", FIELD(OPT_LIST, replay.domains), .dflt = "", .restart = true,
+	  .doc = "Domains of recipients whose mail is kept: `name`, `*.name` (with name itself) or `*`." },
+	{ "keep", FIELD(OPT_MSEC, replay.keep_ms), .dflt = "2d", .min = "1m", .max = "30d", .restart = true,
+	  .doc = "How long." },
+	{ "size", FIELD(OPT_BYTES, replay.size_max), .dflt = "4G", .min = "1M", .max = "16T", .restart = true,
+	  .doc = "Most disk it takes; the oldest go first." },
+	{ "message_max", FIELD(OPT_BYTES, replay.message_max), .dflt = "32M", .min = "1K", .max = "256M",
+	  .restart = true, .doc = "Messages above this are not kept." },
+	{ "memory", FIELD(OPT_BYTES, replay.memory), .dflt = "64M", .min = "64K", .max = "4G", .restart = true,
+	  .doc = "Memory for copies that wait for the disk; what does not fit is not kept, and counted." },
+	{ "rate", FIELD(OPT_COUNT, replay.rate), .dflt = "1200", .min = "1", .max = "1000000", .restart = true,
+	  .doc = "Most messages a minute that `tombolo replay send` puts into the queue." },
+};
+
 const struct section sections[] = {
 	{ ONE("", top), .doc = "Options outside of all sections." },
 	{ ONE("mode", mode), .doc = "Where the flow of mail starts; changed while running with `tombolo mode set`." },
@@ -809,6 +828,8 @@ const struct section sections[] = {
 	{ ONE("log", log_options), .doc = "What is written about all this." },
 	{ ONE("track", track),
 	  .doc = "The tracking log: every step of every message, for `tombolo trace` and `tombolo simulate`." },
+	{ ONE("replay", replay),
+	  .doc = "Copies of delivered mail, to send it again when a server behind this gateway lost it.  See docs/REPLAY.md." },
 };
 const size_t section_n = COUNT(sections);
 

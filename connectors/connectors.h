@@ -129,6 +129,7 @@ const struct token_keys *outbound_srs_keys(const struct outbound *o); /* n = 0: 
 
 struct deliver;
 struct drain;
+struct kept;
 struct breakers; /* connectors/breaker.h: made and freed by whoever makes the delivers */
 struct echo_board;
 struct echo_return; /* connectors/echo.h */
@@ -151,6 +152,7 @@ struct deliver_options {
 	struct track_ring *track;    /* the tracking log of this loop; NULL = none */
 	const struct drain *drain;   /* connectors/drain.h; NULL = never */
 	const struct signer *signer; /* connectors/sign.h; NULL = nothing is signed */
+	struct kept *kept;           /* the replay store, connectors/kept.h; NULL = nothing is kept */
 };
 
 struct deliver *deliver_new(const struct deliver_options *o);

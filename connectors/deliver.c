@@ -467,6 +467,7 @@ void deliver_free(struct deliver **dp)
 		struct job *j = TAILQ_FIRST(&d->jobs);
 		job_scan_cancel(j);
 		job_journal_cancel(j);
+		job_keep_cancel(j);
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			lease_read_fini(&dl->read), sign_cancel(dl);
 		bounce_cancel(&j->bounce);

@@ -20,6 +20,7 @@
 
 struct job;
 struct journaling;
+struct keeping;
 
 enum job_note { /* kept with each recipient that waits (outcome.note; stored: append only) */
 		NOTE_NEW,
@@ -77,6 +78,7 @@ struct job {
 	struct expand expand;
 	enum job_note note;
 	struct journaling *journaling; /* while reports are being stored */
+	struct keeping *keeping;       /* while a copy for the replay store is read */
 	struct queue_order hold;
 	bool signs;        /* some way out wants a signature: author and signatures are looked for */
 	struct str author; /* domain of the one author; empty: there is no such thing */
@@ -120,6 +122,10 @@ bool job_is_report(const struct job *j);    /* it is one itself */
  * hold.  then() never runs inside the call when it returns 0; -1: it has to stay. */
 int job_rescue(struct job *j, void (*then)(struct job *, bool held, const struct err *), struct err *e);
 void job_journal_cancel(struct job *j);
+
+/* job_keep.c: for the replay store, if there is one; a copy that cannot be made is left out.  then() may run inside. */
+void job_keep(struct job *j, void (*then)(struct job *j));
+void job_keep_cancel(struct job *j);
 
 /* job_track.c: for the tracking log. */
 void job_track_sent(const struct job *j, const struct plan *p, const struct delivery *dl);

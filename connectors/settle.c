@@ -15,13 +15,21 @@ static const struct conf_queue *conf_of(const struct job *j)
 	return &outbound_config(j->d->outbound)->queue;
 }
 
-static void settle(struct job *j)
+static void finish(struct job *j)
 {
 	lease_read_fini(&j->head_read);
 	for (size_t i = 0; i < j->plan_n; i++)
 		job_track_outcome(j, &j->plans[i], &j->outcomes[i]);
 	lease_settle(&j->lease, j->outcomes, j->plan_n);
 	job_free(j);
+}
+
+static void settle(struct job *j)
+{
+	if (j->d->o.kept != NULL)
+		job_keep(j, finish);
+	else
+		finish(j);
 }
 
 /* When to try again, and how long: the connector's, or the queue's when there was none to be had. */

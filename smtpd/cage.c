@@ -58,7 +58,7 @@ static void folder_of(struct str file, char *dir, size_t room)
 /* Folders that are ours to write in; made when they are not there yet, since a rule needs one to begin at. */
 static void allow_own(int rules, const struct config *c, uint64_t rights)
 {
-	const struct str folders[] = { c->queue.path, c->recipients.path,
+	const struct str folders[] = { c->queue.path, c->recipients.path, c->replay.path,
 				       c->tls.crl_fetch.n > 0 ? c->tls.crl_cache : STR_NONE };
 	const struct str files[] = { c->control, c->log.file, c->track.path };
 	char dir[4096];

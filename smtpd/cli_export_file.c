@@ -3,7 +3,7 @@
 
 #include "base/fault.h"
 #include "base/must.h"
-#include "smtpd/queue_file.h"
+#include "connectors/queue_file.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -613,6 +613,16 @@ static void print_trace(struct printer *p, const json_t *row)
 	buf_fini(&b);
 }
 
+static const struct column replay_columns[] = {
+	{ "delivered_ms", "AGO", COL_AGE, 8 },
+	{ "size", "SIZE", COL_BYTES, 6 },
+	{ "connector", "CONNECTOR", COL_TEXT, 20 },
+	{ "from", "FROM", COL_TEXT, 34 },
+	{ "rcpt", "TO", COL_TEXT, 0 },
+	{ "last", "", COL_NOTE, 0 },
+	{ 0 },
+};
+
 static const struct column queue_columns[] = {
 	{ "id", "ID", COL_TEXT, 0 },      { "state", "STATE", COL_TEXT, 0 },   { "arrived_ms", "AGE", COL_AGE, 0 },
 	{ "size", "SIZE", COL_BYTES, 0 }, { "attempts", "TRIES", COL_NUM, 0 }, { "due_ms", "NEXT", COL_IN, 0 },
@@ -686,6 +696,8 @@ static const struct print_layout layouts[] = {
 	{ "queue", "release", NULL, NULL, print_order },
 	{ "queue", "reroute", NULL, NULL, print_order },
 	{ "queue", "import", NULL, NULL, print_order },
+	{ "replay", "send", NULL, NULL, print_order },
+	{ "replay", "list", replay_columns, NULL, NULL },
 	{ "route", "explain", explain_columns, NULL, NULL },
 	{ "config", "diff", NULL, NULL, print_diff },
 	{ "connector", "list", connector_columns, NULL, NULL },

@@ -17,6 +17,7 @@ enum { CONTROL_REQUEST_MAX = 64 * 1024 - 1, CONTROL_CLIENTS_MAX = 32, CONTROL_CL
 
 struct control;
 struct drain;
+struct kept;
 struct pressure;
 struct setup;
 struct crl_source;
@@ -55,6 +56,7 @@ struct control_hooks {
 	struct auth *auth;               /* of the control's own loop; NULL: none is configured, or offline */
 	const struct pressure *pressure; /* NULL offline */
 	struct drain *drain;             /* NULL offline */
+	struct kept *kept;               /* the replay store; NULL: nothing is kept */
 	int64_t started_ms;              /* wall clock */
 };
 

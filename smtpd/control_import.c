@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/must.h"
 #include "smtpd/control_verbs.h"
-#include "smtpd/queue_file.h"
+#include "connectors/queue_file.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
 #include "connectors/drain.h"
+#include "connectors/kept.h"
 #include "smtpd/pressure.h"
 
 const char *conf_side_name(enum conf_side s)
@@ -153,6 +154,20 @@ static json_t *drain_part(const struct drain_order *d, const struct queue *q)
 	return part;
 }
 
+static json_t *replay_part(const struct kept *k)
+{
+	json_t *part = json_object();
+	struct kept_stats st;
+
+	kept_stats(k, &st);
+	row_uint(part, "kept", st.kept);
+	row_uint(part, "dropped", st.dropped);
+	row_uint(part, "failed", st.failed);
+	row_uint(part, "bytes", st.bytes);
+	row_uint(part, "files", st.files);
+	return part;
+}
+
 /* `tombolo` does it: it asks for others again and again (cli_top.c). */
 void run_top(struct call *c)
 {
@@ -175,6 +190,8 @@ void run_status(struct call *c)
 	must(json_object_set_new(row, "recipients", recipients_part(h->routing)) == 0);
 	if (h->pressure != NULL)
 		must(json_object_set_new(row, "pressure", pressure_part(h->pressure)) == 0);
+	if (h->kept != NULL)
+		must(json_object_set_new(row, "replay", replay_part(h->kept)) == 0);
 	if (drain_read(h->drain, &drain))
 		must(json_object_set_new(row, "drain", drain_part(&drain, h->queue)) == 0);
 	must(json_object_set_new(row, "cmt_coverage", coverage_part(h->routing)) == 0);

@@ -101,6 +101,30 @@ static const struct verb_arg queue_check_args[] = {
 	{ 0 },
 };
 
+static const struct verb_arg replay_list_args[] = {
+	{ "since", ARG_SPAN, ARG_OPTION, "2h", "only what was delivered within this time (default: all that is kept)" },
+	{ "until", ARG_SPAN, ARG_OPTION, "1h", "only what was delivered longer ago" },
+	{ "connector", ARG_TEXT, ARG_OPTION, "NAME", "delivered by this send connector" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "where", ARG_TEXT, ARG_OPTION, "EXPR", "an expression, like \"hop = mx1.x.example and size < 1M\"" },
+	{ "max", ARG_COUNT, ARG_OPTION, "N", "at most N recipients (default 1000, 0 = all)" },
+	{ 0 },
+};
+
+static const struct verb_arg replay_send_args[] = {
+	{ "since", ARG_SPAN, ARG_OPTION, "2h", "only what was delivered within this time; needed" },
+	{ "until", ARG_SPAN, ARG_OPTION, "1h", "only what was delivered longer ago" },
+	{ "connector", ARG_TEXT, ARG_OPTION, "NAME", "delivered by this send connector" },
+	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "sender; a domain means all its addresses" },
+	{ "to", ARG_TEXT, ARG_OPTION, "ADDRESS", "recipient; a domain means all its addresses" },
+	{ "where", ARG_TEXT, ARG_OPTION, "EXPR", "an expression, like \"hop = mx1.x.example and size < 1M\"" },
+	{ "again", ARG_FLAG, ARG_OPTION, NULL, "also what was sent again before" },
+	{ "dry-run", ARG_FLAG, ARG_OPTION, NULL, "count, send nothing" },
+	{ "reason", ARG_TEXT, ARG_OPTION, "TEXT", "why; stands in the log beside who did it" },
+	{ 0 },
+};
+
 static const struct verb_arg explain_args[] = {
 	{ "RCPT", ARG_ADDRESS, ARG_MUST, "RCPT", "the recipient" },
 	{ "from", ARG_TEXT, ARG_OPTION, "ADDRESS", "MAIL FROM; '<>' is the null sender" },
@@ -275,6 +299,11 @@ const struct verb control_verbs[] = {
 	  "messages out of such files, each only once" },
 	{ "queue", "check", 0, VERB_LOCAL, run_queue_check, queue_check_args,
 	  "is a closed store sound? needs no daemon" },
+
+	{ "replay", "list", VERB_OPERATOR, VERB_WORKER, run_replay_list, replay_list_args,
+	  "delivered mail that is kept, oldest first" },
+	{ "replay", "send", VERB_OPERATOR, VERB_LOOP, run_replay_send, replay_send_args,
+	  "send it again, after a loss behind this gateway" },
 
 	{ "route", "explain", VERB_OFFLINE | VERB_STORE, VERB_WORKER, run_route_explain, explain_args,
 	  "what would happen to a recipient, and why" },

@@ -31,6 +31,10 @@ void run_queue_drain(struct call *c);  /* control_drain.c */
 void run_queue_export(struct call *c); /* `tombolo` does it: cli_export.c */
 void run_queue_import(struct call *c); /* control_import.c */
 
+/* control_replay.c */
+void run_replay_list(struct call *c);
+void run_replay_send(struct call *c);
+
 /* control_route.c */
 void run_route_explain(struct call *c);
 

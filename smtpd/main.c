@@ -12,6 +12,7 @@
 #include "base/user.h"
 #include "connectors/breaker.h"
 #include "smtpd/beside_door.h"
+#include "connectors/kept.h"
 #include "smtpd/cage.h"
 #include "smtpd/control.h"
 #include "smtpd/hops.h"
@@ -68,6 +69,7 @@ struct app {
 	struct loop_io signals;
 	int signal_fd;
 	struct loop_timer drain_timer;
+	struct config *kept_config;
 	size_t drained;
 	int terms;
 	pthread_mutex_t reload_lock; /* one reload at a time: signal or control socket */
@@ -499,6 +501,9 @@ static int open_shared(struct app *app, struct err *e)
 	app->shared.queue = queue_open(&c->queue, &found, e);
 	if (app->shared.queue == NULL)
 		return -1;
+	app->kept_config = config_ref(c); /* outlives a reload */
+	if (c->replay.path.n > 0 && (app->shared.kept = kept_open(&c->replay, e)) == NULL)
+		return -1;
 	log_info(NULL, "queue.opened", kv_int("messages", (int64_t)found.messages),
 		 kv_int("recipients", (int64_t)found.recipients), kv_int("replayed", (int64_t)found.replayed_records),
 		 kv_int("cut_bytes", (int64_t)found.cut_bytes), kv_int("poison", (int64_t)found.poison),
@@ -538,6 +543,7 @@ static int open_control(struct app *app, struct err *e)
 		.auth = app->workers[0].server.auth,
 		.pressure = &app->shared.pressure,
 		.drain = &app->shared.drain,
+		.kept = app->shared.kept,
 		.started_ms = app->started_ms,
 	};
 
@@ -742,6 +748,8 @@ static void finish(struct app *app)
 	loop_io_stop(&app->signals);
 	mode_watch_keep(app->shared.routing);
 	queue_close(&app->shared.queue);
+	kept_close(&app->shared.kept);
+	config_unref(&app->kept_config);
 	dns_close(&app->shared.dns);
 	routing_close(&app->shared.routing);
 	for (size_t i = 0; i < app->worker_n; i++)

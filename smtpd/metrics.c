@@ -2,6 +2,7 @@
 #include "smtpd/metrics.h"
 
 #include "base/must.h"
+#include "connectors/kept.h"
 #include "smtpd/control_verbs.h"
 #include "smtpd/pressure.h"
 
@@ -136,6 +137,19 @@ static void put_queue(struct buf *b, const struct queue *queue)
 	counter(b, "queue_groups", "Groups of messages and outcomes written.", q.groups);
 	counter(b, "queue_checkpoints", "Times the index caught up with the log.", q.checkpoints);
 	put_syncs(b, &q);
+}
+
+static void put_replay(struct buf *b, const struct kept *k)
+{
+	struct kept_stats st;
+
+	if (k == NULL)
+		return;
+	kept_stats(k, &st);
+	gauge(b, "replay_bytes", "Disk that copies of delivered mail take.", st.bytes);
+	counter(b, "replay_kept", "Delivered messages that were kept.", st.kept);
+	counter(b, "replay_dropped", "Those that were not: too many waited for the disk.", st.dropped);
+	counter(b, "replay_failed", "Those that could not be written.", st.failed);
 }
 
 /* ---- the recipient table and the mode ---- */
@@ -430,6 +444,7 @@ void metrics_write(const struct control_hooks *h, const struct config *c, struct
 
 	gauge(out, "start_timestamp_seconds", "When the daemon was started.", (uint64_t)h->started_ms / 1000);
 	put_queue(out, h->queue);
+	put_replay(out, h->kept);
 	put_routing(out, h->routing);
 	put_sessions(out, h);
 	put_connectors(out, h);

@@ -51,6 +51,7 @@ int server_init(struct server *s, struct loop *l, struct shared *shared, struct 
 		.echoes = shared->echoes,
 		.drain = &shared->drain,
 		.signer = setup->config->auth.workers > 0 ? &s->signer : NULL,
+		.kept = shared->kept,
 	};
 	s->deliver = deliver_new(&o);
 	s->port = queue_attach(shared->queue, l, on_lease, s);

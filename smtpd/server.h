@@ -45,6 +45,7 @@ struct shared { /* one per process */
 	struct breakers *breakers; /* of the send connectors */
 	struct echo_board *echoes; /* of messages that come back; NULL: none are sent */
 	struct track *track;       /* NULL: no tracking log */
+	struct kept *kept;         /* the replay store; NULL: nothing is kept */
 	struct drain drain;        /* nothing is accepted, all leaves */
 };
 

@@ -1,7 +1,7 @@
 /* tests/fuzz/queue_file_fuzz.c: a file of `queue import` may hold anything; what is taken can be written and read
  * again, and nothing in it could end a line or a command.  The checksum of the head is mended first, or nothing would
  * get further. */
-#include "smtpd/queue_file.h"
+#include "connectors/queue_file.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

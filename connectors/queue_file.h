@@ -1,4 +1,5 @@
-/* smtpd/queue_file.h: a queued message as a file: what `queue export` writes and `queue import` reads (docs/QUEUE.md).
+/* connectors/queue_file.h: a queued message as a file: what `queue export` writes and `queue import` reads
+ * (docs/QUEUE.md).
  *
  *   X-Tombolo-Queue: 1 id=3KQ8ZC1T7XW4A trace=... arrived=MS ...     the message: where it came from, and how
  *   X-Sender: <a@x.example> ret=hdrs envid=... body=8bitmime          MAIL
@@ -11,8 +12,8 @@
  * left out.  Unknown lines and keys are refused: a newer version wrote them, and they mean something.
  *
  * Knows: bytes, file descriptors.  Blocks on the disk: not for a loop. */
-#ifndef SMTPD_QUEUE_FILE_H
-#define SMTPD_QUEUE_FILE_H
+#ifndef CONNECTORS_QUEUE_FILE_H
+#define CONNECTORS_QUEUE_FILE_H
 
 #include "queue/queue.h"
 #include "tls/mac.h"

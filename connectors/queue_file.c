@@ -1,5 +1,6 @@
-/* smtpd/queue_file.c: three kinds of lines, one table of keys for each; writing and reading go by the same rows. */
-#include "smtpd/queue_file.h"
+/* connectors/queue_file.c: three kinds of lines, one table of keys for each; writing and reading go by the same rows.
+ */
+#include "connectors/queue_file.h"
 
 #include "base/must.h"
 #include "wire/addr.h"

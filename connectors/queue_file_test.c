@@ -1,6 +1,7 @@
-/* smtpd/queue_file_test.c: what is written is read again; whatever is cut, turned or foreign is refused with its place.
+/* connectors/queue_file_test.c: what is written is read again; whatever is cut, turned or foreign is refused with its
+ * place.
  */
-#include "smtpd/queue_file.h"
+#include "connectors/queue_file.h"
 #include "base/must.h"
 #include "tests/unit.h"
 
