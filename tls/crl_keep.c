@@ -208,6 +208,15 @@ void crl_keep_free(struct crl_keep **kp)
 	free(k);
 }
 
+static void set_configured(struct crl_keep *k, struct source *at, bool configured)
+{
+	if (at->s.configured == configured)
+		return;
+	pthread_mutex_lock(&k->lock);
+	at->s.configured = configured;
+	pthread_mutex_unlock(&k->lock);
+}
+
 void crl_keep_want(struct crl_keep *k, struct str url, bool configured)
 {
 	struct source *at = find(k, url);
@@ -217,11 +226,8 @@ void crl_keep_want(struct crl_keep *k, struct str url, bool configured)
 	if (at == NULL)
 		return;
 	at->wanted = true;
-	if (configured && !at->s.configured) {
-		pthread_mutex_lock(&k->lock);
-		at->s.configured = true;
-		pthread_mutex_unlock(&k->lock);
-	}
+	if (configured)
+		set_configured(k, at, true);
 }
 
 static void want_point(void *k, struct str url)
@@ -324,7 +330,7 @@ bool crl_keep_round(struct crl_keep *k, const struct crl_round *r)
 	for (size_t i = k->n; i-- > 0;) {
 		struct source *at = &k->v[i];
 		bool named = at->s.configured && at->wanted;
-		at->s.configured = named;
+		set_configured(k, at, named);
 		bool found = r->points && (at->s.has_list ? !crl_is_forgotten(&at->s, r->now_ms) : at->wanted);
 		if (named || found)
 			continue;
