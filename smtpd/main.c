@@ -7,6 +7,7 @@
  * Root is needed to bind and to read keys; then it is dropped for good, before the first loop runs. */
 #include "base/fault.h"
 #include "base/must.h"
+#include "base/own.h"
 #include "base/time.h"
 #include "connectors/breaker.h"
 #include "smtpd/cage.h"
@@ -146,7 +147,8 @@ static int app_reload(void *arg, struct buf *problems)
 	queue_reconfigure(app->shared.queue, &next->config->queue);
 	const struct conf_log *log = &next->config->log;
 	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0)
-		buf_addf(problems, "log.file " STR_FMT " cannot be opened: the old one stays\n", STR_ARG(log->file));
+		buf_addf(problems, "log.file " STR_FMT " cannot be opened (%s): the old one stays\n",
+			 STR_ARG(log->file), log_why());
 	next = app_swap(app, next); /* queue and routing have let go of the old one: both were given the new one */
 	result = 0;
 out:
@@ -404,6 +406,19 @@ static int make_dir_of(const char *file)
 	return mkdir(dir, 0755);
 }
 
+/* Root gives away what it sees and not what a link leads to: the account could have made one in its own folder. */
+static int give_dir(const char *path, const struct passwd *pw, struct err *e)
+{
+	int fd = own_dir(path, "main.user", e), rc = 0;
+
+	if (fd < 0)
+		return -1;
+	if (fchown(fd, pw->pw_uid, pw->pw_gid) != 0)
+		rc = err_sys(e, ERR_SYSTEM, "main.user", "chown %s", path);
+	close(fd);
+	return rc;
+}
+
 /* For good: groups first, then group, then user, then proof that there is no way back. */
 static int become(struct str user, const struct config *c, struct err *e)
 {
@@ -412,11 +427,11 @@ static int become(struct str user, const struct config *c, struct err *e)
 	struct passwd *pw = getpwnam(user.p);
 	if (pw == NULL)
 		return err_set(e, ERR_NOT_FOUND, "main.user", "there is no user %s", user.p);
-	if (chown(c->queue.path.p, pw->pw_uid, pw->pw_gid) != 0 && errno != ENOENT)
-		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->queue.path.p);
+	if (access(c->queue.path.p, F_OK) == 0 && give_dir(c->queue.path.p, pw, e) != 0)
+		return -1;
 	if (c->tls.crl_fetch.n > 0 && (mkdir(c->tls.crl_cache.p, 0755) == 0 || errno == EEXIST) &&
-	    chown(c->tls.crl_cache.p, pw->pw_uid, pw->pw_gid) != 0)
-		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->tls.crl_cache.p);
+	    give_dir(c->tls.crl_cache.p, pw, e) != 0)
+		return -1;
 	if (setgroups(0, NULL) != 0 || setgid(pw->pw_gid) != 0 || setuid(pw->pw_uid) != 0)
 		return err_sys(e, ERR_SYSTEM, "main.user", "cannot become %s", user.p);
 	if (setuid(0) == 0)
@@ -740,7 +755,7 @@ int main(int argc, char **argv)
 	const struct conf_log *log = &app.setup->config->log;
 	app.started_ms = clock_wall_ms();
 	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0) {
-		fprintf(stderr, "tombolod: cannot open the log %s\n", log->file.p);
+		fprintf(stderr, "tombolod: cannot open the log %s: %s\n", log->file.p, log_why());
 		return 1;
 	}
 	if (open_signals(&app, &e) != 0 || start(&app, &e) != 0) {

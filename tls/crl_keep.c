@@ -4,7 +4,9 @@
  */
 #include "tls/crl_keep.h"
 
+#include "base/fault.h"
 #include "base/must.h"
+#include "base/own.h"
 #include "config/config.h"
 
 #include <dirent.h>
@@ -62,7 +64,8 @@ static int write_file(const struct crl_keep *k, const char *url, struct str text
 
 	file_of(k, url, path);
 	snprintf(beside, sizeof beside, "%s/.%016llx", k->folder, (unsigned long long)str_hash(str_c(url), 0));
-	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	unlink(beside); /* half a file of a life before, or what somebody put there */
+	fd = fault("crl.open") ? -1 : open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return err_sys(e, ERR_IO, "tls.crl", "cannot write %s", beside);
 	bool ok = write_all(fd, text) == 0 && fsync(fd) == 0;
@@ -184,9 +187,13 @@ struct crl_keep *crl_keep_open(struct str folder, int64_t now_ms, struct err *e)
 		crl_keep_free(&k);
 		return NULL;
 	}
-	d = opendir(k->folder);
+	int fd = own_dir(k->folder, "tls.crl", e);
+	d = fd < 0 ? NULL : fdopendir(fd);
 	if (d == NULL) {
-		err_sys(e, ERR_IO, "tls.crl", "cannot read the folder %s", k->folder);
+		if (fd >= 0) {
+			err_sys(e, ERR_IO, "tls.crl", "cannot read the folder %s", k->folder);
+			close(fd);
+		}
 		crl_keep_free(&k);
 		return NULL;
 	}
