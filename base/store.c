@@ -202,7 +202,7 @@ static int open_table(struct store *s, const char *name, bool read_only, MDB_dbi
 
 int store_table(struct store *s, const char *name, store_db *db, struct err *e)
 {
-	MDB_dbi dbi;
+	MDB_dbi dbi = 0;
 
 	if (open_table(s, name, s->options.read_only, &dbi, e) != 0)
 		return -1;

@@ -428,7 +428,7 @@ void deliver_free(struct deliver **dp)
 	pool_free(&d->pool);
 	while (!TAILQ_EMPTY(&d->jobs)) {
 		struct job *j = TAILQ_FIRST(&d->jobs);
-		job_scan_cancel(j);
+		job_scan_cancel(j); /* NOLINT(clang-analyzer-unix.Malloc): job_free takes it out of the list, unseen */
 		job_journal_cancel(j);
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)
 			lease_read_fini(&dl->read);

@@ -3,7 +3,8 @@
 #
 # A first run of each scenario lists its failure points (base/fault.h: reads, writes, connections, TLS, LMDB, files, full
 # buffers and arenas) and about how often each is passed.  Then it is played again and again, each time with another
-# pass of another point failing: each point once in each scenario, then others by chance (SEED), until the time is over.
+# pass of another point failing: each point at its first pass, each point of each scenario at some pass, then others by
+# chance (SEED), until the time is over.
 # Eight run at a time: most of it is waiting for an answer that will not come.  After each: nobody died or hangs, no sanitizer spoke, the queue is sound, and each recipient of each
 # message that was acknowledged was delivered, has failed with a report, or waits.  A row is printed for each point.
 # The last line is "N passed, N failed".
@@ -81,10 +82,12 @@ done >"$W/points"
 awk -v seed="$SEED" '
 	BEGIN { srand(seed) }
 	{
-		passes = 2 ^ ($3 - 1); total += 2 * passes - 1
-		print ($2 in seen ? 1 : 0), rand(), $1, $2, 1
+		passes = 2 ^ ($3 - 1)
+		last = 2 * passes - 1 < 400 ? 2 * passes - 1 : 400
+		if (!($2 in seen)) print 0, rand(), $1, $2, 1
 		seen[$2] = 1
-		for (i = 2; i <= 2 * passes - 1 && i < 400; i++)
+		print 1, rand(), $1, $2, 1 + int(rand() * last)
+		for (i = 1; i <= last; i++)
 			print 2, rand(), $1, $2, i
 	}' "$W/points" | sort -k1,1n -k2,2g | cut -d' ' -f3- >"$W/plan"
 
