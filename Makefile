@@ -31,7 +31,7 @@ LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -
 # one short line a file; make VERBOSE=1 shows the commands
 Q    := $(if $(VERBOSE),,@)
 
-.PHONY: all test lint check-asan check-tsan fuzz crash torture perf perf-delivery interop vectors run install doc clean deps
+.PHONY: all test lint analyse check-asan check-tsan check-tsan-load fuzz crash torture perf perf-delivery interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
 
 deps: build/.deps
@@ -90,6 +90,11 @@ check-asan:
 	@$(MAKE) --no-print-directory V=asan test
 check-tsan:
 	@$(MAKE) --no-print-directory V=tsan test
+check-tsan-load:
+	@$(MAKE) -j2 --no-print-directory V=tsan all build/tsan/perf/sink build/tsan/perf/swarm build/tsan/tests/tools/send
+	@bash tests/races.sh build/tsan $(or $(T),60)
+analyse: deps
+	@sh tests/analyse.sh
 lint: deps
 	@sh tests/lint/lint.sh
 vectors:

@@ -1,13 +1,13 @@
 /* auth/arc_test.c: chains as tests/kit/openssl_seal makes them, and each way in which RFC 8617 lets one fail. */
 #include "auth/arc.h"
-#include "tests/kit/openssl_seal.h"
+#include "tests/kit/openssl_sealer.h"
 #include "tests/unit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum key_of { RSA, ED, RSA_1024, RSA_512, OLD, KEY_N };
-static struct seal_key *keys[KEY_N];
+static struct sealer_key *keys[KEY_N];
 
 static const char letter[] = "From: Ann <a@x.example>\r\nTo: b@y.example\r\nSubject:  a  letter\r\n of two lines\r\n"
 			     "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\nReceived: from a\r\nReceived: from b\r\n\r\n"
@@ -16,7 +16,7 @@ static const char letter[] = "From: Ann <a@x.example>\r\nTo: b@y.example\r\nSubj
 struct row {
 	const char *name;
 	unsigned links;
-	struct seal odd; /* how the link of its instance is made */
+	struct sealer odd; /* how the link of its instance is made */
 	enum key_of key;
 	const char *from, *to; /* then the first `from` becomes `to` */
 	const char *dns;       /* "N text": what the DNS says of link N's key; text "!" no answer, "-" no such name */
@@ -28,10 +28,10 @@ static void make(const struct row *r, struct buf *m)
 	buf_reset(m);
 	buf_add(m, str_c(letter));
 	for (unsigned i = 1; i <= r->links; i++) {
-		struct seal s = r->odd;
+		struct sealer s = r->odd;
 		if (s.instance != i)
-			s = (struct seal){ .instance = i };
-		seal_put(keys[r->key], &s, m);
+			s = (struct sealer){ .instance = i };
+		sealer_put(keys[r->key], &s, m);
 	}
 	if (r->from == NULL)
 		return;
@@ -67,7 +67,7 @@ static void answer(struct arc *a, const struct row *r, struct str name)
 		else
 			buf_add(&b, at >= 0 ? str_head(own, (size_t)at) : own);
 		if (own.n == 0 || at >= 0)
-			seal_key_record(keys[r->key], r->key == OLD, &b);
+			sealer_key_record(keys[r->key], r->key == OLD, &b);
 		const struct str texts[] = { STR_LIT("v=spf1 -all"), buf_str(&b) };
 		arc_answer(a, TXT_DATA, texts + 1, 1);
 		memset(record, 'x', sizeof record);
@@ -371,7 +371,7 @@ static void test_gap(void **state)
 	(void)state;
 	buf_init(&m, 1 << 20);
 	buf_add(&m, str_c(letter));
-	seal_put(keys[RSA], &(struct seal){ .instance = 2 }, &m);
+	sealer_put(keys[RSA], &(struct sealer){ .instance = 2 }, &m);
 	run(&a, &r, buf_str(&m), 1000, false);
 	assert_int_equal(arc_result(&a)->verdict, ARC_FAIL);
 	assert_string_equal(arc_result(&a)->why, "ARC-Authentication-Results 1 is missing");
@@ -527,7 +527,7 @@ static void test_length(void **state)
 	check_row(&r);
 	buf_init(&m, 4 << 20);
 	make(&r, &m);
-	seal_put(keys[ED], &(struct seal){ .instance = 51 }, &m);
+	sealer_put(keys[ED], &(struct sealer){ .instance = 51 }, &m);
 	assert_int_equal(run(&a, &r, buf_str(&m), 1000, false), 0);
 	assert_int_equal(arc_result(&a)->verdict, ARC_FAIL);
 	arc_fini(&a);
@@ -566,7 +566,7 @@ static int make_keys(void **state)
 
 	(void)state;
 	for (int i = 0; i < KEY_N; i++)
-		keys[i] = seal_key_new(bits[i]);
+		keys[i] = sealer_key_new(bits[i]);
 	return 0;
 }
 
@@ -574,7 +574,7 @@ static int free_keys(void **state)
 {
 	(void)state;
 	for (int i = 0; i < KEY_N; i++)
-		seal_key_free(&keys[i]);
+		sealer_key_free(&keys[i]);
 	return 0;
 }
 

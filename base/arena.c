@@ -1,6 +1,7 @@
 /* base/arena.c: chunks of doubling size; rewinding frees the chunks above the mark. */
 #include "base/arena.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 
 #include <stdalign.h>
@@ -18,6 +19,11 @@ enum { CHUNK_FIRST = 1024, CHUNK_MOST = 64 * 1024, ALIGN = alignof(max_align_t) 
 void arena_init(struct arena *a, size_t cap)
 {
 	*a = (struct arena){ .cap = cap };
+}
+
+void arena_init_sure(struct arena *a, size_t cap)
+{
+	*a = (struct arena){ .cap = cap, .sure = true };
 }
 
 void arena_fini(struct arena *a)
@@ -46,7 +52,7 @@ void *arena_alloc(struct arena *a, size_t n)
 	if (__builtin_add_overflow(n, (size_t)ALIGN - 1, &need))
 		return NULL;
 	need &= ~((size_t)ALIGN - 1);
-	if (need > a->cap - a->used)
+	if (need > a->cap - a->used || (!a->sure && fault("arena.alloc")))
 		return NULL;
 	if (a->top == NULL || a->top->size - a->top->used < need)
 		a->top = chunk_new(a->top, need);

@@ -1,6 +1,7 @@
 /* base/buf.c: growable bytes with a hard maximum; see the header. */
 #include "base/buf.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 
 #include <stdio.h>
@@ -15,10 +16,16 @@ void buf_init(struct buf *b, size_t max)
 	*b = (struct buf){ .max = max };
 }
 
+void buf_init_sure(struct buf *b, size_t max)
+{
+	buf_init(b, max);
+	b->sure = true;
+}
+
 void buf_fini(struct buf *b)
 {
 	free(b->p);
-	*b = (struct buf){ .max = b->max };
+	*b = (struct buf){ .max = b->max, .sure = b->sure };
 }
 
 void buf_reset(struct buf *b)
@@ -37,6 +44,10 @@ char *buf_reserve(struct buf *b, size_t n)
 		return NULL;
 	}
 	if (need > b->cap || b->p == NULL) { /* reserving nothing must not look like a full buffer */
+		if (!b->sure && fault("buf.grow")) {
+			b->full = true;
+			return NULL;
+		}
 		while (cap < need)
 			cap *= 2;
 		if (cap > b->max + 1)

@@ -14,11 +14,15 @@ struct buf {
 	char *p;
 	size_t n, cap, max;
 	bool full; /* something did not fit; sticks until buf_reset */
+	bool sure; /* see buf_init_sure */
 };
 
 void buf_init(struct buf *b, size_t max); /* allocates nothing yet */
-void buf_fini(struct buf *b);             /* frees; the buffer is then as after buf_init */
-void buf_reset(struct buf *b);            /* empty again, memory kept */
+/* What this buffer gets fits by construction, and its owner says must(!full): the failure point "buf.grow", which tries
+ * what happens when a buffer is full, leaves it alone. */
+void buf_init_sure(struct buf *b, size_t max);
+void buf_fini(struct buf *b);  /* frees; the buffer is then as after buf_init */
+void buf_reset(struct buf *b); /* empty again, memory kept */
 static inline struct str buf_str(const struct buf *b)
 {
 	return (struct str){ b->p, b->n };

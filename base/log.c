@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SINK_BYTES = 64 * 1024, LINE_BYTES = 16 * 1024, TAIL_BYTES = 32, VALUE_BYTES = 1024 };
@@ -40,11 +42,29 @@ static void write_held(void)
 	sink.seen_ms = 0;
 }
 
+/* A terminal or a pipe will do; a link does not, nor a file that has another name. */
+static int open_log(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	struct stat st;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && (!S_ISREG(st.st_mode) || st.st_nlink == 1)))
+		return fd;
+	close(fd);
+	errno = EMLINK;
+	return -1;
+}
+
+const char *log_why(void)
+{
+	return errno == ELOOP ? "it is a link" : errno == EMLINK ? "it has a second name (hard link)" : strerror(errno);
+}
+
 int log_open(const char *path, enum log_level least, enum log_format format)
 {
 	int fd = 2;
 
-	if (path != NULL && (fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640)) < 0)
+	if (path != NULL && (fd = open_log(path)) < 0)
 		return -1;
 	pthread_mutex_lock(&sink.lock);
 	write_held();

@@ -47,8 +47,10 @@ struct log {
 	struct str id; /* trace id, printed as id=... ; must outlive the log */
 };
 
-/* Opens the sink: fd 2 when path is NULL.  Returns 0 or -1 (errno set); on failure the old sink stays. */
+/* Opens the sink: fd 2 when path is NULL.  Returns 0 or -1 (errno set); on failure the old sink stays.  A link and a
+ * file that has a second name are refused. */
 int log_open(const char *path, enum log_level least, enum log_format format);
+const char *log_why(void); /* errno of log_open in words */
 void log_flush(void);
 void log_flush_at_panic(void *unused); /* for must_on_panic: writes what is held unless a log call is what panicked */
 /* Writes when lines have waited for LOG_DELAY_MS; returns how long they may still wait (INT64_MAX: nothing does). */

@@ -70,6 +70,27 @@ static void test_json(void **state)
 		"json");
 }
 
+/* A link, or a file that is another's too, is not written. */
+static void test_links(void **state)
+{
+	char planted[200];
+
+	(void)state;
+	snprintf(planted, sizeof planted, "%s.planted", path);
+	assert_int_equal(symlink(path, planted), 0);
+	assert_int_equal(log_open(planted, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), -1);
+	assert_string_equal(log_why(), "it is a link");
+	unlink(planted);
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0 && link(path, planted) == 0);
+	close(fd);
+	assert_int_equal(log_open(planted, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), -1);
+	assert_non_null(strstr(log_why(), "second name"));
+	unlink(planted);
+	assert_int_equal(log_open("/dev/null", LOG_LEVEL_INFO, LOG_FORMAT_TEXT),
+			 0); /* a device is one's own business */
+}
+
 static void test_long_values(void **state)
 {
 	static char zeros[5000];
@@ -126,8 +147,8 @@ static void test_panic(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text), cmocka_unit_test(test_json),  cmocka_unit_test(test_long_values),
-		cmocka_unit_test(test_many), cmocka_unit_test(test_panic),
+		cmocka_unit_test(test_text),  cmocka_unit_test(test_json), cmocka_unit_test(test_long_values),
+		cmocka_unit_test(test_links), cmocka_unit_test(test_many), cmocka_unit_test(test_panic),
 	};
 	int fd = mkstemp(path);
 

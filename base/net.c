@@ -1,10 +1,12 @@
 /* base/net.c: addresses, ranges and sockets. */
 #include "base/net.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,12 +291,16 @@ int net_listen_unix(const char *path, unsigned mode, struct err *e)
 
 	if (unix_addr(path, &un, e) != 0)
 		return -1;
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+	bool there = lstat(path, &st) == 0;
+	if (there && !S_ISSOCK(st.st_mode)) /* a link would lead elsewhere, a file would be lost */
+		return err_set(e, ERR_NET, "net.unix", "%s is there and is no socket: remove it", path);
+	if (there)
 		unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(e, ERR_NET, "net.unix", "socket");
-	if (bind(fd, (struct sockaddr *)&un, sizeof un) != 0 || chmod(path, mode) != 0 || listen(fd, 64) != 0) {
+	if (bind(fd, (struct sockaddr *)&un, sizeof un) != 0 ||
+	    fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW) != 0 || listen(fd, 64) != 0) {
 		err_sys(e, ERR_NET, "net.unix", "cannot listen on %s", path);
 		close(fd);
 		return -1;
@@ -304,14 +310,15 @@ int net_listen_unix(const char *path, unsigned mode, struct err *e)
 
 int net_connect(const struct net_addr *to, const struct net_addr *from, struct err *e)
 {
-	int on = 1, fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1,
+	    fd = fault("net.socket") ? -1 : socket(to->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	char text[128];
 
 	put_text(to, text, sizeof text);
 	if (fd < 0)
 		return err_sys(e, ERR_NET, "net.connect", "socket for %s", text);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if ((from != NULL && bind(fd, &from->sa, net_len(from)) != 0) ||
+	if (fault("net.connect") || (from != NULL && bind(fd, &from->sa, net_len(from)) != 0) ||
 	    (connect(fd, &to->sa, net_len(to)) != 0 && errno != EINPROGRESS)) {
 		err_sys(e, ERR_NET, "net.connect", "cannot connect to %s", text);
 		close(fd);

@@ -162,6 +162,10 @@ static void test_sockets(void **state)
 	longer[sizeof longer - 1] = '\0';
 	assert_int_equal(net_listen_unix(longer, 0600, &e), -1);
 	unlink(path);
+	assert_int_equal(symlink("/nowhere/at/all", path), 0); /* somebody was there before */
+	assert_int_equal(net_listen_unix(path, 0600, &e), -1);
+	assert_non_null(strstr(e.text, "is no socket"));
+	unlink(path);
 	rmdir(folder);
 }
 

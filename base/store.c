@@ -2,6 +2,7 @@
 #include "base/store.h"
 
 #include "base/fault.h"
+#include "base/own.h"
 #include "base/must.h"
 
 #include <errno.h>
@@ -111,6 +112,22 @@ static int make_file(const char *path, const struct store_options *o, struct err
 	return sync_folder(path, e);
 }
 
+/* LMDB opens by path and follows what it finds. */
+static int look_at_files(const char *path, struct err *e)
+{
+	static const char *const names[] = { "data.mdb", "lock.mdb", "new.mdb", "new.mdb-lock" };
+	int fd = own_dir(path, "store.open", e), rc = fd < 0 ? -1 : 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof names / sizeof *names; i++) {
+		char file[300];
+		snprintf(file, sizeof file, "%s/%s", path, names[i]);
+		rc = own_look(fd, names[i], "store.open", file, e);
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 static int open_env(struct store *s, struct err *e)
 {
 	const struct store_options *o = &s->options;
@@ -147,11 +164,7 @@ struct store *store_open(const char *path, const struct store_options *o, struct
 		free(s);
 		return NULL;
 	}
-	if (!o->read_only && make_file(path, o, e) != 0) {
-		free(s);
-		return NULL;
-	}
-	if (open_env(s, e) != 0) {
+	if (look_at_files(path, e) != 0 || (!o->read_only && make_file(path, o, e) != 0) || open_env(s, e) != 0) {
 		free(s);
 		return NULL;
 	}
@@ -189,7 +202,7 @@ static int open_table(struct store *s, const char *name, bool read_only, MDB_dbi
 
 int store_table(struct store *s, const char *name, store_db *db, struct err *e)
 {
-	MDB_dbi dbi;
+	MDB_dbi dbi = 0;
 
 	if (open_table(s, name, s->options.read_only, &dbi, e) != 0)
 		return -1;
@@ -294,7 +307,10 @@ static struct store_txn *begin(struct store *s, bool writes, struct err *e)
 	must(t != NULL);
 	t->store = s;
 	t->writes = writes;
-	rc = s->env == NULL ? MDB_PANIC : mdb_txn_begin(s->env, NULL, writes ? 0 : MDB_RDONLY, &t->txn);
+	if (fault(writes ? "store.write" : "store.read"))
+		rc = MDB_READERS_FULL;
+	else
+		rc = s->env == NULL ? MDB_PANIC : mdb_txn_begin(s->env, NULL, writes ? 0 : MDB_RDONLY, &t->txn);
 	if (rc == 0)
 		return t;
 	lmdb_err(e, rc, "store.begin", s->path);
@@ -381,7 +397,8 @@ bool store_get(struct store_txn *t, store_db db, struct str key, struct str *val
 {
 	MDB_val k = val(key), v;
 
-	if (key.n == 0 || key.n > 511 || !keep(t, mdb_get(t->txn, db, &k, &v), "store.get"))
+	if (key.n == 0 || key.n > 511 ||
+	    !keep(t, fault("store.get") ? MDB_CORRUPTED : mdb_get(t->txn, db, &k, &v), "store.get"))
 		return false;
 	*value = (struct str){ v.mv_data, v.mv_size };
 	return true;

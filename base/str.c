@@ -41,6 +41,7 @@ struct str str_trim(struct str s)
 
 bool str_eq(struct str a, struct str b)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): NULL has no bytes */
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
@@ -49,6 +50,7 @@ bool str_ieq(struct str a, struct str b)
 	if (a.n != b.n)
 		return false;
 	for (size_t i = 0; i < a.n; i++)
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): as above */
 		if (chr_lower(a.p[i]) != chr_lower(b.p[i]))
 			return false;
 	return true;

@@ -8,6 +8,7 @@
  * for each time it is reported readable. */
 #include "base/stream.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 #include "base/op.h"
 
@@ -17,12 +18,12 @@
 
 static ssize_t plain_read(struct stream *s, char *to, size_t room)
 {
-	return recv(s->fd, to, room, 0);
+	return fault("stream.read") ? -1 : recv(s->fd, to, room, 0);
 }
 
 static ssize_t plain_write(struct stream *s, const char *from, size_t n)
 {
-	return send(s->fd, from, n, MSG_NOSIGNAL);
+	return fault("stream.write") ? -1 : send(s->fd, from, n, MSG_NOSIGNAL);
 }
 
 static size_t plain_pending(struct stream *s)
@@ -195,7 +196,7 @@ static void on_connected(struct stream *s)
 	int error = 0;
 	socklen_t n = sizeof error;
 
-	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error != 0) {
+	if (fault("stream.connected") || getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) != 0 || error != 0) {
 		errno = error != 0 ? error : errno;
 		fail(s, ERR_NET, "connect");
 		return;

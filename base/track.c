@@ -7,6 +7,7 @@
 #include "base/track.h"
 
 #include "base/fault.h"
+#include "base/own.h"
 #include "base/must.h"
 #include "base/time.h"
 
@@ -53,12 +54,15 @@ static const int64_t DAY_MS = 86400 * 1000LL;
 static int open_file(struct track *t, struct err *e)
 {
 	struct stat st;
-	int fd = open(t->o.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	int fd = fault("track.open") ? err_sys(e, ERR_IO, "track.open", "cannot open %s", t->o.path)
+				     : own_open(AT_FDCWD, t->o.path, O_WRONLY | O_APPEND | O_CREAT, 0640, "track.open",
+						t->o.path, e);
 
-	if (fd < 0 || fstat(fd, &st) != 0) {
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0) {
 		err_sys(e, ERR_IO, "track.open", "cannot open %s", t->o.path);
-		if (fd >= 0)
-			close(fd);
+		close(fd);
 		return -1;
 	}
 	if (t->fd >= 0)

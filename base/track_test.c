@@ -122,7 +122,17 @@ static void test_no_link(void **state)
 	assert_int_equal(symlink("/dev/null", path), 0);
 	assert_null(track_open(&o, &e));
 	assert_int_equal(e.code, ERR_IO);
+	assert_non_null(strstr(e.text, "is a link"));
 	unlink(path);
+	char other[80];
+	snprintf(other, sizeof other, "%s/other", dir);
+	int fd = open(other, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0 && link(other, path) == 0);
+	close(fd);
+	assert_null(track_open(&o, &e));
+	assert_non_null(strstr(e.text, "second name"));
+	unlink(path);
+	unlink(other);
 }
 
 static uint64_t number(struct str s)

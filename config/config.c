@@ -25,7 +25,7 @@ struct config *config_parse(struct str text, const char *name, struct buf *error
 	struct scan scan;
 
 	must(p != NULL);
-	arena_init(&p->arena, SIZE_MAX);
+	arena_init_sure(&p->arena, SIZE_MAX);
 	atomic_init(&p->refs, 1);
 	report_init(&r, &p->arena);
 	struct config *c = arena_alloc(&p->arena, sizeof *c);
@@ -72,7 +72,7 @@ struct config *config_load(const char *path, struct buf *errors)
 	struct buf text;
 	struct err e;
 
-	buf_init(&text, TEXT_MAX + 64 * 1024);
+	buf_init_sure(&text, TEXT_MAX + 64 * 1024);
 	if (read_file(path, &text, &e) == 0)
 		c = config_parse(buf_str(&text), path, errors);
 	else

@@ -279,7 +279,7 @@ static void judge_restrictions(const struct config *c, const struct caller *k, s
 	else if ((broken = broken_restriction(c, k, out)) != NULL)
 		out->refused = reason_reply(broken->restrict_cert ? REASON_PARTNER_CERT : REASON_PARTNER_IP,
 					    c->status_codes, c->site);
-	else if (out->foreign && in->own_tenant_only == OWN_TENANT_YES)
+	else if (in != NULL && out->foreign && in->own_tenant_only == OWN_TENANT_YES)
 		out->refused = reason_reply(REASON_FOREIGN, c->status_codes, c->site);
 }
 

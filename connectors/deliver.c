@@ -404,11 +404,12 @@ static struct job *job_new(struct deliver *d, struct lease *l)
 	j->plan_n = l->rcpt_n;
 	/* a plan and its texts take about 2 KiB; a lease has at most limits.recipients of them.  Memory is taken as it
 	 * is used: a header of a thousand fields to edit is rare. */
-	arena_init(&j->arena, HEADER_ROOM + l->rcpt_n * 16 * 1024);
+	arena_init_sure(&j->arena, HEADER_ROOM + l->rcpt_n * 16 * 1024);
 	j->plans = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->plans);
 	j->outcomes = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->outcomes);
 	j->reports = arena_alloc(&j->arena, l->rcpt_n * sizeof *j->reports);
 	must(j->plans != NULL && j->outcomes != NULL && j->reports != NULL);
+	j->arena.sure = false; /* from here on others say how much it takes */
 	for (size_t i = 0; i < l->rcpt_n; i++) {
 		j->plans[i].index = l->rcpts[i].index;
 		j->plans[i].attempts = l->rcpts[i].attempts;
@@ -465,7 +466,7 @@ void deliver_free(struct deliver **dp)
 	pool_free(&d->pool);
 	while (!TAILQ_EMPTY(&d->jobs)) {
 		struct job *j = TAILQ_FIRST(&d->jobs);
-		job_scan_cancel(j);
+		job_scan_cancel(j); /* NOLINT(clang-analyzer-unix.Malloc): job_free takes it out of the list, unseen */
 		job_journal_cancel(j);
 		job_keep_cancel(j);
 		for (struct delivery *dl = j->deliveries; dl != NULL; dl = dl->next)

@@ -19,7 +19,7 @@ static void prove(const struct token_key *k, struct str connector, uint64_t unix
 	unsigned char sum[MAC_SIZE];
 	struct buf b;
 
-	buf_init(&b, 4096);
+	buf_init_sure(&b, 4096);
 	buf_addf(&b, "tombolo echo 1\n%08llx\n" STR_FMT, (unsigned long long)unix_s, STR_ARG(connector));
 	must(!b.full);
 	mac_hmac(str_n(k->key, k->key_n), buf_str(&b), sum);

@@ -145,7 +145,7 @@ static int spool(struct echo_check *c, int64_t now_ms, struct err *e)
 	guid_make(trace_id);
 	env.trace_id = str_c(trace_id);
 	must(echo_is_probe(&env));
-	buf_init(&text, TEXT_MAX);
+	buf_init_sure(&text, TEXT_MAX);
 	compose(&text, c, now_ms);
 	must(!text.full);
 	result = spool_write(s, buf_str(&text), e);

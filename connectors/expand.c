@@ -141,8 +141,10 @@ static bool start_walk(struct expand *x, struct routing_view *v, struct err *e)
 
 	for (size_t i = 0; ok && i < env->rcpt_n; i++)
 		ok = walk_skip(x->walk, v, env->rcpts[i].addr, e);
-	for (size_t i = 0; ok && i < x->root_n; i++)
+	for (size_t i = 0; ok && i < x->root_n; i++) {
+		must(x->roots[i] != NULL);
 		ok = walk_root(x->walk, v, x->roots[i]->rcpt.env.addr, x->roots[i]->rcpt.env.generation, e);
+	}
 	return ok;
 }
 

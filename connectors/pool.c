@@ -2,7 +2,7 @@
 #include "connectors/hop.h"
 
 #include "base/must.h"
-#include "connectors/own.h"
+#include "connectors/own_addr.h"
 
 #include <stdlib.h>
 #include <string.h>

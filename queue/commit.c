@@ -342,9 +342,28 @@ static uint64_t group_at(const struct queue *q)
 	return q->log.at + (q->log.begun ? 0 : RECORD_HEAD);
 }
 
+/* What failed may stand in the log all the same, and a crash before the next checkpoint would replay it: a record never
+ * misses its file. */
+static void keep_big_files(struct queue *q, const struct group *g)
+{
+	for (struct request *r = g->commits.first; r != NULL; r = r->next) {
+		struct parcel *p = parcel_of(r);
+		if (p->record.kind != RECORD_BIG)
+			continue;
+		if (q->refused_n == q->refused_cap) {
+			q->refused_cap = q->refused_cap == 0 ? 16 : q->refused_cap * 2;
+			q->refused = realloc(q->refused, q->refused_cap * sizeof *q->refused);
+			must(q->refused != NULL);
+		}
+		q->refused[q->refused_n++] = p->id;
+		p->keep_big = true;
+	}
+}
+
 static void give_up_group(struct queue *q, struct group *g, const struct err *e)
 {
 	log_error(NULL, q->read_only ? "queue.read_only" : "queue.write", kv_c("error", e->text));
+	keep_big_files(q, g);
 	fail_commits(q, &g->commits, e);
 	q->checkpoint_at_ms = 0; /* past the broken end, so that it is never replayed */
 	if (q->read_only) {
@@ -448,6 +467,8 @@ int commit_checkpoint(struct queue *q, struct err *e)
 		return -1;
 	q->checkpoint = c;
 	q->checkpoints++;
+	while (q->refused_n > 0)
+		disk_unlink_big(q, q->refused[--q->refused_n]);
 	segments_recycle(q);
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/own.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,7 @@ void *disk_main(void *queue)
 
 static int cached_fd(struct queue *q, uint64_t segment, uint64_t big, struct err *e)
 {
-	char name[24];
+	char name[24], shown[36];
 	int fd;
 
 	for (size_t i = 0; i < FD_CACHE; i++)
@@ -70,9 +71,9 @@ static int cached_fd(struct queue *q, uint64_t segment, uint64_t big, struct err
 		fd = segment_open(q->segment_dir_fd, segment, e);
 	} else {
 		big_name(name, big);
-		fd = (int)TEMP_FAILURE_RETRY(openat(q->big_dir_fd, name, O_RDONLY | O_CLOEXEC));
-		if (fd < 0)
-			err_sys(e, ERR_IO, "queue.read", "cannot open big/%s", name);
+		snprintf(shown, sizeof shown, "big/%s", name);
+		fd = fault("queue.big_open") ? err_sys(e, ERR_IO, "queue.read", "cannot open %s", shown)
+					     : own_open(q->big_dir_fd, name, O_RDONLY, 0, "queue.read", shown, e);
 	}
 	if (fd < 0)
 		return -1;
@@ -304,7 +305,8 @@ static void run_discard(struct queue *q, struct job *job)
 
 	close(p->spool.big_fd);
 	p->spool.big_fd = -1;
-	unlink_big(q, p->id);
+	if (!p->keep_big)
+		unlink_big(q, p->id);
 	parcel_give(q, p);
 }
 

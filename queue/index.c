@@ -291,7 +291,7 @@ int index_flush(struct queue *q, const struct row_checkpoint *c, struct err *e)
 	f.t = store_write(q->index.store, e);
 	if (f.t == NULL)
 		return -1;
-	buf_init(&f.row, ROW_MAX);
+	buf_init_sure(&f.row, ROW_MAX);
 	TAILQ_FOREACH (l, &q->live.dirty, in_dirty)
 		flush_one(&f, l);
 	taken_flush(q, f.t);

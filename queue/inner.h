@@ -101,6 +101,7 @@ struct parcel {
 	struct op *asker;    /* loop: who waits for the commit */
 	bool ok, is_leased;  /* commit thread's answer */
 	bool held;           /* envelope.hold: it is not leased before somebody releases it */
+	bool keep_big;       /* the same: not stored, but its record may be in the log all the same */
 	bool with_content;   /* a lease has its content in `bytes` */
 	uint32_t offset;     /* of the record in its segment */
 	uint32_t rcpt_n;
@@ -354,6 +355,9 @@ struct queue {
 	size_t settle_n;
 	int64_t settle_deadline_ms; /* mono; INT64_MAX = none waits */
 	struct group *group;
+	uint64_t *refused; /* big files whose record may be in the log though it was refused; gone at the next
+			      checkpoint */
+	size_t refused_n, refused_cap;
 	struct live_table live;
 	struct segments log;
 	struct index index;

@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "base/time.h"
 
 #include <fcntl.h>
@@ -60,7 +61,8 @@ static void count_one(struct queue *q, struct store_txn *t, uint64_t id)
 
 static bool read_working(const struct queue *q, struct working *w)
 {
-	int fd = openat(q->lock_fd, "working", O_RDONLY | O_CLOEXEC);
+	struct err e;
+	int fd = own_open(q->lock_fd, "working", O_RDONLY, 0, "queue.poison", "working", &e);
 	bool ok = fd >= 0 && read(fd, w, sizeof *w) == (ssize_t)sizeof *w;
 
 	if (fd >= 0)
@@ -221,7 +223,8 @@ void poison_counted(struct queue *q)
 void poison_watch(struct queue *q)
 {
 	struct working fresh = { .life = (uint64_t)clock_wall_ms() << 16 | ((uint64_t)getpid() & 0xffff) };
-	int fd = openat(q->lock_fd, "working", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct err e = { 0 };
+	int fd = own_open(q->lock_fd, "working", O_RDWR | O_CREAT, 0600, "queue.poison", "working", &e);
 	void *map = MAP_FAILED;
 
 	memcpy(fresh.magic, working_magic, sizeof fresh.magic);
@@ -231,7 +234,8 @@ void poison_watch(struct queue *q)
 		close(fd);
 	if (map == MAP_FAILED)
 		log_warn(NULL, "queue.poison",
-			 kv_c("problem", "cannot make the file `working`: crashes are not counted"));
+			 kv_c("problem", "cannot make the file `working`: crashes are not counted"),
+			 kv_c("why", e.text));
 	else
 		q->working = map;
 }

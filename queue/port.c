@@ -23,8 +23,8 @@ struct parcel *parcel_new(struct queue *q)
 	must(p != NULL);
 	p->queue = q;
 	p->spool.big_fd = -1;
-	buf_init(&p->bytes, q->segment_bytes + 2 * RECORD_BLOCK); /* a record, or blocks of a big file */
-	buf_init(&p->outcomes, q->segment_bytes);
+	buf_init_sure(&p->bytes, q->segment_bytes + 2 * RECORD_BLOCK); /* a record, or blocks of a big file */
+	buf_init_sure(&p->outcomes, q->segment_bytes);
 	buf_init(&p->texts, TEXTS_MAX);
 	buf_reserve(&p->bytes, PARCEL_FIRST);
 	return p;
@@ -54,7 +54,7 @@ static void reset(struct parcel *p)
 	buf_reset(&p->outcomes);
 	buf_reset(&p->texts);
 	p->stage = PARCEL_FREE;
-	p->ok = p->is_leased = p->with_content = false;
+	p->ok = p->is_leased = p->with_content = p->keep_big = false;
 	p->request.port = NULL;
 }
 

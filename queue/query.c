@@ -262,7 +262,7 @@ static bool run_slice(struct queue *q, struct ask *a)
 		a->ok = false;
 		return false;
 	}
-	buf_init(&s.log, q->segment_bytes / 2);
+	buf_init_sure(&s.log, q->segment_bytes / 2);
 	more = look(&s);
 	if (s.log.n > 0 && commit_records(q, &s.log, &a->err) != 0) {
 		a->ok = a->err.code == ERR_BUSY; /* no segment yet: the same slice again */

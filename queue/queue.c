@@ -3,6 +3,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "base/time.h"
 
 #include <errno.h>
@@ -27,12 +28,9 @@ void queue_reconfigure(struct queue *q, const struct conf_queue *conf)
 
 static int open_dir(const char *path, struct err *e)
 {
-	int fd;
-
 	if (mkdir(path, 0700) != 0 && errno != EEXIST)
 		return err_sys(e, ERR_IO, "queue.open", "cannot make %s", path);
-	fd = (int)TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	return fd >= 0 ? fd : err_sys(e, ERR_IO, "queue.open", "cannot open %s", path);
+	return own_dir(path, "queue.open", e);
 }
 
 static int open_sub(struct queue *q, const char *name, struct err *e)
@@ -98,6 +96,7 @@ static void free_all(struct queue *q)
 	pthread_cond_destroy(&q->wake_commit);
 	pthread_cond_destroy(&q->wake_disk);
 	free(q->scratch);
+	free(q->refused);
 	free(q);
 }
 

@@ -176,7 +176,8 @@ static size_t files_in(struct rig *r, const char *sub)
 
 	snprintf(path, sizeof path, "%s/%s", r->path, sub);
 	DIR *d = opendir(path);
-	while (d != NULL && readdir(d) != NULL)
+	must(d != NULL);
+	while (readdir(d) != NULL)
 		n++;
 	closedir(d);
 	return n - 2;

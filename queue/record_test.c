@@ -192,6 +192,7 @@ static void test_envelope_cut_anywhere(void **state)
 	(void)state;
 	for (size_t n = 0; n < b.n; n++) {
 		char *copy = malloc(n + 1);
+		assert_non_null(copy);
 		memcpy(copy, b.p, n);
 		size_t want = record_rcpt_n(str_n(copy, n));
 		struct env_rcpt *room = calloc(want + 1, sizeof *room);

@@ -383,6 +383,44 @@ static void refuse_big(struct rig *r, const char *fault, enum err_code code)
 	rig_check(r);
 }
 
+static size_t big_files(const struct rig *r)
+{
+	char path[300];
+	size_t n = 0;
+
+	snprintf(path, sizeof path, "%s/big", r->path);
+	DIR *d = opendir(path);
+	must(d != NULL);
+	for (struct dirent *entry; (entry = readdir(d)) != NULL;)
+		n += entry->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+/* The record of a refused message may have reached the log: until a checkpoint is past it, its file stays. */
+static void test_big_refused_keeps_its_file(void **state)
+{
+	struct rig *r = *state, image;
+	struct rig_commit c;
+
+	rig_open(r);
+	rig_accept(r, 100, 1);
+	rig_until(r, all_settled);
+	rig_until(r, rig_idle);
+	rig_fault("queue.group_sync:1,queue.checkpoint_begin:1");
+	rig_send(r, &c, 400000, 1);
+	rig_until(r, rig_committed);
+	assert_true(!c.commit.ok && c.commit.err.code == ERR_IO);
+	usleep(100 * 1000); /* whoever would remove it is quicker */
+	assert_int_equal(big_files(r), 1);
+	take_image(&image, r);
+	rig_check(&image);
+	drop_image(&image);
+	rig_close(r);
+	rig_check(r);
+	assert_int_equal(big_files(r), 0);
+}
+
 static void test_big_fails(void **state)
 {
 	refuse_big(*state, "queue.big_write:1:enospc", ERR_NO_SPACE);
@@ -608,6 +646,7 @@ int main(void)
 		T(test_failed_sync_is_final),
 		T(test_no_space_for_a_group),
 		T(test_big_fails),
+		T(test_big_refused_keeps_its_file),
 		T(test_abandoned_segment),
 		T(test_abandoned_segment_half_written),
 		T(test_abandoned_segment_is_the_last),

@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "base/time.h"
 
 #include <dirent.h>
@@ -43,12 +44,13 @@ static bool parse_name(const char *name, uint64_t *seq)
 
 int segment_open(int dir_fd, uint64_t seq, struct err *e)
 {
-	char name[24];
-	int fd;
+	char name[24], shown[36];
 
 	segment_name(name, seq);
-	fd = (int)TEMP_FAILURE_RETRY(openat(dir_fd, name, O_RDWR | O_CLOEXEC));
-	return fd >= 0 ? fd : err_sys(e, ERR_IO, "queue.segment", "cannot open segments/%s", name);
+	snprintf(shown, sizeof shown, "segments/%s", name);
+	if (fault("queue.segment_open"))
+		return err_sys(e, ERR_IO, "queue.segment", "cannot open %s", shown);
+	return own_open(dir_fd, name, O_RDWR, 0, "queue.segment", shown, e);
 }
 
 static int by_seq(const void *a, const void *b)
@@ -109,12 +111,17 @@ int segments_open(struct queue *q, struct err *e)
 	*s = (struct segments){ .fd = -1, .ready_fd = -1, .next = 1 };
 	if (segment_list(q->segment_dir_fd, &seqs, &n, e) != 0)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		char name[24], shown[36];
+		segment_name(name, seqs[i]);
+		snprintf(shown, sizeof shown, "segments/%s", name);
+		rc = own_look(q->segment_dir_fd, name, "queue.segment", shown, e);
 		add(s, seqs[i]);
 		s->next = seqs[i] + 1;
 	}
 	free(seqs);
-	return 0;
+	return rc;
 }
 
 void segments_close(struct queue *q)
@@ -192,7 +199,7 @@ static int fill_some(struct segment_job *j)
 
 static int begin_file(struct queue *q, struct segment_job *j)
 {
-	char name[24], old[24];
+	char name[24], old[24], shown[36];
 	struct stat st;
 
 	segment_name(name, j->seq);
@@ -200,8 +207,12 @@ static int begin_file(struct queue *q, struct segment_job *j)
 	if (j->spare != 0 && (fault("queue.segment_recycle") ||
 			      (j->spare != j->seq && renameat(q->segment_dir_fd, old, q->segment_dir_fd, name) != 0)))
 		return err_sys(&j->err, ERR_IO, "queue.segment", "cannot rename segments/%s", old);
-	if (!fault("queue.segment_new"))
-		j->fd = (int)TEMP_FAILURE_RETRY(openat(q->segment_dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+	snprintf(shown, sizeof shown, "segments/%s", name);
+	if (!fault("queue.segment_new")) {
+		j->fd = own_open(q->segment_dir_fd, name, O_RDWR | O_CREAT, 0600, "queue.segment", shown, &j->err);
+		if (j->fd < 0)
+			return -1;
+	}
 	if (j->fd < 0 || fstat(j->fd, &st) != 0)
 		return err_sys(&j->err, ERR_IO, "queue.segment", "cannot make segments/%s", name);
 	j->filled = (uint64_t)st.st_size;
@@ -463,7 +474,7 @@ void segments_recycle(struct queue *q)
 void segment_walk_init(struct segment_walk *w, int fd, uint64_t seq, uint64_t at, uint64_t end)
 {
 	*w = (struct segment_walk){ .fd = fd, .seq = seq, .at = at, .end = end };
-	buf_init(&w->bytes, UINT32_MAX);
+	buf_init_sure(&w->bytes, UINT32_MAX);
 }
 
 static bool read_exact(int fd, char *to, size_t n, uint64_t at)

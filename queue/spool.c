@@ -97,8 +97,10 @@ static int make_big(struct parcel *p, struct err *e)
 	char name[24];
 
 	big_name(name, p->id);
-	p->spool.big_fd = (int)TEMP_FAILURE_RETRY(
-		openat(p->queue->big_dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+	p->spool.big_fd = fault("queue.big_new")
+				  ? -1
+				  : (int)TEMP_FAILURE_RETRY(openat(p->queue->big_dir_fd, name,
+								   O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
 	if (p->spool.big_fd < 0)
 		return err_sys(e, ERR_IO, "queue.big", "cannot make big/%s", name);
 	p->queue->spooling_bytes -= p->spool.size;

@@ -468,7 +468,7 @@ static bool compare(const struct queue_where *w, const struct node *n, const str
 
 bool queue_where_match(const struct queue_where *w, const struct queue_row *r, int64_t now_ms)
 {
-	bool stack[NODES_MAX];
+	bool stack[NODES_MAX] = { false };
 	size_t n = 0;
 
 	for (const struct node *node = w->nodes; node < w->nodes + w->node_n; node++) {

@@ -12,6 +12,7 @@
 #include "routing/hosts.h"
 #include "routing/routing.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/must.h"
 #include "base/time.h"
@@ -375,7 +376,7 @@ static void ask(struct request *r, const char *name, int type, size_t host)
 
 	must(r->question_n < QUESTIONS_MAX);
 	*q = (struct question){ .request = r, .ctx = ctx, .type = type, .host = host };
-	if (ub_resolve_async(ctx, name, type, CLASS_IN, q, on_answer, &q->id) != 0) {
+	if (fault("dns.ask") || ub_resolve_async(ctx, name, type, CLASS_IN, q, on_answer, &q->id) != 0) {
 		fail(r, name, "libunbound took no question");
 		return;
 	}

@@ -106,7 +106,7 @@ struct domain_set *domain_set_new(const struct config *c, struct err *e)
 	s->loop = c->loop;
 	s->recipients = c->recipients;
 	s->recipients.path = STR_NONE; /* the store stays where it was opened */
-	arena_init(&s->memory, MEMORY_MAX);
+	arena_init_sure(&s->memory, MEMORY_MAX);
 	s->mode.allow_ranges = arena_alloc(&s->memory, (c->mode.allow_n + 1) * sizeof *s->mode.allow_ranges);
 	must(s->mode.allow_ranges != NULL);
 	if (c->mode.allow_n > 0)

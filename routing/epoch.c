@@ -157,7 +157,7 @@ static void switch_write(struct routing *r, struct store_txn *t, const struct mo
 {
 	struct buf b;
 
-	buf_init(&b, SWITCH_RECORD_MAX);
+	buf_init_sure(&b, SWITCH_RECORD_MAX);
 	switch_encode(sw, &b);
 	must(!b.full);
 	store_put(t, r->meta, switch_key, buf_str(&b));

@@ -178,7 +178,7 @@ int hosts_parse(struct hosts *h, struct str text, const char *name, struct err *
 	int rc = 0;
 
 	*h = (struct hosts){ 0 };
-	arena_init(&h->memory, MEMORY_MAX);
+	arena_init_sure(&h->memory, MEMORY_MAX);
 	buf_init(&rd.rows, MEMORY_MAX);
 	while (text.n > 0 && rc == 0) {
 		str_cut(text, '\n', &line, &text);

@@ -15,6 +15,9 @@
 
 enum { ENTRY_MAX = 4 << 20, VALUES_MAX = 64 << 20, KEPT_MAX_GIB = 4, DN_MAX = 4096 };
 
+static const char too_big[] = "the entry is too big";
+static const char no_room[] = "too many entries refer to others";
+
 struct dn {
 	uint64_t hash[2];
 };
@@ -343,7 +346,7 @@ static bool decode_base64(struct str s, struct buf *out)
 }
 
 /* A GUID as bytes (first three groups little-endian) or text in braces becomes one text form; all zero is none. */
-static void normal_guid(struct ldif *l, struct str *id)
+static bool normal_guid(struct ldif *l, struct str *id)
 {
 	static const unsigned char order[16] = { 3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15 };
 	struct buf text;
@@ -362,8 +365,9 @@ static void normal_guid(struct ldif *l, struct str *id)
 	}
 	for (size_t i = 0; i < text.n; i++)
 		zero = zero && (text.p[i] == '0' || text.p[i] == '-');
-	must(arena_dup(&l->values, zero ? STR_NONE : buf_str(&text), id));
+	bool kept = !text.full && arena_dup(&l->values, zero ? STR_NONE : buf_str(&text), id);
 	buf_fini(&text);
+	return kept;
 }
 
 /* ---- entries ---- */
@@ -386,34 +390,38 @@ static enum rcpt_loc guess_loc(struct ldif *l, const struct entry *en)
 }
 
 /* The entry can be named by others, with an address or without. */
-static void keep_dn(struct ldif *l, const struct entry *en)
+static bool keep_dn(struct ldif *l, const struct entry *en)
 {
 	struct dn_row row = { .primary = STR_NONE };
 
 	if (en->dn.n == 0 || !hash_dn(en->dn, &row.dn))
-		return;
-	if (en->rec.addr_n > 0)
-		must(arena_dup(&l->kept, en->rec.addrs[0], &row.primary));
+		return true;
+	if (en->rec.addr_n > 0 && !arena_dup(&l->kept, en->rec.addrs[0], &row.primary))
+		return false;
 	l->dns = grow(l->dns, l->dn_n, &l->dn_cap, sizeof *l->dns);
 	l->dns[l->dn_n++] = row;
+	return true;
 }
 
 /* A copy that outlives the entry. */
-static void keep_waiting(struct ldif *l, const struct entry *en)
+static bool keep_waiting(struct ldif *l, const struct entry *en)
 {
 	struct waiting w = { .rec = en->rec, .line = en->line, .ref_at = en->ref_at, .ref_n = en->ref_n };
 	struct str *const texts[] = { &w.rec.routing, &w.rec.mailbox_id, &w.rec.redirect, &w.rec.members };
 	struct str *addrs = arena_alloc(&l->kept, en->rec.addr_n * sizeof *addrs);
+	bool kept = addrs != NULL;
 
-	must(addrs != NULL);
-	for (size_t i = 0; i < en->rec.addr_n; i++)
-		must(arena_dup(&l->kept, en->rec.addrs[i], &addrs[i]));
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		must(arena_dup(&l->kept, *texts[i], texts[i]));
+	for (size_t i = 0; kept && i < en->rec.addr_n; i++)
+		kept = arena_dup(&l->kept, en->rec.addrs[i], &addrs[i]);
+	for (size_t i = 0; kept && i < sizeof texts / sizeof *texts; i++)
+		kept = arena_dup(&l->kept, *texts[i], texts[i]);
+	if (!kept)
+		return false;
 	w.rec.addrs = addrs;
 	w.rec.primary = addrs[0];
 	l->waiting = grow(l->waiting, l->waiting_n, &l->waiting_cap, sizeof *l->waiting);
 	l->waiting[l->waiting_n++] = w;
+	return true;
 }
 
 static const char *entry_problem(const struct entry *en)
@@ -436,8 +444,8 @@ static void add_entry(struct ldif *l, struct entry *en)
 	const char *problem = entry_problem(en);
 
 	l->im->report.rows++;
-	if (en->rec.mailbox_id.n > 0)
-		normal_guid(l, &en->rec.mailbox_id);
+	if (en->rec.mailbox_id.n > 0 && !normal_guid(l, &en->rec.mailbox_id))
+		problem = too_big;
 	if (!en->has_loc)
 		en->rec.loc = guess_loc(l, en);
 	if (en->to_owner || en->not_to_sender)
@@ -446,9 +454,9 @@ static void add_entry(struct ldif *l, struct entry *en)
 	en->rec.members = buf_str(&en->members);
 	if (problem != NULL)
 		import_problem(l->im, en->line, "%s", problem);
-	else if (en->ref_n > 0)
-		keep_waiting(l, en);
-	else
+	else if (en->ref_n > 0 && !keep_waiting(l, en))
+		import_problem(l->im, en->line, "%s", no_room);
+	else if (en->ref_n == 0)
 		import_add(l->im, en->line, &en->rec);
 }
 
@@ -458,7 +466,8 @@ static void end_entry(struct ldif *l)
 
 	if (en->mail.n > 0)
 		add_addr(en, en->mail, !en->has_primary);
-	keep_dn(l, en);
+	if (!keep_dn(l, en))
+		import_problem(l->im, en->line, "%s", no_room);
 	if (en->any && en->rec.addr_n > 0)
 		add_entry(l, en);
 	arena_fini(&l->values);
@@ -562,7 +571,7 @@ static bool take_value(struct ldif *l, struct str *value)
 		*value = str_trim(*value);
 	}
 	if (!arena_dup(&l->values, *value, value)) {
-		import_problem(l->im, l->logical_line, "the entry is too big");
+		import_problem(l->im, l->logical_line, "%s", too_big);
 		return false;
 	}
 	return true;

@@ -342,7 +342,7 @@ void recipient_drop(struct routing *r, struct store_txn *t, const unsigned char 
 {
 	struct buf copy;
 
-	buf_init(&copy, RECORD_MAX);
+	buf_init_sure(&copy, RECORD_MAX);
 	must(buf_add(&copy, old));
 	drop_old(r, t, rid, buf_str(&copy), STR_NONE);
 	put_tombstone(r, t, rid, buf_str(&copy));

@@ -85,6 +85,7 @@ static void test_damage(void **state)
 	record_encode(&in, &b);
 	for (size_t n = 0; n < b.n; n++) {
 		char *cut = malloc(n + 1); /* of its own, so that a read past the end is seen */
+		assert_non_null(cut);
 		arena_init(&arena, 65536);
 		memcpy(cut, b.p, n);
 		struct str bytes = { cut, n };
@@ -142,6 +143,7 @@ static void test_limits(void **state)
 	struct err e;
 
 	(void)state;
+	assert_non_null(big.p);
 	memset((char *)(uintptr_t)big.p, 'x', big.n);
 	buf_init(&b, RECORD_MAX);
 	in.routing = big;

@@ -62,7 +62,7 @@ static void make_hash(const struct token_key *k, char kind, struct str covered, 
 	uint64_t bits = 0;
 	struct buf b;
 
-	buf_init(&b, covered.n + ours.n + 16);
+	buf_init_sure(&b, covered.n + ours.n + 16);
 	buf_add(&b, S("srs"));
 	buf_addc(&b, kind);
 	buf_addc(&b, '\n');

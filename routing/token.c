@@ -180,7 +180,7 @@ void token_bind(const struct token_message *m, unsigned char out[TOKEN_SHORT])
 	unsigned char sum[MAC_SIZE];
 	struct buf b;
 
-	buf_init(&b, m->message_id.n + m->date.n + m->from.n + 3);
+	buf_init_sure(&b, m->message_id.n + m->date.n + m->from.n + 3);
 	put_canonical(&b, m->message_id);
 	put_canonical(&b, m->date);
 	put_canonical(&b, m->from);
@@ -297,7 +297,7 @@ bool token_put(const struct token_keys *keys, struct token *t, struct buf *out)
 	must(keys->n > 0);
 	if (t->key == NULL)
 		t->key = &keys->v[0];
-	buf_init(&text, TOKEN_TEXT_MAX);
+	buf_init_sure(&text, TOKEN_TEXT_MAX);
 	put_text(t, &text);
 	sign(t->key, buf_str(&text), mac);
 	buf_add(&text, S(";s="));

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { ANSWER_LINE_MAX = 8 * 1024 * 1024 };
@@ -167,6 +168,23 @@ static int run_on_queue(struct cli *cli, struct config *conf)
 	return a.exit;
 }
 
+/* As root: with the rights of whom the folder belongs to.  What is made there is his then, and a link that he planted
+ * leads to nothing that he could not write himself. */
+static struct routing *open_table(struct config *conf, struct err *e)
+{
+	struct stat st;
+	bool other = geteuid() == 0 && lstat(conf->recipients.path.p, &st) == 0 && st.st_uid != 0;
+
+	if (other && (setegid(st.st_gid) != 0 || seteuid(st.st_uid) != 0)) {
+		err_sys(e, ERR_SYSTEM, "cli.offline", "cannot act as the owner of %s", conf->recipients.path.p);
+		return NULL;
+	}
+	struct routing *r = routing_open(conf, e);
+	if (other)
+		must(seteuid(0) == 0 && setegid(0) == 0);
+	return r;
+}
+
 static int run_offline(struct cli *cli)
 {
 	struct buf problems;
@@ -179,7 +197,7 @@ static int run_offline(struct cli *cli)
 	if (conf == NULL) {
 		fprintf(stderr, "%stombolo: %s would not load\n", buf_cstr(&problems), cli->words.config);
 		status = CALL_PARTLY;
-	} else if ((cli->words.verb->flags & VERB_STORE) && (routing = routing_open(conf, &e)) == NULL) {
+	} else if ((cli->words.verb->flags & VERB_STORE) && (routing = open_table(conf, &e)) == NULL) {
 		fprintf(stderr, "tombolo: %s\n", e.text);
 		config_unref(&conf);
 		status = CALL_PARTLY;

@@ -7,6 +7,7 @@
  * thrown away.  Invariant: client->call and call->carrier point at each other or one of them is NULL. */
 #include "smtpd/control.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 #include "base/stream.h"
 #include "smtpd/control_call.h"
@@ -416,7 +417,7 @@ static void on_accept(struct loop_io *io, unsigned events)
 
 	(void)events;
 	for (int i = 0; i < 16; i++) {
-		int fd = accept4(ctl->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = fault("control.accept") ? -1 : accept4(ctl->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0)
 			return;
 		admit(ctl, fd);

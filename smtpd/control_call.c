@@ -204,9 +204,11 @@ struct str args_text(const struct call *c, const char *name)
 uint64_t args_number(const struct call *c, const char *name, uint64_t otherwise)
 {
 	const json_t *j = arg_value(c, name);
+	const struct verb_arg *a = find_arg(c->verb, name);
 
+	must(a != NULL);
 	if (j != NULL)
-		must(parse_number(find_arg(c->verb, name)->kind, j, &otherwise));
+		must(parse_number(a->kind, j, &otherwise));
 	return otherwise;
 }
 

@@ -110,6 +110,7 @@ static int setup(void **state)
 	struct buf text;
 	struct err e = { 0 };
 
+	must(b != NULL);
 	memset(commits, 0, sizeof commits);
 	snprintf(b->dir, sizeof b->dir, "/tmp/queue-verbs-XXXXXX");
 	assert_non_null(mkdtemp(b->dir));

@@ -44,6 +44,7 @@ static void flood_some(struct call *c)
 {
 	struct flood *f = c->state;
 
+	must(f != NULL);
 	while (f->n < FLOOD_LINES && !c->choked(c))
 		call_text(c, "%0100d", f->n++);
 	if (f->n == FLOOD_LINES)
@@ -86,6 +87,7 @@ static void run_file(struct call *c)
 {
 	FILE *f = tmpfile();
 
+	must(f != NULL);
 	for (int i = 0; i < 40000; i++)
 		fprintf(f, "row %d \xc3\xa4\n", i);
 	fflush(f);
@@ -158,6 +160,7 @@ static int setup(void **state)
 	struct buf problems;
 	struct err e = { 0 };
 
+	must(b != NULL);
 	buf_init(&problems, 65536);
 	b->config = config_parse(
 		S("hostname = \"mx.example\"\n"

@@ -51,6 +51,7 @@ static int setup(void **state)
 	struct buf text, problems;
 	struct err e = { 0 };
 
+	must(b != NULL);
 	snprintf(b->dir, sizeof b->dir, "/tmp/verbs-test-XXXXXX");
 	assert_non_null(mkdtemp(b->dir));
 	buf_init(&text, 65536);

@@ -1,6 +1,7 @@
 /* smtpd/listener.c: accept in batches; see the header. */
 #include "smtpd/listener.h"
 
+#include "base/fault.h"
 #include "base/op.h"
 #include "smtpd/session.h"
 
@@ -32,6 +33,14 @@ static void refuse_one(struct listener *l)
 	l->spare = open_spare();
 }
 
+static int accept_one(int fd, struct net_addr *client, socklen_t *n)
+{
+	if (!fault("server.accept"))
+		return accept4(fd, &client->sa, n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	errno = EMFILE;
+	return -1;
+}
+
 static void on_connection(struct loop_io *io, unsigned events)
 {
 	struct listener *l = container_of(io, struct listener, io);
@@ -40,7 +49,7 @@ static void on_connection(struct loop_io *io, unsigned events)
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		struct net_addr client;
 		socklen_t n = sizeof client;
-		int fd = accept4(l->fd, &client.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept_one(l->fd, &client, &n);
 		if (fd >= 0) {
 			COUNT(l->server, connections);
 			session_start(l->server, fd, &client);

@@ -8,6 +8,7 @@
 #include "auth/keeper.h"
 #include "base/fault.h"
 #include "base/must.h"
+#include "base/own.h"
 #include "base/time.h"
 #include "base/user.h"
 #include "connectors/breaker.h"
@@ -153,7 +154,8 @@ static int app_reload(void *arg, struct buf *problems)
 	queue_reconfigure(app->shared.queue, &next->config->queue);
 	const struct conf_log *log = &next->config->log;
 	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0)
-		buf_addf(problems, "log.file " STR_FMT " cannot be opened: the old one stays\n", STR_ARG(log->file));
+		buf_addf(problems, "log.file " STR_FMT " cannot be opened (%s): the old one stays\n",
+			 STR_ARG(log->file), log_why());
 	next = app_swap(app, next); /* queue and routing have let go of the old one: both were given the new one */
 	result = 0;
 out:
@@ -414,6 +416,19 @@ static int make_dir_of(const char *file)
 	return mkdir(dir, 0755);
 }
 
+/* Root gives away what it sees and not what a link leads to: the account could have made one in its own folder. */
+static int give_dir(const char *path, uid_t uid, gid_t gid, struct err *e)
+{
+	int fd = own_dir(path, "main.user", e), rc = 0;
+
+	if (fd < 0)
+		return -1;
+	if (fchown(fd, uid, gid) != 0)
+		rc = err_sys(e, ERR_SYSTEM, "main.user", "chown %s", path);
+	close(fd);
+	return rc;
+}
+
 static int become(struct str user, const struct config *c, struct err *e)
 {
 	uid_t uid;
@@ -423,11 +438,11 @@ static int become(struct str user, const struct config *c, struct err *e)
 		return 0;
 	if (user_find(user.p, &uid, &gid, e) != 0)
 		return -1;
-	if (chown(c->queue.path.p, uid, gid) != 0 && errno != ENOENT)
-		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->queue.path.p);
+	if (access(c->queue.path.p, F_OK) == 0 && give_dir(c->queue.path.p, uid, gid, e) != 0)
+		return -1;
 	if (c->tls.crl_fetch.n > 0 && (mkdir(c->tls.crl_cache.p, 0755) == 0 || errno == EEXIST) &&
-	    chown(c->tls.crl_cache.p, uid, gid) != 0)
-		return err_sys(e, ERR_SYSTEM, "main.user", "chown %s", c->tls.crl_cache.p);
+	    give_dir(c->tls.crl_cache.p, uid, gid, e) != 0)
+		return -1;
 	return user_become(uid, gid, e);
 }
 
@@ -820,7 +835,7 @@ int main(int argc, char **argv)
 	const struct conf_log *log = &app.setup->config->log;
 	app.started_ms = clock_wall_ms();
 	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0) {
-		fprintf(stderr, "tombolod: cannot open the log %s\n", log->file.p);
+		fprintf(stderr, "tombolod: cannot open the log %s: %s\n", log->file.p, log_why());
 		return 1;
 	}
 	if (open_signals(&app, &e) != 0 || start(&app, &e) != 0) {

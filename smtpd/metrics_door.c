@@ -1,6 +1,7 @@
 /* smtpd/metrics_door.c: a small HTTP server for two pages; see the header. */
 #include "smtpd/metrics_door.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 #include "base/op.h"
 #include "base/stream.h"
@@ -204,7 +205,7 @@ static void on_connection(struct loop_io *io, unsigned events)
 	socklen_t n = sizeof client;
 
 	(void)events;
-	int fd = accept4(l->fd, &client.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = fault("metrics.accept") ? -1 : accept4(l->fd, &client.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
 	if (!may_enter(d, &client)) {

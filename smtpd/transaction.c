@@ -234,7 +234,7 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 		judge_failure(t, &e);
 	header_scan_init(&t->header, c->limits.header_max, (unsigned)c->limits.header_fields, c->hostname);
 	header_notes_init(&t->notes, t->arena, &(struct header_own){ { c->hostname, r->by } });
-	buf_init(&t->held, c->limits.header_max);
+	buf_init_sure(&t->held, c->limits.header_max);
 	t->header.on_field = on_field;
 	t->header.arg = t;
 	t->header_open = true;

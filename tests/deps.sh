@@ -6,6 +6,7 @@ build="gcc make pkg-config libc6-dev libev-dev libssl-dev liblmdb-dev libunbound
        libidn2-dev libunistring-dev libxxhash-dev libseccomp-dev libcap-ng-dev libcurl4-openssl-dev uthash-dev libbsd-dev libcmocka-dev
        libopendkim-dev libspf2-dev libmilter-dev openssl procps iproute2"
 lint="clang-format"
+analyse="clang-tidy cppcheck"
 interop="testssl.sh bsdextrautils postfix swaks python3 libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client
          python3-dkim python3-authres python3-spf libmail-spf-perl libmail-dkim-perl python3-nacl"
 unpacked=exim4-daemon-light # for interop

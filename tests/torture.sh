@@ -1,6 +1,9 @@
 #!/bin/sh
-# tests/torture.sh BUILD_DIR [short] [SCENARIO ...]: calls to the kernel fail while the queue, the gateway and scenarios work.
+# tests/torture.sh BUILD_DIR [short] [SECONDS] [SCENARIO ...]: calls fail while the queue, the gateway and scenarios work.
 #
+# What the queue and the gateway do when the kernel says no is tried in full; of the failing calls and allocations of
+# scenarios (tests/torture_calls.sh) as many as SECONDS (240) allow, or those of the SCENARIOs; a build with sanitizers
+# does these only.
 # After each: what was acknowledged is there, queue_check is content, and the service went on as the table says:
 #   absorbed   nobody noticed                          refusing   nothing is accepted until a restart (452/451, in the log)
 #   resumed    some were refused, then all was well    closed     the start was refused with an error that says why
@@ -10,9 +13,14 @@ B=$1
 short=
 shift
 [ "${1:-}" = short ] && short=yes && shift
+seconds=240
+case ${1:-} in [0-9]*[!0-9]* | [!0-9]* | '') ;; *) seconds=$1 && shift ;; esac
 here=$(cd "$(dirname "$0")" && pwd)
 tool=$B/tests/tools/queue_crash
-case $B in *release*) ;; *) echo "0 passed, 0 failed"; exit 0 ;; esac # the preloaded layer and a sanitizer do not mix
+case $B in
+*release*) ;; # the preloaded layer and a sanitizer do not mix
+*) [ -z "$short" ] && exec sh "$here/torture_calls.sh" "$B" "$seconds" "$@"; echo "0 passed, 0 failed"; exit 0 ;;
+esac
 lib=$(cd "$B" && pwd)/tests/powerloss.so
 W=$(mktemp -d "${TMPDIR:-/tmp}/tombolo-torture.XXXXXX") || exit 1
 DAEMON= SINK= LOAD=
@@ -203,42 +211,14 @@ DAEMON= ok=no
 "$B/perf/sink" -S "$W/sink" missing "$W/accepted" >"$W/missing" && ! grep -q '^accepted=0 ' "$W/missing" && ok=yes
 verdict $ok "gateway: all that was acknowledged, in the end" "" "$(cat "$W/missing")"
 
-# ---- scenarios, each with every failure point of theirs failing once: the gateway lives, its store is sound ----
-
-scenario() { # NAME PASSES
-	file=$here/play/$1.tb points=$W/points
-	rm -f "$points"
-	TOMBOLO_FAULT_LIST=$points "$B/tests/tools/play" -b "$B" -c "$B/certs" "$file" >/dev/null 2>&1
-	runs=0 bad=0 broken=0
-	for point in $(sort -u "$points"); do
-		for pass in $2; do
-			runs=$((runs + 1))
-			mkdir -p "$W/play"
-			# the scenario may hear another answer than it wants: that is what a failure is for
-			TMPDIR=$W/play TOMBOLO_PLAY_KEEP=1 TOMBOLO_FAULT=$point:$pass timeout 60 \
-				"$B/tests/tools/play" -b "$B" -c "$B/certs" "$file" >"$W/out" 2>&1 || broken=$((broken + 1))
-			if grep -qE 'ended by signal|must\(' "$W/out"; then
-				bad=$((bad + 1))
-				echo "FAIL $1 with $point:$pass: $(grep -E 'ended by signal|must\(' "$W/out" | head -n 1)"
-			fi
-			for q in "$W"/play/*/queue; do
-				[ -d "$q/index" ] && [ -f "$q/index/data.mdb" ] || continue
-				"$tool" check "$q" >"$W/check" 2>&1 && continue
-				bad=$((bad + 1))
-				echo "FAIL $1 with $point:$pass: $(head -n 1 "$W/check")"
-			done
-			rm -rf "$W/play"
-		done
-	done
-	[ $bad = 0 ] && ok=yes || ok=no
-	verdict $ok "scenario $1" "each of $(sort -u "$points" | wc -l) points" "$runs runs, $broken heard another answer, $bad unsound"
-}
+# ---- scenarios in which one call or allocation fails ----
 
 if [ -z "$short" ]; then
-	[ -f "$B/certs/ca.pem" ] || sh "$here/certs.sh" "$B/certs" >/dev/null 2>&1
-	for name in ${*:-$(cd "$here/play" && ls 10-*.tb 11-*.tb 22-*.tb 40-big.tb r-retry-now.tb 2>/dev/null | sed 's/\.tb$//')}; do
-		scenario "$name" "1 2 5"
-	done
+	sh "$here/torture_calls.sh" "$B" "$seconds" "$@" | tee "$W/calls"
+	sum=$(tail -n 1 "$W/calls")
+	passed=$((passed + ${sum%% *}))
+	sum=${sum#*, }
+	failed=$((failed + ${sum%% *}))
 fi
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

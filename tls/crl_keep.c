@@ -4,7 +4,9 @@
  */
 #include "tls/crl_keep.h"
 
+#include "base/fault.h"
 #include "base/must.h"
+#include "base/own.h"
 #include "config/config.h"
 
 #include <dirent.h>
@@ -62,7 +64,8 @@ static int write_file(const struct crl_keep *k, const char *url, struct str text
 
 	file_of(k, url, path);
 	snprintf(beside, sizeof beside, "%s/.%016llx", k->folder, (unsigned long long)str_hash(str_c(url), 0));
-	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	unlink(beside); /* half a file of a life before, or what somebody put there */
+	fd = fault("crl.open") ? -1 : open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return err_sys(e, ERR_IO, "tls.crl", "cannot write %s", beside);
 	bool ok = write_all(fd, text) == 0 && fsync(fd) == 0;
@@ -184,9 +187,13 @@ struct crl_keep *crl_keep_open(struct str folder, int64_t now_ms, struct err *e)
 		crl_keep_free(&k);
 		return NULL;
 	}
-	d = opendir(k->folder);
+	int fd = own_dir(k->folder, "tls.crl", e);
+	d = fd < 0 ? NULL : fdopendir(fd);
 	if (d == NULL) {
-		err_sys(e, ERR_IO, "tls.crl", "cannot read the folder %s", k->folder);
+		if (fd >= 0) {
+			err_sys(e, ERR_IO, "tls.crl", "cannot read the folder %s", k->folder);
+			close(fd);
+		}
 		crl_keep_free(&k);
 		return NULL;
 	}
@@ -208,6 +215,15 @@ void crl_keep_free(struct crl_keep **kp)
 	free(k);
 }
 
+static void set_configured(struct crl_keep *k, struct source *at, bool configured)
+{
+	if (at->s.configured == configured)
+		return;
+	pthread_mutex_lock(&k->lock);
+	at->s.configured = configured;
+	pthread_mutex_unlock(&k->lock);
+}
+
 void crl_keep_want(struct crl_keep *k, struct str url, bool configured)
 {
 	struct source *at = find(k, url);
@@ -217,11 +233,8 @@ void crl_keep_want(struct crl_keep *k, struct str url, bool configured)
 	if (at == NULL)
 		return;
 	at->wanted = true;
-	if (configured && !at->s.configured) {
-		pthread_mutex_lock(&k->lock);
-		at->s.configured = true;
-		pthread_mutex_unlock(&k->lock);
-	}
+	if (configured)
+		set_configured(k, at, true);
 }
 
 static void want_point(void *k, struct str url)
@@ -324,7 +337,7 @@ bool crl_keep_round(struct crl_keep *k, const struct crl_round *r)
 	for (size_t i = k->n; i-- > 0;) {
 		struct source *at = &k->v[i];
 		bool named = at->s.configured && at->wanted;
-		at->s.configured = named;
+		set_configured(k, at, named);
 		bool found = r->points && (at->s.has_list ? !crl_is_forgotten(&at->s, r->now_ms) : at->wanted);
 		if (named || found)
 			continue;

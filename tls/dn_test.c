@@ -100,6 +100,7 @@ static void test_prefixes(void **state)
 		struct dn_reference ref;
 		struct arena a;
 		char *copy = malloc(n + 1); /* exact, so that asan sees an overrun */
+		assert_non_null(copy);
 		memcpy(copy, text, n);
 		arena_init(&a, 4096);
 		dn_parse_reference(str_n(copy, n), &a, &ref, NULL);

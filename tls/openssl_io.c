@@ -7,6 +7,7 @@
  *   anything else           -1 with stream.err set */
 #include "tls/openssl_tls.h"
 
+#include "base/fault.h"
 #include "base/must.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ static int on_bio_read(BIO *b, char *to, size_t room, size_t *got)
 		return 0;
 	}
 	s->readable = false;
-	ssize_t n = recv(s->fd, to, room, 0);
+	ssize_t n = fault("tls.read") ? -1 : recv(s->fd, to, room, 0);
 	*got = n > 0 ? (size_t)n : 0;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		BIO_set_retry_read(b);
@@ -46,7 +47,7 @@ static int on_bio_read(BIO *b, char *to, size_t room, size_t *got)
 static int on_bio_write(BIO *b, const char *from, size_t n, size_t *put)
 {
 	const struct stream *s = BIO_get_data(b);
-	ssize_t sent = send(s->fd, from, n, MSG_NOSIGNAL);
+	ssize_t sent = fault("tls.write") ? -1 : send(s->fd, from, n, MSG_NOSIGNAL);
 
 	BIO_clear_retry_flags(b);
 	*put = sent > 0 ? (size_t)sent : 0;
@@ -161,6 +162,10 @@ static int secured_handshake(struct stream *s, struct err *e)
 	struct secured *t = s->under;
 
 	must(!t->shaken);
+	if (t->ssl == NULL || fault("tls.handshake")) {
+		t->broken = true;
+		return openssl_err(e, ERR_TLS, "tls.handshake", "no handshake can begin");
+	}
 	ERR_clear_error();
 	errno = 0;
 	if (SSL_do_handshake(t->ssl) == 1) {
@@ -212,16 +217,20 @@ static const struct stream_ops secured_ops = { .read = secured_read,
 
 /* ---- going over ---- */
 
+/* Without an SSL (OpenSSL had none to give) there is no handshake, which says so when it is tried. */
 static struct secured *secured_new(struct stream *s, struct tls_ctx *c)
 {
 	struct secured *t = calloc(1, sizeof *t);
-	BIO *bio = BIO_new(c->bio);
 
-	must(t != NULL && bio != NULL);
+	must(t != NULL);
 	t->ctx = tls_ctx_ref(c);
-	arena_init(&t->arena, ARENA_CAP);
-	t->ssl = SSL_new(c->ssl);
-	must(t->ssl != NULL);
+	arena_init_sure(&t->arena, ARENA_CAP);
+	ERR_clear_error();
+	t->ssl = fault("tls.new") ? NULL : SSL_new(c->ssl);
+	if (t->ssl == NULL)
+		return t;
+	BIO *bio = BIO_new(c->bio);
+	must(bio != NULL);
 	BIO_set_data(bio, s);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(t->ssl, bio, bio);
@@ -234,7 +243,8 @@ void tls_accept(struct stream *s, struct tls_ctx *c)
 {
 	must(c->server);
 	struct secured *t = secured_new(s, c);
-	SSL_set_accept_state(t->ssl);
+	if (t->ssl != NULL)
+		SSL_set_accept_state(t->ssl);
 	stream_secure(s, &secured_ops, t, false);
 }
 
@@ -253,10 +263,8 @@ static void set_sni(SSL *ssl, struct str name)
 	SSL_set_tlsext_host_name(ssl, text);
 }
 
-void tls_connect(struct stream *s, struct tls_ctx *c, struct str sni, struct str session_key)
+static void prepare_client(struct secured *t, struct tls_ctx *c, struct str sni, struct str session_key)
 {
-	must(!c->server);
-	struct secured *t = secured_new(s, c);
 	SSL_set_connect_state(t->ssl);
 	set_sni(t->ssl, sni);
 	if (session_key.n > 0)
@@ -266,6 +274,14 @@ void tls_connect(struct stream *s, struct tls_ctx *c, struct str sni, struct str
 		SSL_set_session(t->ssl, saved);
 		SSL_SESSION_free(saved);
 	}
+}
+
+void tls_connect(struct stream *s, struct tls_ctx *c, struct str sni, struct str session_key)
+{
+	must(!c->server);
+	struct secured *t = secured_new(s, c);
+	if (t->ssl != NULL)
+		prepare_client(t, c, sni, session_key);
 	stream_secure(s, &secured_ops, t, true);
 }
 

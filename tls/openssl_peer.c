@@ -191,6 +191,7 @@ struct tls_peer *peer_make(SSL *ssl, struct arena *a)
 	X509 *x = SSL_get0_peer_certificate(ssl);
 
 	must(p != NULL);
+	a->sure = false;                           /* what a certificate holds may be more than there is room for */
 	p->protocol = str_c(SSL_get_version(ssl)); /* both are OpenSSL's constants */
 	p->cipher = str_c(SSL_get_cipher_name(ssl));
 	p->cipher_bits = (unsigned)SSL_get_cipher_bits(ssl, NULL);

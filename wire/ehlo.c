@@ -42,7 +42,7 @@ void ehlo_put(struct buf *out, const struct ehlo *e, struct str name, struct str
 {
 	struct buf text;
 
-	buf_init(&text, REPLY_MAX);
+	buf_init_sure(&text, REPLY_MAX);
 	buf_add(&text, name);
 	buf_add(&text, S(" greets "));
 	for (size_t i = 0; i < client.n && i < 255; i++) /* the peer's word: a line end in it would add a capability */

@@ -15,7 +15,7 @@
 void header_scan_init(struct header_scan *h, size_t max_bytes, unsigned max_fields, struct str own_name)
 {
 	*h = (struct header_scan){ .max_bytes = max_bytes, .max_fields = max_fields, .own_name = own_name };
-	buf_init(&h->field, max_bytes);
+	buf_init_sure(&h->field, max_bytes);
 }
 
 void header_scan_fini(struct header_scan *h)

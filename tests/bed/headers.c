@@ -342,7 +342,7 @@ static void judge(struct passage *m)
 		size_t nth = h->next == TRAIL_PEER ? seen[h->gate]++ : 0;
 		const struct arrival *a = arrival_behind(m, i, nth);
 		pass_hop(m, i, &m->expected);
-		if (!part_check(m->part, a != NULL, "%s: nothing came behind hop %zu", m->id, i))
+		if (!part_check(m->part, a != NULL, "%s: nothing came behind hop %zu", m->id, i) || a == NULL)
 			return;
 		clean(m, a, i + 1);
 		if (!part_check(m->part, str_eq(buf_str(&m->came), buf_str(&m->expected)),

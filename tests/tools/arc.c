@@ -4,7 +4,7 @@
  * file arc verify KEYS < message                     says what auth/arc says; KEYS: lines of "name text" */
 #include "auth/arc.h"
 #include "base/must.h"
-#include "tests/kit/openssl_seal.h"
+#include "tests/kit/openssl_sealer.h"
 #include "wire/header.h"
 
 #include <stdio.h>
@@ -25,20 +25,20 @@ static void read_all(FILE *f, struct buf *out)
 
 static int seal(unsigned links, const char *kind, const char *record, const char *c, struct buf *m)
 {
-	struct seal_key *k = seal_key_new(strcmp(kind, "rsa") == 0 ? 2048 : 0);
+	struct sealer_key *k = sealer_key_new(strcmp(kind, "rsa") == 0 ? 2048 : 0);
 	FILE *f = fopen(record, "w");
 	struct buf text;
 
 	must(f != NULL);
 	buf_init(&text, 4096);
-	seal_key_record(k, false, &text);
+	sealer_key_record(k, false, &text);
 	fprintf(f, "v=DKIM1; k=%s; p=" STR_FMT "\n", kind, STR_ARG(buf_str(&text)));
 	fclose(f);
 	for (unsigned i = 1; i <= links; i++)
-		seal_put(k, &(struct seal){ .instance = i, .c = c }, m);
+		sealer_put(k, &(struct sealer){ .instance = i, .c = c }, m);
 	fwrite(m->p, 1, m->n, stdout);
 	buf_fini(&text);
-	seal_key_free(&k);
+	sealer_key_free(&k);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  *                                    with N that many messages, most of them small
  *   queue_crash verify DIR JOURNAL   queue_check, then delivers all that is left and compares with the journal
  *   queue_crash check DIR            queue_check alone
+ *   queue_crash left DIR             the recipients that wait, a line each: trace id of the message, address
  *
  * The journal has a line for each thing the outside world was told, written when it was told, with the time in ms:
  *   A id n t   250 for a message with n recipients        D id i t   recipient i is done (delivered or failed)
@@ -49,6 +50,7 @@ struct world {
 	size_t session_n;
 	struct loop_timer timer;
 	struct queue_order order;
+	struct queue_query left;
 	struct lease_read read;
 	struct lease *reading;
 	bool verify, order_busy, many;
@@ -431,6 +433,40 @@ static int run_and_tell(struct world *w)
 	return rc;
 }
 
+/* ---- what waits ---- */
+
+static void on_left(struct op *op)
+{
+	struct world *w = container_of(op, struct world, left.op);
+
+	for (size_t i = 0; i < w->left.row_n; i++)
+		printf(STR_FMT " " STR_FMT "\n", STR_ARG(w->left.rows[i].trace_id), STR_ARG(w->left.rows[i].rcpt));
+	loop_stop(w->loop);
+}
+
+static int print_left(struct world *w)
+{
+	struct queue_recovery found;
+	struct err e;
+
+	w->loop = loop_new(&e);
+	w->queue = queue_open(&conf, &found, &e);
+	if (w->queue == NULL) {
+		printf("cannot open: %s\n", e.text);
+		return 1;
+	}
+	w->port = queue_attach(w->queue, w->loop, on_lease, w);
+	queue_pause(w->port, true);
+	queue_query(w->port, &(struct queue_filter){ .max = 100000 }, &w->left, on_left);
+	loop_run(w->loop);
+	bool whole = w->left.ok && !w->left.more;
+	queue_query_fini(&w->left);
+	queue_detach(&w->port);
+	queue_close(&w->queue);
+	loop_free(&w->loop);
+	return whole ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	static struct world w = { .messages = MESSAGES, .session_n = SESSIONS };
@@ -441,6 +477,8 @@ int main(int argc, char **argv)
 		return 2;
 	fault_init();
 	conf.path = str_c(argv[2]);
+	if (argc == 3 && strcmp(argv[1], "left") == 0)
+		return print_left(&w);
 	if (argc == 3)
 		return strcmp(argv[1], "check") == 0 ? check_store("check", true) != 0 : 2;
 	if (argc > 4 && str_u64(str_c(argv[4]), MESSAGES_MAX, &messages)) {

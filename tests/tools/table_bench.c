@@ -154,9 +154,10 @@ static void measure(struct routing *r, uint64_t n, bool whole, const char *what)
 	struct arena arena;
 	struct buf text;
 
+	must(us != NULL);
 	arena_init(&arena, ARENA);
 	buf_init(&text, 256);
-	for (uint64_t i = 0; i < LOOKUPS && us != NULL; i++) {
+	for (uint64_t i = 0; i < LOOKUPS; i++) {
 		struct arena_mark m = arena_mark(&arena);
 		buf_reset(&text);
 		put_user(&text, mix(i + 1000) % n);

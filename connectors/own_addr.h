@@ -1,6 +1,6 @@
-/* connectors/own.h: under which addresses a connection would come back to ourselves (spec 3.2). */
-#ifndef CONNECTORS_OWN_H
-#define CONNECTORS_OWN_H
+/* connectors/own_addr.h: under which addresses a connection would come back to ourselves (spec 3.2). */
+#ifndef CONNECTORS_OWN_ADDR_H
+#define CONNECTORS_OWN_ADDR_H
 
 #include "base/net.h"
 

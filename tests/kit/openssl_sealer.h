@@ -1,20 +1,21 @@
-/* tests/kit/openssl_seal.h: makes ARC chains for tests, in its own plain way: on whole strings, with nothing of auth/.
+/* tests/kit/openssl_sealer.h: makes ARC chains for tests, in its own plain way: on whole strings, with nothing of
+ * auth/.
  *
- *   seal_key_new -> seal_put for instance 1, 2, ... -> seal_key_free
+ *   sealer_key_new -> sealer_put for instance 1, 2, ... -> sealer_key_free
  */
-#ifndef TESTS_KIT_OPENSSL_SEAL_H
-#define TESTS_KIT_OPENSSL_SEAL_H
+#ifndef TESTS_KIT_OPENSSL_SEALER_H
+#define TESTS_KIT_OPENSSL_SEALER_H
 
 #include "base/buf.h"
 
-struct seal_key;
-struct seal_key *seal_key_new(unsigned rsa_bits); /* 0: Ed25519 */
-void seal_key_free(struct seal_key **k);
+struct sealer_key;
+struct sealer_key *sealer_key_new(unsigned rsa_bits); /* 0: Ed25519 */
+void sealer_key_free(struct sealer_key **k);
 /* p= of a key record; `old`: RSAPublicKey instead of SubjectPublicKeyInfo. */
-void seal_key_record(const struct seal_key *k, bool old, struct buf *out);
-void seal_key_pem(const struct seal_key *k, struct buf *out); /* the private key, for other programs */
+void sealer_key_record(const struct sealer_key *k, bool old, struct buf *out);
+void sealer_key_pem(const struct sealer_key *k, struct buf *out); /* the private key, for other programs */
 
-struct seal { /* NULL: the usual */
+struct sealer { /* NULL: the usual */
 	unsigned instance;
 	const char *domain, *selector;
 	const char *cv;                   /* "none" for the first, else "pass" */
@@ -27,6 +28,6 @@ struct seal { /* NULL: the usual */
 	const char *bh;                   /* instead of the body's */
 };
 /* Puts the three fields in front of `message` (header, empty line, body). */
-void seal_put(const struct seal_key *k, const struct seal *s, struct buf *message);
+void sealer_put(const struct sealer_key *k, const struct sealer *s, struct buf *message);
 
 #endif

@@ -1,5 +1,5 @@
 /* Under which addresses a connection would come back to ourselves. */
-#include "connectors/own.h"
+#include "connectors/own_addr.h"
 
 #include "tests/unit.h"
 

@@ -1,5 +1,5 @@
-/* connectors/own.c: under which addresses a connection would come back to ourselves; see the header. */
-#include "connectors/own.h"
+/* connectors/own_addr.c: under which addresses a connection would come back to ourselves; see the header. */
+#include "connectors/own_addr.h"
 
 #include <ifaddrs.h>
 #include <string.h>

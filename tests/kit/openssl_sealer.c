@@ -1,5 +1,5 @@
-/* tests/kit/openssl_seal.c: ARC chains for tests; see the header. */
-#include "tests/kit/openssl_seal.h"
+/* tests/kit/openssl_sealer.c: ARC chains for tests; see the header. */
+#include "tests/kit/openssl_sealer.h"
 
 #include "base/must.h"
 
@@ -10,14 +10,14 @@
 
 enum { TEXT_MAX = 4 << 20 };
 
-struct seal_key {
+struct sealer_key {
 	EVP_PKEY *key;
 	bool ed;
 };
 
-struct seal_key *seal_key_new(unsigned rsa_bits)
+struct sealer_key *sealer_key_new(unsigned rsa_bits)
 {
-	struct seal_key *k = malloc(sizeof *k);
+	struct sealer_key *k = malloc(sizeof *k);
 
 	must(k != NULL);
 	k->ed = rsa_bits == 0;
@@ -26,7 +26,7 @@ struct seal_key *seal_key_new(unsigned rsa_bits)
 	return k;
 }
 
-void seal_key_free(struct seal_key **k)
+void sealer_key_free(struct sealer_key **k)
 {
 	EVP_PKEY_free((*k)->key);
 	free(*k);
@@ -43,7 +43,7 @@ static void put_base64(struct buf *out, const unsigned char *bytes, size_t n)
 	free(text);
 }
 
-void seal_key_record(const struct seal_key *k, bool old, struct buf *out)
+void sealer_key_record(const struct sealer_key *k, bool old, struct buf *out)
 {
 	unsigned char *der = NULL, raw[32];
 	size_t n = sizeof raw;
@@ -59,7 +59,7 @@ void seal_key_record(const struct seal_key *k, bool old, struct buf *out)
 	OPENSSL_free(der);
 }
 
-void seal_key_pem(const struct seal_key *k, struct buf *out)
+void sealer_key_pem(const struct sealer_key *k, struct buf *out)
 {
 	BIO *b = BIO_new(BIO_s_mem());
 	char *p;
@@ -70,7 +70,7 @@ void seal_key_pem(const struct seal_key *k, struct buf *out)
 	BIO_free(b);
 }
 
-static void sign(const struct seal_key *k, struct str text, struct buf *out)
+static void sign(const struct sealer_key *k, struct str text, struct buf *out)
 {
 	unsigned char sig[2048], hash[32];
 	size_t n = sizeof sig;
@@ -216,7 +216,7 @@ static void put_front(struct buf *message, struct buf *field)
 	buf_reset(field);
 }
 
-static void put_tags(const struct seal_key *k, const struct seal *s, struct buf *f, const char *name)
+static void put_tags(const struct sealer_key *k, const struct sealer *s, struct buf *f, const char *name)
 {
 	char d[64];
 
@@ -226,7 +226,7 @@ static void put_tags(const struct seal_key *k, const struct seal *s, struct buf 
 		 or (s->fold, " "), or (s->selector, "s"));
 }
 
-static void put_message_signature(const struct seal_key *k, const struct seal *s, struct buf *message)
+static void put_message_signature(const struct sealer_key *k, const struct sealer *s, struct buf *message)
 {
 	const char *c = or (s->c, "relaxed/relaxed"), *h = or (s->h, "from:to:subject:date");
 	bool relaxed_header = str_starts(str_c(c), S("relaxed")), relaxed_body = str_ends(str_c(c), S("/relaxed"));
@@ -257,7 +257,7 @@ static void put_message_signature(const struct seal_key *k, const struct seal *s
 	buf_fini(&text);
 }
 
-static void put_seal(const struct seal_key *k, const struct seal *s, struct buf *message)
+static void put_seal(const struct sealer_key *k, const struct sealer *s, struct buf *message)
 {
 	static const struct str three[] = { STR_LIT("ARC-Authentication-Results"), STR_LIT("ARC-Message-Signature"),
 					    STR_LIT("ARC-Seal") };
@@ -283,7 +283,7 @@ static void put_seal(const struct seal_key *k, const struct seal *s, struct buf 
 	buf_fini(&text);
 }
 
-void seal_put(const struct seal_key *k, const struct seal *s, struct buf *message)
+void sealer_put(const struct sealer_key *k, const struct sealer *s, struct buf *message)
 {
 	struct buf field;
 
