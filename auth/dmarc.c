@@ -273,8 +273,10 @@ static void tell_faults(const struct dmarc_record *r, struct buf *why)
 	buf_add(why, S("; the record: "));
 	size_t at = why->n;
 	dmarc_record_tell(r, why);
-	if (why->n == at)
+	if (why->n == at) { /* there is none */
 		why->n = before;
+		why->p[before] = '\0';
+	}
 }
 
 static void tell_fail(const struct dmarc *d, const struct dmarc_record *r, struct buf *why)

@@ -4,6 +4,7 @@
 #include "connectors/reason.h"
 #include "smtpd/filter_session.h"
 #include "smtpd/firewall.h"
+#include "smtpd/judge.h"
 #include "smtpd/policy.h"
 #include "smtpd/track_session.h"
 
@@ -220,15 +221,29 @@ static enum step content_filtered(struct session *s)
 	return step;
 }
 
+static enum step filter_and_commit(struct session *s)
+{
+	if (s->filters != NULL)
+		return session_filter(s, MILTER_AT_END, STR_NONE, content_filtered);
+	return commit(s);
+}
+
+static void on_judged(struct session *s)
+{
+	session_enter(s, &state_command);
+	session_go_on(s, s->tx.verdict.code != 0 ? refuse_message(s) : filter_and_commit(s));
+}
+
 static enum step message_end(struct session *s)
 {
 	if (!transaction_content_end(&s->tx, session_config(s)))
 		return refuse_message(s);
 	if (s->tx.env.rcpt_n == 0)
 		return swallow(s);
-	if (s->filters != NULL)
-		return session_filter(s, MILTER_AT_END, STR_NONE, content_filtered);
-	return commit(s);
+	if (!session_judge_end(s, on_judged))
+		return filter_and_commit(s);
+	session_enter(s, &state_judge);
+	return STEP_WAIT;
 }
 
 /* ---- DATA ---- */

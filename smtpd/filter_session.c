@@ -16,10 +16,7 @@ static void on_filtered(struct op *op)
 
 	s->wait = NULL;
 	session_enter(s, &state_command);
-	if (s->filtered(s) == STEP_CLOSE)
-		session_close(s);
-	else if (s->wait == NULL && !s->closing)
-		session_resume(s);
+	session_go_on(s, s->filtered(s));
 }
 
 enum step session_filter(struct session *s, enum milter_stage stage, struct str detail,

@@ -286,6 +286,12 @@ bool filters_apply(struct filters *f, struct filter_slot *slot)
 
 /* ---- all agreed ---- */
 
+static void take_hold(struct filters *f)
+{
+	if (f->hold.n > 0)
+		f->session->tx.env.hold = buf_str(&f->hold);
+}
+
 static void take_envelope(struct filters *f)
 {
 	struct transaction *t = &f->session->tx;
@@ -302,7 +308,7 @@ static void take_envelope(struct filters *f)
 		t->env.plain_headers = false; /* a way out has to look at what they wrote */
 	if (f->body_8bit && t->env.body == ENV_BODY_7BIT)
 		t->env.body = ENV_BODY_8BITMIME;
-	t->env.hold = buf_str(&f->hold);
+	take_hold(f);
 }
 
 static void on_rewritten(struct op *op)
@@ -325,7 +331,7 @@ bool filters_write(struct filters *f)
 	struct transaction *t = &f->session->tx;
 
 	if (!f->viewed) {
-		t->env.hold = buf_str(&f->hold);
+		take_hold(f);
 		return true;
 	}
 	take_envelope(f);

@@ -5,6 +5,7 @@
 #include "smtpd/firewall.h"
 
 #include "smtpd/echo.h"
+#include "smtpd/judge.h"
 #include "smtpd/policy.h"
 
 #include <stdio.h>
@@ -155,4 +156,5 @@ void firewall_judge(void *session, struct transaction *t)
 	count(s, &changes);
 	if (changes.total > 0)
 		tell(s, t, &changes);
+	session_judge_begin(s);
 }

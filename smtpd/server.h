@@ -31,6 +31,7 @@ struct counters { /* written by the loop, read by anyone (relaxed) */
 	uint64_t loops_stopped;         /* messages whose recipients all came back under our token */
 	uint64_t too_fast[GATE_RATE_N]; /* refused because their client network came too often, sent too much, ... */
 	uint64_t milter_calls, milter_failures, milter_ms; /* packets sent to content filters; waited for them in all */
+	uint64_t judged, judged_failed, judged_stopped;    /* authors; DMARC failed; refused, put off or held for it */
 	uint64_t shed;                                     /* MAIL refused because resources are short */
 	uint64_t forged_messages;                          /* strangers who wrote headers of our organisation */
 	uint64_t header_fields[GROUP_N]; /* taken out or renamed at the door, by group of the policy */

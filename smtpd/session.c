@@ -51,7 +51,7 @@ static int64_t state_deadline_ms(const struct session *s, const struct state *st
 		return l->data_ms;
 	if (state == &state_bdat)
 		return l->bdat_ms;
-	if (state == &state_commit || state == &state_tarpit || state == &state_filter)
+	if (state == &state_commit || state == &state_tarpit || state == &state_filter || state == &state_judge)
 		return -1; /* the clock is ours, not the client's */
 	if (state == &state_command && s->phase == IN_START)
 		return l->greeting_ms; /* until it says who it is */
@@ -89,6 +89,14 @@ void session_resume(struct session *s)
 	pump(s);
 	if (s->eof && !s->closing && s->wait == NULL)
 		session_close(s);
+}
+
+void session_go_on(struct session *s, enum step step)
+{
+	if (step == STEP_CLOSE)
+		session_close(s);
+	else if (s->wait == NULL && !s->closing)
+		session_resume(s);
 }
 
 void session_reply(struct session *s, const struct reply *r)

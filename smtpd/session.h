@@ -1,6 +1,6 @@
 /* smtpd/session.h: one client's connection: states, the pump, the end.
  *
- *        accept -> [proxy] -> greeting -> command <-> data | bdat | tarpit | filter (an operation is open)
+ *        accept -> [proxy] -> greeting -> command <-> data | bdat | tarpit | filter | judge (an operation is open)
  *                                           |  ^          \-> commit (an operation is open) -> command
  *                                           v  |
  *                                        starttls -> handshake -> command (as new)
@@ -69,8 +69,9 @@ void session_drain(struct session *s); /* 421 when idle; else ends after the tra
 void session_reply(struct session *s, const struct reply *r);
 void session_end(struct session *s, const struct reply *last); /* the connection is closed behind it */
 void session_enter(struct session *s, const struct state *state);
-void session_resume(struct session *s); /* the operation is over: go on with what waits */
-void session_error(struct session *s);  /* counts a protocol error */
+void session_resume(struct session *s);                /* the operation is over: go on with what waits */
+void session_go_on(struct session *s, enum step step); /* the same, as what was done then says */
+void session_error(struct session *s);                 /* counts a protocol error */
 enum step session_hold(struct session *s, const struct reply *r, int64_t ms); /* tarpit: answers later */
 bool session_has_early_input(const struct session *s); /* input waits where the client had to wait for us */
 static inline const struct config *session_config(const struct session *s)
@@ -98,6 +99,6 @@ bool session_ask_table(struct session *s, const struct addr *rcpt, const struct 
 		       struct verdict *out);
 
 extern const struct state state_command, state_data, state_bdat, state_commit, state_starttls, state_closing,
-	state_filter;
+	state_filter, state_judge;
 
 #endif

@@ -20,6 +20,8 @@ void transaction_reset(struct transaction *t)
 
 	if (!transaction_is_open(t))
 		return;
+	if (t->on_over != NULL)
+		t->on_over(t->on_header_arg, t);
 	spool_abort(&t->spool);
 	if (t->header_open) {
 		header_scan_fini(&t->header);
@@ -112,15 +114,31 @@ static void write_out(struct transaction *t, struct str run)
 		judge_failure(t, &e);
 }
 
+static void show_body(struct transaction *t, struct str run)
+{
+	if (t->on_body != NULL && run.n > 0)
+		t->on_body(t->on_header_arg, t, run);
+}
+
+static void store_body(struct transaction *t, struct str run)
+{
+	show_body(t, run);
+	write_out(t, run);
+}
+
 /* The header is complete: what of it may pass goes to the spool.  `source` begins with it. */
 static void store_header(struct transaction *t, struct str source)
 {
+	size_t n = t->header.end < source.n ? (size_t)t->header.end : source.n;
 	struct edit_pos pos = { 0 };
 	struct str run;
 
 	t->header_stored = true;
+	t->raw_header = str_head(source, n);
 	if (t->on_header != NULL)
 		t->on_header(t->on_header_arg, t);
+	t->raw_header = STR_NONE;
+	show_body(t, str_skip(source, n));
 	while ((run = edits_take(t->edits, &pos, &source, SIZE_MAX)).n > 0)
 		write_out(t, run);
 }
@@ -143,7 +161,7 @@ static void store_or_hold(struct transaction *t, struct str run)
 	if (t->header.done) {
 		store_header(t, buf_str(&t->held));
 		buf_fini(&t->held);
-		write_out(t, str_skip(run, n));
+		store_body(t, str_skip(run, n));
 	}
 }
 
@@ -153,7 +171,7 @@ static void store(struct transaction *t, struct str run)
 	if (t->verdict.code != 0 || run.n == 0)
 		return;
 	if (t->header_stored)
-		write_out(t, run);
+		store_body(t, run);
 	else
 		store_or_hold(t, run);
 }
@@ -230,6 +248,7 @@ int transaction_content_begin(struct transaction *t, struct queue_port *port, co
 		return -1;
 	}
 	put_received(&trace, r, spool_id(t->spool), t->env.arrived_ms);
+	t->trace_n = trace.n;
 	if (spool_write(t->spool, buf_str(&trace), &e) != 0)
 		judge_failure(t, &e);
 	header_scan_init(&t->header, c->limits.header_max, (unsigned)c->limits.header_fields, c->hostname);

@@ -19,6 +19,8 @@
 #include "wire/cmd.h"
 #include "wire/header.h"
 
+struct judge;
+
 struct transaction {
 	struct arena *arena;
 	struct arena_mark mark;
@@ -36,6 +38,13 @@ struct transaction {
 	struct edits edits;                                  /* what on_header wants of it */
 	void (*on_header)(void *arg, struct transaction *t); /* once, when the header is complete; may judge */
 	void *on_header_arg;
+	struct str raw_header; /* all of it as it came; on_header only */
+	size_t trace_n;        /* bytes of our Received in front of it */
+	/* Set by on_header: hears the body as it came; lets go of the message when it is over, before the spool goes.
+	 */
+	void (*on_body)(void *arg, struct transaction *t, struct str run);
+	void (*on_over)(void *arg, struct transaction *t);
+	struct judge *judge;          /* judge.h; NULL: its author is not judged */
 	struct ident ident;           /* of the header as well */
 	struct mode mode;             /* at the last recipient; epoch 0: none was asked about */
 	struct track_headers headers; /* what on_header changed */

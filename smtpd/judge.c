@@ -1,0 +1,398 @@
+/* smtpd/judge.c: one message before its judges; see the header.
+ *
+ *   SPF ------------------------.
+ *   DKIM: header, body, end ----+-> DMARC, name by name -> policy -> the field into the content -> done
+ *   ARC: header, body, end, keys'
+ *
+ * One question to the DNS is open at a time here (SPF and DKIM have their own): ARC's keys come while the body
+ * streams, DMARC's records when the identifiers are known.  `go_on` is the one place that decides what is next. */
+#include "smtpd/judge.h"
+
+#include "auth/policy.h"
+#include "base/must.h"
+#include "base/time.h"
+#include "connectors/outbound.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct judge {
+	struct session *session;
+	struct op op; /* of the session: what it waits for at the end */
+	struct op *asker;
+	void (*done)(struct session *s);
+	struct policy_scope scope;
+	struct net_addr client;
+	struct auth_spf spf;
+	struct auth_dkim dkim;
+	struct arc arc;
+	struct dmarc dmarc;
+	bool ended, dmarc_begun;
+	struct dns_lookup lookup; /* for ARC or DMARC */
+	bool asking, asking_arc;
+	char author[AUTH_NAME];
+	struct dmarc_id ids[DMARC_SIGNATURES_MAX];
+	size_t id_n;
+	struct policy_out out;
+	struct edit edit;
+	struct buf field;
+	struct rewrite rewrite;
+};
+
+static void go_on(struct judge *j);
+
+static enum step step_judge(struct session *s)
+{
+	(void)s;
+	return STEP_WAIT;
+}
+
+const struct state state_judge = { "judge", step_judge };
+
+/* ---- what is said of the header ---- */
+
+struct seen { /* of the header, beside what the transaction keeps */
+	struct policy_original original;
+	char author[AUTH_NAME];
+	unsigned from_n;
+};
+
+static void on_field(void *arg, const struct header_field *f)
+{
+	struct seen *seen = arg;
+	struct buf b = { .p = seen->author, .cap = sizeof seen->author, .max = sizeof seen->author - 1 };
+
+	policy_original_add(&seen->original, f->name, f->value);
+	if (!header_name_is(f->name, S("From")))
+		return;
+	if (++seen->from_n > 1 || !author_domain(f->value, &b)) /* two of them name nobody */
+		buf_reset(&b);
+	seen->author[b.n] = '\0';
+}
+
+static void look_at_header(struct session *s, struct str header, struct seen *seen)
+{
+	const struct conf_limits *l = &session_config(s)->limits;
+	struct header_scan scan;
+
+	header_scan_init(&scan, l->header_max, (unsigned)l->header_fields, STR_NONE);
+	scan.on_field = on_field;
+	scan.arg = seen;
+	header_scan_add(&scan, header);
+	header_scan_finish(&scan);
+	header_scan_fini(&scan);
+}
+
+/* ---- the verdicts ---- */
+
+static enum dmarc_id_state state_of(enum auth_result r)
+{
+	return r == AUTH_PASS ? DMARC_ID_PASS : r == AUTH_TEMPERROR ? DMARC_ID_TEMPERROR : DMARC_ID_NO;
+}
+
+static struct dmarc_id spf_id(const struct judge *j)
+{
+	return (struct dmarc_id){ str_c(j->spf.domain), state_of(j->spf.result) };
+}
+
+static void begin_dmarc(struct judge *j)
+{
+	for (size_t i = 0; i < j->dkim.sig_n && j->id_n < DMARC_SIGNATURES_MAX; i++)
+		j->ids[j->id_n++] =
+			(struct dmarc_id){ str_c(j->dkim.sigs[i].domain), state_of(j->dkim.sigs[i].result) };
+	dmarc_begin(&j->dmarc,
+		    &(struct dmarc_input){
+			    .author = str_c(j->author), .spf = spf_id(j), .dkim = j->ids, .dkim_n = j->id_n });
+	j->dmarc_begun = true;
+}
+
+/* Mail to an address that we made for a report to come back to cannot be guessed: it answers mail of ours. */
+static bool is_to_srs(const struct session *s)
+{
+	const struct addr_rules rules = { .smtputf8 = true, .relaxed = true };
+	const struct token_keys *keys = outbound_srs_keys(s->setup->outbound);
+	const struct envelope *env = &s->tx.env;
+	struct addr a;
+
+	for (size_t i = 0; i < env->rcpt_n; i++) {
+		struct buf back;
+		buf_init(&back, 1024);
+		bool ours = addr_parse(env->rcpts[i].addr, &rules, &a) == ADDR_OK && srs_is(&a) &&
+			    srs_reverse(keys, &a, a.domain, env->arrived_ms, &back) == SRS_OK;
+		buf_fini(&back);
+		if (!ours)
+			return false;
+	}
+	return env->rcpt_n > 0;
+}
+
+static void put_results(struct judge *j)
+{
+	const struct session *s = j->session;
+	struct policy_sig sigs[AUTH_SIGS_MAX];
+	struct policy_said said = {
+		.id = s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname,
+		.spf = auth_result_name(j->spf.result),
+		.helo = j->spf.helo,
+		.identity = j->spf.helo ? s->helo : s->tx.env.from,
+		.client = &j->scope.client,
+		.sigs = sigs,
+		.sig_n = j->dkim.sig_n,
+		.arc = arc_result(&j->arc),
+		.dmarc = dmarc_result(&j->dmarc),
+		.out = &j->out,
+	};
+
+	for (size_t i = 0; i < j->dkim.sig_n; i++) {
+		const struct auth_sig *a = &j->dkim.sigs[i];
+		sigs[i] = (struct policy_sig){ auth_result_name(a->result), str_c(a->domain), str_c(a->selector),
+					       str_c(a->b), str_c(a->why) };
+	}
+	policy_results(&said, &j->field);
+}
+
+/* ---- the end ---- */
+
+static void finish(struct judge *j)
+{
+	op_finish(&j->asker);
+}
+
+static void tell(const struct judge *j)
+{
+	struct session *s = j->session;
+	const struct dmarc_result *d = dmarc_result(&j->dmarc);
+
+	COUNT(s->server, judged);
+	if (d->verdict == DMARC_FAIL)
+		COUNT(s->server, judged_failed);
+	if (j->out.action >= POLICY_HOLD)
+		COUNT(s->server, judged_stopped);
+	log_info(&s->log, "author.judged", kv_str("trace", s->tx.env.trace_id), kv_c("author", d->author),
+		 kv_c("client", s->client_text), kv_c("spf", auth_result_name(j->spf.result)),
+		 kv_c("dkim", auth_result_name(j->dkim.result)),
+		 kv_c("arc", arc_verdict_name(arc_result(&j->arc)->verdict)),
+		 kv_c("dmarc", dmarc_verdict_name(d->verdict)), kv_c("asked", policy_action_name(j->out.asked)),
+		 kv_c("action", policy_action_name(j->out.action)), kv_c("why", j->out.why));
+}
+
+static void refuse(struct judge *j)
+{
+	struct transaction *t = &j->session->tx;
+	struct reply r = j->out.reply;
+
+	snprintf(t->text, sizeof t->text, "%s", j->out.text);
+	r.text = str_c(t->text);
+	t->verdict_rule.rule = t->verdict_rule.reason = "DMARC";
+	transaction_judge(t, r);
+}
+
+static void on_written(struct op *op)
+{
+	struct judge *j = container_of(op, struct judge, rewrite.op);
+	struct transaction *t = &j->session->tx;
+
+	if (j->rewrite.ok) {
+		t->size = spool_size(t->spool);
+	} else {
+		log_error(&j->session->log, "author.not_written", kv_c("why", j->rewrite.err.text),
+			  kv_str("trace", t->env.trace_id));
+		transaction_judge(t, REPLY(452, 4, 3, 1, "no room for what was found out about this message"));
+	}
+	finish(j);
+}
+
+/* Below our Received, which says where we had it from. */
+static void write_results(struct judge *j)
+{
+	struct transaction *t = &j->session->tx;
+
+	put_results(j);
+	j->edit = (struct edit){ .at = t->trace_n, .insert = buf_str(&j->field) };
+	spool_rewrite(t->spool, (struct edits){ &j->edit, 1 }, NULL, 0, &j->rewrite, on_written);
+}
+
+static void decide(struct judge *j)
+{
+	struct transaction *t = &j->session->tx;
+	const struct policy_in in = { .conf = &j->session->receive->dmarc,
+				      .scope = &j->scope,
+				      .dmarc = dmarc_result(&j->dmarc),
+				      .arc = arc_result(&j->arc),
+				      .spf = spf_id(j),
+				      .dkim = j->ids,
+				      .dkim_n = j->id_n,
+				      .to_srs = is_to_srs(j->session) };
+
+	policy_decide(&in, &j->out);
+	tell(j);
+	if (j->out.action >= POLICY_DEFER) {
+		refuse(j);
+		finish(j);
+		return;
+	}
+	if (j->out.action == POLICY_HOLD && !arena_dup(t->arena, str_c(j->out.why), &t->env.hold))
+		t->env.hold = S("DMARC");
+	write_results(j);
+}
+
+/* ---- the DNS ---- */
+
+static void on_dns(struct op *op)
+{
+	static const enum txt_status status[] = {
+		[DNS_OK] = TXT_DATA, [DNS_NXDOMAIN] = TXT_NXDOMAIN, [DNS_NODATA] = TXT_NODATA, [DNS_FAILED] = TXT_FAILED
+	};
+	struct judge *j = container_of(op, struct judge, lookup.op);
+	const struct dns_lookup *q = &j->lookup;
+	enum txt_status said = q->status == DNS_OK && q->text_n == 0 ? TXT_NODATA : status[q->status];
+	size_t n = said == TXT_DATA ? q->text_n : 0;
+
+	j->asking = false;
+	if (j->asking_arc)
+		arc_answer(&j->arc, said, q->texts, n);
+	else
+		dmarc_answer(&j->dmarc, said, q->texts, n);
+	go_on(j);
+}
+
+static void ask(struct judge *j, struct str name, bool for_arc)
+{
+	struct server *server = j->session->server;
+
+	j->asking = true;
+	j->asking_arc = for_arc;
+	dns_lookup_fini(&j->lookup);
+	dns_lookup_txt(server->shared->dns, server->loop, name, &j->lookup, on_dns);
+}
+
+/* From every answer. */
+static void go_on(struct judge *j)
+{
+	struct str name;
+
+	if (j->asking)
+		return;
+	if ((name = arc_next(&j->arc)).n > 0) {
+		ask(j, name, true);
+		return;
+	}
+	if (!j->ended || op_is_open(&j->spf.op) || op_is_open(&j->dkim.op))
+		return;
+	if (!j->dmarc_begun)
+		begin_dmarc(j);
+	if ((name = dmarc_next(&j->dmarc)).n > 0)
+		ask(j, name, false);
+	else
+		decide(j);
+}
+
+static void on_spf(struct op *op)
+{
+	go_on(container_of(container_of(op, struct auth_spf, op), struct judge, spf));
+}
+
+static void on_dkim(struct op *op)
+{
+	go_on(container_of(container_of(op, struct auth_dkim, op), struct judge, dkim));
+}
+
+/* ---- from the session ---- */
+
+static void let_go(void *arg, struct transaction *t)
+{
+	struct judge *j = t->judge;
+
+	(void)arg;
+	t->judge = NULL;
+	op_cancel(&j->op);
+	rewrite_cancel(&j->rewrite);
+	dns_lookup_fini(&j->lookup);
+	auth_spf_fini(&j->spf);
+	auth_dkim_fini(&j->dkim);
+	arc_fini(&j->arc);
+	buf_fini(&j->field);
+	free(j);
+}
+
+static void on_body(void *arg, struct transaction *t, struct str run)
+{
+	(void)arg;
+	auth_dkim_body(&t->judge->dkim, run);
+	arc_body(&t->judge->arc, run);
+}
+
+static bool is_judged(struct session *s, const struct seen *seen, struct policy_scope *scope)
+{
+	const struct policy_caller caller = {
+		.receive = s->receive,
+		.origin = s->tx.env.origin,
+		.class = s->tx.env.class,
+		.org = s->tx.env.org,
+		.trusted = header_trust_of(&s->who, s->receive->perms) == TRUST_PEER,
+		.client = &s->client,
+		.peer_address = policy_is_peer_address(session_config(s), &s->client),
+		.original = &seen->original,
+	};
+
+	policy_scope(&caller, scope);
+	if (!scope->judged)
+		log_debug(&s->log, "author.not_judged", kv_str("trace", s->tx.env.trace_id), kv_c("why", scope->why));
+	return scope->judged;
+}
+
+void session_judge_begin(struct session *s)
+{
+	struct transaction *t = &s->tx;
+	struct policy_scope scope;
+	struct seen seen = { 0 };
+
+	if (s->server->auth == NULL || s->receive->dmarc.mode == JUDGE_OFF || t->verdict.code != 0)
+		return;
+	look_at_header(s, t->raw_header, &seen);
+	if (!is_judged(s, &seen, &scope))
+		return;
+	struct judge *j = calloc(1, sizeof *j);
+	must(j != NULL);
+	t->judge = j;
+	t->on_body = on_body;
+	t->on_over = let_go;
+	j->session = s;
+	j->scope = scope;
+	memcpy(j->author, seen.author, sizeof j->author);
+	buf_init(&j->field, 64 * 1024);
+	auth_spf(s->server->auth,
+		 &(struct auth_spf_ask){ .client = scope.client,
+					 .helo = s->helo,
+					 .sender = t->env.from,
+					 .receiver = session_config(s)->hostname },
+		 &j->spf, on_spf);
+	auth_dkim_begin(s->server->auth, &j->dkim);
+	auth_dkim_header(&j->dkim, t->raw_header);
+	arc_begin(&j->arc, t->raw_header, (uint64_t)clock_wall_ms() / 1000);
+	go_on(j);
+}
+
+static void on_judged(struct op *op)
+{
+	struct judge *j = container_of(op, struct judge, op);
+
+	j->session->wait = NULL;
+	j->done(j->session);
+}
+
+bool session_judge_end(struct session *s, void (*done)(struct session *s))
+{
+	struct judge *j = s->tx.judge;
+
+	if (j == NULL)
+		return false;
+	j->ended = true;
+	j->done = done;
+	op_start(&j->op, on_judged, &j->asker);
+	s->wait = &j->op;
+	arc_end(&j->arc);
+	auth_dkim_end(&j->dkim, on_dkim); /* answers later: so do we */
+	go_on(j);
+	return true;
+}
