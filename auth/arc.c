@@ -4,7 +4,7 @@
  *   judge      the newest ARC-Message-Signature, then every     steps 4 and 6
  *              ARC-Seal from the newest to the oldest
  *
- * As in dmarc.c judging starts anew with each answer; what has been answered is kept in keys[]. */
+ * Judging stops where a key is wanted and goes on there with its answer; what has been answered is kept in keys[]. */
 #include "auth/arc_sets.h"
 
 #include "base/must.h"
@@ -131,21 +131,21 @@ static enum look check_seal(struct arc *a, unsigned instance, const char **why)
 	return check(a, &a->sets[instance - 1].seal_tags, hash, why);
 }
 
+/* Step 0 is the newest ARC-Message-Signature, step 1 its seal, and so on to the oldest; a->steps of them hold. */
 static void judge(struct arc *a)
 {
 	unsigned newest = a->result.links;
 	const char *why = NULL;
-	enum look l = check_message(a, &a->sets[newest - 1], &why);
 
-	if (l == FAILED)
-		finish(a, ARC_FAIL, "ARC-Message-Signature %u of " STR_FMT ": %s", newest,
-		       STR_ARG(tags_value(&a->sets[newest - 1].signature_tags, S("d"))), why);
-	if (l != GOOD)
-		return;
-	for (unsigned i = newest; i > 0; i--) {
-		l = check_seal(a, i, &why);
+	for (; a->steps <= newest; a->steps++) {
+		unsigned instance = newest - (a->steps > 0 ? a->steps - 1 : 0);
+		const struct arc_set *s = &a->sets[instance - 1];
+		const struct tags *t = a->steps == 0 ? &s->signature_tags : &s->seal_tags;
+		enum look l = a->steps == 0 ? check_message(a, s, &why) : check_seal(a, instance, &why);
 		if (l == FAILED)
-			finish(a, ARC_FAIL, "ARC-Seal %u of " STR_FMT ": %s", i, STR_ARG(a->links[i - 1].domain), why);
+			finish(a, ARC_FAIL, "%s %u of " STR_FMT ": %s",
+			       a->steps == 0 ? "ARC-Message-Signature" : "ARC-Seal", instance,
+			       STR_ARG(tags_value(t, S("d"))), why);
 		if (l != GOOD)
 			return;
 	}

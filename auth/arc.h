@@ -65,6 +65,7 @@ struct arc {
 	struct arc_key *keys; /* 1 + ARC_SETS_MAX */
 	size_t key_n;
 	struct arc_key *wanted;
+	unsigned steps; /* signatures that hold, from the newest on */
 	uint64_t now_s;
 	bool ended, done;
 	struct arc_result result;

@@ -108,12 +108,58 @@ static void test_many_ends(void **state)
 	}
 }
 
+/* The letter of RFC 8463 A: its body's hash, and its Ed25519 signature over the canonical fields. */
+static void test_rfc8463(void **state)
+{
+	static const char fields[][80] = {
+		"From: Joe SixPack <joe@football.example.com>\r\n",
+		"To: Suzie Q <suzie@shopping.example.net>\r\n",
+		"Subject: Is dinner ready?\r\n",
+		"Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\r\n",
+		"Message-ID: <20030712040037.46341.5F8J@football.example.com>\r\n",
+	};
+	static const char own[] = "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;\r\n"
+				  " d=football.example.com; i=@football.example.com;\r\n"
+				  " q=dns/txt; s=brisbane; t=1528637909; h=from : to :\r\n"
+				  " subject : date : message-id : from : subject : date;\r\n"
+				  " bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\r\n b=\r\n";
+	unsigned char hash[DIGEST_SIZE], want[DIGEST_SIZE], key[32], sig[64];
+	struct canon_body b;
+	struct buf out;
+	size_t n;
+
+	(void)state;
+	canon_body_init(&b, CANON_RELAXED);
+	canon_body_add(&b, S("Hi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n"));
+	canon_body_end(&b, hash);
+	canon_body_fini(&b);
+	assert_true(signature_base64(S("2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8="), want, sizeof want, &n));
+	assert_memory_equal(hash, want, DIGEST_SIZE);
+
+	buf_init(&out, 4096);
+	for (size_t i = 0; i <= COUNT(fields); i++) {
+		struct str raw = str_c(i < COUNT(fields) ? fields[i] : own);
+		canon_field(CANON_RELAXED, raw, str_skip(raw, (size_t)str_chr(raw, ':') + 1), &out);
+		buf_add(&out, i < COUNT(fields) ? S("\r\n") : S(""));
+	}
+	hash_of(buf_str(&out), hash);
+	assert_true(signature_base64(S("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="), key, sizeof key, &n));
+	assert_true(signature_base64(S("/gCrinpcQOoIfuHNQIbq4pgh9kyIK3AQUdt9OdqQehSwhEIug4D11Bus\r\n"
+				       " Fa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw=="),
+				     sig, sizeof sig, &n));
+	assert_int_equal(signature_check(SIGNATURE_ED25519, str_n(key, 32), hash, str_n(sig, n)), SIGNATURE_GOOD);
+	hash[0] ^= 1;
+	assert_int_equal(signature_check(SIGNATURE_ED25519, str_n(key, 32), hash, str_n(sig, n)), SIGNATURE_WRONG);
+	buf_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_many_ends),
+		cmocka_unit_test(test_rfc8463),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include "auth/policy.h"
 
 #include "base/must.h"
+#include "wire/addr.h"
 #include "wire/authres.h"
 
 const char *policy_action_name(enum policy_action a)
@@ -31,6 +32,14 @@ static bool is_listed(const struct conf_list *l, struct str domain)
 
 /* ---- ARC ---- */
 
+static bool is_domain(struct str value, struct str author)
+{
+	char room[DMARC_NAME];
+	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
+
+	return addr_normalize_domain(value, &b) && str_eq(buf_str(&b), author);
+}
+
 /* "dmarc=pass header.from=<author>". */
 static bool saw_pass(const struct arc_link *link, struct str author)
 {
@@ -44,7 +53,7 @@ static bool saw_pass(const struct arc_link *link, struct str author)
 			continue;
 		for (size_t i = 0; i < a.prop_n; i++)
 			if (str_ieq(a.props[i].ptype, S("header")) && str_ieq(a.props[i].property, S("from")) &&
-			    str_ieq(a.props[i].value, author))
+			    is_domain(a.props[i].value, author))
 				return true;
 	}
 	return false;
@@ -256,7 +265,7 @@ void policy_results(const struct policy_said *s, struct buf *out)
 {
 	struct authres_writer w;
 
-	authres_begin(&w, out, s->id);
+	authres_begin(&w, out, s->id, s->utf8);
 	if (s->spf != NULL)
 		say_spf(s, &w);
 	for (size_t i = 0; i < s->sig_n; i++)

@@ -106,6 +106,7 @@ struct policy_sig {                     /* one DKIM signature that was looked at
 
 struct policy_said {
 	struct str id;                 /* our authserv-id */
+	bool utf8;                     /* the message may have UTF-8 in its header */
 	const char *spf;               /* word of RFC 8601 2.7.2; NULL: not asked */
 	bool helo;                     /* by HELO, not MAIL FROM */
 	struct str identity;           /* MAIL FROM address, or HELO name */

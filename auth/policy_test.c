@@ -1,5 +1,5 @@
 /* auth/policy_test.c: who is judged (spec 4.7), what is done with the verdict, who is exempt, and the field that says
- * so. */
+ * so.  Two From fields name no author, which fails closed (CVE-2019-16378). */
 #include "auth/policy.h"
 #include "tests/unit.h"
 

@@ -116,6 +116,14 @@ static struct str without_dots(struct str s)
 	return s;
 }
 
+static bool has_8bit(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (chr_is_8bit(s.p[i]))
+			return true;
+	return false;
+}
+
 static bool is_same_name(struct str a, struct str b)
 {
 	char room_a[ID_MAX + 1], room_b[ID_MAX + 1];
@@ -128,6 +136,8 @@ static bool is_same_name(struct str a, struct str b)
 		return false;
 	if (str_ieq(a, b))
 		return true;
+	if (!has_8bit(a) && !has_8bit(b))
+		return false;
 	return addr_normalize_domain(a, &x) && addr_normalize_domain(b, &y) &&
 	       str_ieq(without_dots(buf_str(&x)), without_dots(buf_str(&y)));
 }

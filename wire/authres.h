@@ -53,15 +53,19 @@ enum { AUTHRES_LINE = 78, AUTHRES_VALUE_MAX = 320 };
 
 struct authres_writer {
 	struct buf *out;
+	bool utf8;
 	size_t column; /* of the line being written */
 	unsigned results;
 };
 
-/* Values come from peers.  Whatever they hold, the field stays one field and the result one result, for readers that
+/* `utf8`: the message may have UTF-8 in its header (SMTPUTF8, RFC 6532); else what is not ASCII becomes '?' too.
+ *
+ * Values come from peers.  Whatever they hold, the field stays one field and the result one result, for readers that
  * know quoting and for those that do not: control bytes, broken UTF-8 and the characters ; ( ) " \ become '?'; what is
  * left is quoted unless it is a plain token or address; past AUTHRES_VALUE_MAX bytes it is cut.
  * Lines end before column 78 unless one value alone is longer. */
-void authres_begin(struct authres_writer *w, struct buf *out, struct str id); /* "Authentication-Results: id" */
+void authres_begin(struct authres_writer *w, struct buf *out, struct str id,
+		   bool utf8); /* "Authentication-Results: id" */
 /* `method`, `result`, `ptype` and `property` are words of ours: keywords, asserted. */
 void authres_result(struct authres_writer *w, struct str method, struct str result);
 void authres_reason(struct authres_writer *w, struct str reason); /* right behind a result; empty: nothing */

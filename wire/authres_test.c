@@ -243,13 +243,30 @@ static void write_one(struct buf *b, struct str id, struct str reason, struct st
 {
 	struct authres_writer w;
 
-	authres_begin(&w, b, id);
+	authres_begin(&w, b, id, true);
 	authres_result(&w, S("spf"), S("fail"));
 	authres_reason(&w, reason);
 	authres_prop(&w, S("smtp"), S("mailfrom"), value);
 	authres_result(&w, S("dmarc"), S("none"));
 	authres_prop(&w, S("header"), S("from"), S("ours.example"));
 	authres_end(&w);
+}
+
+static void test_write_ascii(void **state)
+{
+	struct authres_writer w;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 1000);
+	authres_begin(&w, &b, S(OURS), false);
+	authres_result(&w, S("spf"), S("fail"));
+	authres_prop(&w, S("smtp"), S("mailfrom"), S("m\xc3\xbcnchen.example"));
+	authres_end(&w);
+	check_str(buf_str(&b),
+		  S("Authentication-Results: " OURS ";\r\n\tspf=fail smtp.mailfrom=\"m??nchen.example\"\r\n"),
+		  "8 bits in a message of 7");
+	buf_fini(&b);
 }
 
 static void test_write(void **state)
@@ -259,7 +276,7 @@ static void test_write(void **state)
 
 	(void)state;
 	buf_init(&b, 8192);
-	authres_begin(&w, &b, S(OURS));
+	authres_begin(&w, &b, S(OURS), false);
 	authres_end(&w);
 	check_str(buf_str(&b), S("Authentication-Results: " OURS "; none\r\n"), "nothing was judged");
 	buf_reset(&b);
@@ -299,6 +316,11 @@ static void test_write_hostile(void **state)
 		{ STR_LIT("x\000y\033[2J"), STR_LIT("\"x?y?[2J\"") },
 		{ STR_LIT("m\xc3\xbcnchen.example"), STR_LIT("\"m\xc3\xbcnchen.example\"") },
 		{ STR_LIT("m\xc3nchen.example"), STR_LIT("\"m?nchen.example\"") },
+		{ STR_LIT("@"), STR_LIT("\"@\"") },
+		{ STR_LIT("a@"), STR_LIT("\"a@\"") },
+		{ STR_LIT("@x.example"), STR_LIT("@x.example") },
+		{ STR_LIT("a@b@x.example"), STR_LIT("\"a@b@x.example\"") },
+		{ STR_LIT("a@b_c"), STR_LIT("\"a@b_c\"") },
 		{ STR_LIT("a=b"), STR_LIT("\"a=b\"") },
 		{ STR_LIT("2001:db8::1"), STR_LIT("\"2001:db8::1\"") },
 		{ STR_LIT("pass (ours)"), STR_LIT("\"pass ?ours?\"") },
@@ -355,10 +377,10 @@ static void test_write_any(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whose),     cmocka_unit_test(test_whose_idn),
-		cmocka_unit_test(test_read),      cmocka_unit_test(test_read_limits),
-		cmocka_unit_test(test_write),     cmocka_unit_test(test_write_hostile),
-		cmocka_unit_test(test_write_any),
+		cmocka_unit_test(test_whose),         cmocka_unit_test(test_whose_idn),
+		cmocka_unit_test(test_read),          cmocka_unit_test(test_read_limits),
+		cmocka_unit_test(test_write),         cmocka_unit_test(test_write_ascii),
+		cmocka_unit_test(test_write_hostile), cmocka_unit_test(test_write_any),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,20 +27,30 @@ static bool is_keyword(struct str s)
 	return s.n > 0;
 }
 
-/* What a value is made of when it needs no quotes: a token, an address, an IP address. */
-static bool is_plain(struct str s)
+static bool is_made_of(struct str s, struct str signs)
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (!chr_is_alnum(s.p[i]) && str_chr(S("-._@+#$%&'*!^`{|}~"), s.p[i]) < 0)
+		if (!chr_is_alnum(s.p[i]) && str_chr(signs, s.p[i]) < 0)
 			return false;
-	return s.n > 0;
+	return true;
+}
+
+/* What needs no quotes: a token, or an address, with a domain and with or without a local part (RFC 8601 2.2). */
+static bool is_plain(struct str s)
+{
+	struct str local, domain;
+
+	if (str_cut(s, '@', &local, &domain))
+		return domain.n > 0 && chr_is_alnum(domain.p[0]) && is_made_of(domain, S("-.")) &&
+		       is_made_of(local, S("-._+#$%&'*!^`{|}~"));
+	return s.n > 0 && is_made_of(s, S("-._+#$%&'*!^`{|}~"));
 }
 
 /* `s` with every byte gone that could end what it stands in. */
-static void clean(struct buf *out, struct str s)
+static void clean(struct buf *out, struct str s, bool utf8)
 {
 	while (s.n > 0) {
-		size_t n = chr_is_8bit(s.p[0]) ? str_utf8(s) : 1;
+		size_t n = !chr_is_8bit(s.p[0]) ? 1 : utf8 ? str_utf8(s) : 0;
 		char c = s.p[0];
 		if (n == 0 || chr_is_ctl(c) || (n == 1 && str_chr(S(";()\"\\"), c) >= 0)) {
 			n = 1;
@@ -52,26 +62,26 @@ static void clean(struct buf *out, struct str s)
 	}
 }
 
-static void put_value(struct buf *part, struct str value)
+static void put_value(struct buf *part, struct str value, bool utf8)
 {
 	char room[AUTHRES_VALUE_MAX + 1];
 	struct buf b = { .p = room, .cap = sizeof room, .max = AUTHRES_VALUE_MAX };
 
-	clean(&b, value);
+	clean(&b, value, utf8);
 	bool plain = is_plain(buf_str(&b));
 	buf_add(part, plain ? S("") : S("\""));
 	buf_add(part, buf_str(&b));
 	buf_add(part, plain ? S("") : S("\""));
 }
 
-void authres_begin(struct authres_writer *w, struct buf *out, struct str id)
+void authres_begin(struct authres_writer *w, struct buf *out, struct str id, bool utf8)
 {
 	char room[AUTHRES_VALUE_MAX + 64];
 	struct buf part = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
 
-	*w = (struct authres_writer){ .out = out, .column = sizeof "Authentication-Results:" - 1 };
+	*w = (struct authres_writer){ .out = out, .utf8 = utf8, .column = sizeof "Authentication-Results:" - 1 };
 	buf_add(out, S("Authentication-Results:"));
-	put_value(&part, id);
+	put_value(&part, id, utf8);
 	put_part(w, buf_str(&part));
 }
 
@@ -98,7 +108,7 @@ void authres_reason(struct authres_writer *w, struct str reason)
 	char word_room[AUTHRES_VALUE_MAX + 16];
 	bool first = true;
 
-	clean(&b, reason);
+	clean(&b, reason, w->utf8);
 	struct str rest = buf_str(&b), word = str_word(&rest), next;
 	if (word.n == 0)
 		return;
@@ -123,7 +133,7 @@ void authres_prop(struct authres_writer *w, struct str ptype, struct str propert
 	buf_addc(&part, '.');
 	buf_add(&part, property);
 	buf_addc(&part, '=');
-	put_value(&part, value);
+	put_value(&part, value, w->utf8);
 	must(!part.full);
 	put_part(w, buf_str(&part));
 }

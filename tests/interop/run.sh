@@ -96,6 +96,7 @@ done
 # bash, and an independent reader of what a monitoring system is given
 check "Prometheus reads our figures" env PARSER=1 bash "$HERE/../metrics.sh" "$B"
 check "ARC chains of dkimpy and ours, sound and damaged" /usr/bin/python3 "$HERE/arc.py" "$B"
+check "our Authentication-Results, whatever peers call themselves" /usr/bin/python3 "$HERE/results.py" "$B"
 check "nothing is left but what must wait" wait_until 10 only_held_mail_waits
 check "the gateway stops when asked to" gateway_stops
 check "no sanitizer complains" gateway_is_clean
