@@ -215,6 +215,10 @@ static void open_crew(enum mischief m, unsigned frame)
 
 static void close_crew(void)
 {
+	struct auth_stats stats;
+
+	auth_stats(auth, &stats);
+	assert_int_equal(stats.bytes, 0); /* or there would be no room one day */
 	auth_close(&auth);
 	loop_timer_stop(&late);
 	loop_io_stop(&keeper_io);
@@ -450,12 +454,13 @@ static void test_cancelled(void **state)
 	auth_sign_begin(auth, S("a.example"), &sign);
 	auth_sign_write(&sign, S("From: a@a.example\r\n\r\nhi"), NULL);
 	auth_sign_fini(&sign);
-	auth_spf_fini(&spf[1]);
-	auth_spf_fini(&spf[1]);
+	op_cancel(&spf[1].op); /* the op alone: what is under way ends quietly */
 	left = 1;
 	loop_run(loop);
 	assert_int_equal(spf[0].result, AUTH_PASS);
 	auth_spf_fini(&spf[0]);
+	auth_spf_fini(&spf[1]);
+	auth_spf_fini(&spf[1]);
 	close_crew();
 }
 
