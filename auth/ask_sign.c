@@ -148,9 +148,9 @@ bool auth_sign_write(struct auth_sign *q, struct str bytes, void (*more)(struct 
 	struct job *j = q->state;
 
 	must(j != NULL && !j->ended);
-	loop_timer_set(&j->deadline, 4 * crew_conf(j->auth)->work_ms);
 	if (j->stopped)
 		return true; /* the end tells */
+	loop_timer_set(&j->deadline, 4 * crew_conf(j->auth)->work_ms);
 	if (!j->has_head)
 		take_head(j, bytes);
 	else

@@ -265,6 +265,7 @@ static void take_off(struct job *j)
 
 static void job_free(struct job *j)
 {
+	must(!loop_timer_is_set(&j->deadline) && !loop_timer_is_set(&j->dns_timer) && j->end == NULL);
 	arena_fini(&j->arena);
 	buf_fini(&j->head);
 	if (j->scan != NULL)

@@ -291,7 +291,7 @@ const struct verb control_verbs[] = {
 	  "say where it is, close the conflict, try what waits" },
 
 	{ "auth", "check", 0, VERB_LOOP, run_auth_check, auth_check_args,
-	  "what SPF says of a client and a sender, and DKIM of a message" },
+	  "what SPF says of a client, and DKIM of a message" },
 
 	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
 	{ "config", "show", VERB_OFFLINE, VERB_WORKER, run_config_show, NULL,
