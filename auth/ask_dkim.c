@@ -185,7 +185,7 @@ void auth_dkim_end(struct auth_dkim *q, void (*done)(struct op *))
 
 	must(j != NULL && !j->ended);
 	j->ended = true;
-	op_start(&q->op, done, &j->held);
+	job_open(j, &q->op, done);
 	if (j->stopped) {
 		job_done(j);
 		return;
@@ -203,10 +203,8 @@ void auth_dkim_fini(struct auth_dkim *q)
 	struct job *j = q->state;
 
 	if (j != NULL) {
-		bool open = op_is_open(&q->op);
-		if (open)
-			op_cancel(&q->op);
-		job_release(j, open);
+		op_cancel(&q->op);
+		job_release(j);
 	}
 	*q = (struct auth_dkim){ 0 };
 }

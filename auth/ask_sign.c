@@ -148,9 +148,9 @@ bool auth_sign_write(struct auth_sign *q, struct str bytes, void (*more)(struct 
 	struct job *j = q->state;
 
 	must(j != NULL && !j->ended);
-	loop_timer_set(&j->deadline, 4 * crew_conf(j->auth)->work_ms);
 	if (j->stopped)
 		return true; /* the end tells */
+	loop_timer_set(&j->deadline, 4 * crew_conf(j->auth)->work_ms);
 	if (!j->has_head)
 		take_head(j, bytes);
 	else
@@ -168,7 +168,7 @@ void auth_sign_end(struct auth_sign *q, void (*done)(struct op *))
 
 	must(j != NULL && !j->ended);
 	j->ended = true;
-	op_start(&q->op, done, &j->held);
+	job_open(j, &q->op, done);
 	if (!j->stopped && !j->has_head) {
 		header_scan_finish(j->scan);
 		send_head(j, buf_str(&j->head));
@@ -186,10 +186,8 @@ void auth_sign_fini(struct auth_sign *q)
 	struct job *j = q->state;
 
 	if (j != NULL) {
-		bool open = op_is_open(&q->op);
-		if (open)
-			op_cancel(&q->op);
-		job_release(j, open);
+		op_cancel(&q->op);
+		job_release(j);
 	}
 	*q = (struct auth_sign){ 0 };
 }

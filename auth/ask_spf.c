@@ -102,7 +102,7 @@ void auth_spf(struct auth *a, const struct auth_spf_ask *what, struct auth_spf *
 	must(j != NULL);
 	j->mute = true; /* workers keep nothing of it */
 	q->state = j;
-	op_start(&q->op, done, &j->held);
+	job_open(j, &q->op, done);
 	j->spf = arena_alloc(&j->arena, sizeof *j->spf);
 	must(j->spf != NULL);
 	*j->spf = (struct spf_question){ .client = what->client,
@@ -122,10 +122,8 @@ void auth_spf_fini(struct auth_spf *q)
 	struct job *j = q->state;
 
 	if (j != NULL) {
-		bool open = op_is_open(&q->op);
-		if (open)
-			op_cancel(&q->op);
-		job_release(j, open);
+		op_cancel(&q->op);
+		job_release(j);
 	}
 	*q = (struct auth_spf){ 0 };
 }

@@ -48,6 +48,7 @@ enum {
 
 struct auth_stats { /* of one loop since its start; any thread, each by itself exact */
 	uint64_t spf, dkim, signed_n, deaths, recycled, timeouts, refused;
+	uint64_t bytes; /* waiting or kept now, of conf_auth.memory */
 };
 
 struct auth_options {

@@ -1,6 +1,7 @@
 /* auth/cage.c: limits and the filter of a worker. */
 #include "auth/cage.h"
 
+#include <cap-ng.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -106,6 +107,9 @@ bool cage_worker(int keep)
 	if (!SANITIZED)
 		limit(RLIMIT_AS, MEMORY_MAX);
 	limit(RLIMIT_CPU, CPU_S);
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return false;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return false;
 	return SANITIZED || load_filter() == 0;

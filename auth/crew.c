@@ -265,6 +265,7 @@ static void take_off(struct job *j)
 
 static void job_free(struct job *j)
 {
+	must(!loop_timer_is_set(&j->deadline) && !loop_timer_is_set(&j->dns_timer) && j->end == NULL);
 	arena_fini(&j->arena);
 	buf_fini(&j->head);
 	if (j->scan != NULL)
@@ -279,11 +280,23 @@ static void on_done(struct loop_task *t)
 	struct job *j = container_of(t, struct job, task);
 	struct auth *a = j->auth;
 
+	j->posted = false;
 	if (j->orphan)
 		job_free(j);
-	else
+	else if (j->held != NULL)
 		j->kind->finish(j); /* may release it */
 	hand_out(a);
+}
+
+void job_open(struct job *j, struct op *op, void (*done)(struct op *))
+{
+	op_start(op, done, &j->held);
+	j->opened = true;
+}
+
+static bool is_cancelled(const struct job *j)
+{
+	return j->opened && j->held == NULL;
 }
 
 void job_stop(struct job *j)
@@ -300,13 +313,14 @@ void job_done(struct job *j)
 	job_stop(j);
 	j->over = true;
 	j->task.fn = on_done;
+	j->posted = true;
 	loop_defer(j->auth->loop, &j->task);
 }
 
-void job_release(struct job *j, bool open)
+void job_release(struct job *j)
 {
 	job_stop(j);
-	if (j->over && open)
+	if (j->posted)
 		j->orphan = true; /* on_done comes */
 	else
 		job_free(j);
@@ -314,7 +328,11 @@ void job_release(struct job *j, bool open)
 
 void job_fail(struct job *j, const char *why)
 {
-	if (!j->over && !j->stopped)
+	if (j->over || j->stopped)
+		return;
+	if (is_cancelled(j))
+		job_stop(j);
+	else
 		j->kind->fail(j, why);
 }
 
@@ -430,6 +448,14 @@ static void keep_answer(struct job *j, struct lookup *l, bool answered)
 	l->open = false;
 }
 
+static void go_on(struct job *j)
+{
+	if (is_cancelled(j))
+		job_stop(j);
+	else
+		j->kind->answered(j);
+}
+
 static void on_name(struct op *op)
 {
 	struct lookup *l = container_of(container_of(op, struct dns_lookup, op), struct lookup, q);
@@ -440,7 +466,7 @@ static void on_name(struct op *op)
 	if (--j->lookup_open > 0)
 		return;
 	loop_timer_stop(&j->dns_timer);
-	j->kind->answered(j);
+	go_on(j);
 }
 
 static void on_dns_late(struct loop_timer *t)
@@ -451,7 +477,7 @@ static void on_dns_late(struct loop_timer *t)
 		if (j->lookups[i].open)
 			keep_answer(j, &j->lookups[i], false);
 	stop_lookups(j);
-	j->kind->answered(j);
+	go_on(j);
 }
 
 bool job_resolve(struct job *j, const struct needs *n, int64_t wait_ms)
@@ -574,7 +600,9 @@ static bool take_frame(struct end *e, const struct frame *f)
 	if (j != NULL && j->end == e) {
 		must(j->open_frames > 0);
 		j->open_frames--;
-		if (!j->kind->answer(j, f))
+		if (is_cancelled(j))
+			job_stop(j);
+		else if (!j->kind->answer(j, f))
 			return false; /* it is still the first of the fifo */
 	}
 	if (e->dead)
@@ -752,4 +780,5 @@ void auth_stats(const struct auth *a, struct auth_stats *out)
 
 	for (size_t i = 0; i < sizeof *out / sizeof *to; i++)
 		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+	out->bytes = __atomic_load_n(&a->bytes, __ATOMIC_RELAXED);
 }

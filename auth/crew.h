@@ -41,6 +41,8 @@ struct job {
 	uint32_t id;
 	struct end *end; /* NULL: waits, or has not begun */
 	bool waits, over, orphan, mute;
+	bool opened; /* its op was started: without `held` it was cancelled */
+	bool posted; /* on_done is on its way */
 	unsigned replays, rounds;
 	struct buf log;     /* frames, from the first on */
 	size_t sent;        /* of log: given to the worker */
@@ -71,8 +73,9 @@ struct job {
 
 /* One that is over at once (job_fail comes) when there is no room for another: never NULL. */
 struct job *job_new(struct auth *a, const struct job_kind *kind);
-/* The asker lets go of it, at any time; `open`: its op was open. */
-void job_release(struct job *j, bool open);
+void job_open(struct job *j, struct op *op, void (*done)(struct op *)); /* somebody waits for it from now on */
+/* The asker lets go of it, at any time; its op was cancelled if it was open. */
+void job_release(struct job *j);
 
 void job_clear_log(struct job *j);                          /* nothing that was sent matters any more */
 struct buf *job_frame(struct job *j, enum frame_kind kind); /* then put values, then */

@@ -69,7 +69,6 @@ void check_auth(struct check *k)
 	for (size_t i = 0; i < k->c->sign_n; i++)
 		check_sign(k, i);
 	if (k->c->sign_n > 0 && k->c->auth.workers == 0)
-		report_error(k->r, check_line(k, "auth", 0, "workers"),
-			     "sign \"" STR_FMT "\" needs auth.workers: nobody would sign",
+		report_error(k->r, k->c->signs[0].line, "sign \"" STR_FMT "\" needs auth.workers: nobody would sign",
 			     STR_ARG(k->c->signs[0].name));
 }

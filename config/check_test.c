@@ -81,6 +81,26 @@ static const struct {
 	{ "milter a { address = 'unix:/x' } receive s { listen = '127.0.0.1:2526'\nmilters = { a, b, a } }",
 	  "f:3: receive \"s\": milters: there is no milter section \"b\"\n"
 	  "f:3: receive \"s\": milters: \"a\" stands there twice\n" },
+/* keys that sign */
+#define AUTH "auth { workers = 1 } "
+	{ AUTH "sign contoso.com { selector = s1 key = /k }", "" },
+	{ AUTH "sign contoso.com { selector = s1 key = /k } sign x { domain = contoso.com selector = s2 key = /k }",
+	  "" },
+	{ "sign contoso.com { selector = s1 key = /k }",
+	  "f:2: sign \"contoso.com\" needs auth.workers: nobody would sign\n" },
+	{ AUTH "sign contoso.com { key = /k }", "f:2: sign \"contoso.com\": selector is missing\n" },
+	{ AUTH "sign contoso.com { selector = s1 }", "f:2: sign \"contoso.com\": key is missing\n" },
+	{ AUTH "sign contoso.com { selector = 'a b' key = /k }",
+	  "f:2: sign \"contoso.com\": selector: 'a b' is none\n" },
+	{ AUTH "sign contoso.com { selector = a..b key = /k }",
+	  "f:2: sign \"contoso.com\": selector: 'a..b' is none\n" },
+	{ AUTH "sign -x- { selector = s key = /k }", "f:2: sign \"-x-\": '-x-' is not a domain name\n" },
+	{ AUTH "sign contoso.com { selector = s1 key = /k }\nsign x { domain = CONTOSO.com selector = S1 key = /k }",
+	  "f:3: sign \"x\": domain and selector are those of sign \"contoso.com\"\n" },
+	{ AUTH "sign contoso.com { selector = s key = /k headers = {Subject} }",
+	  "f:2: sign \"contoso.com\": headers: From has to be signed (RFC 6376 5.4)\n" },
+	{ AUTH "sign contoso.com { selector = s key = /k oversign = {\"From:\"} }",
+	  "f:2: sign \"contoso.com\": oversign: 'From:' is no name of a field\n" },
 
 /* journals */
 #define JRN "send jrn { space = archive.example smarthosts = archive.example tls = encrypt }\n"

@@ -221,7 +221,9 @@ static void setup(struct fixture *f)
 	static const char text[] =
 		"MX 10 static.example mx.static.example\n192.0.2.41 mx.static.example\n"
 		"MX 0 mute.example .\n192.0.2.42 plain.example\n"
-		"MX 5 mixed.example mx1.two.example\nTXT static.example \"v=spf1\" \" -all\"\nTXT texts.example \"t\"\n";
+		"MX 5 mixed.example mx1.two.example\nTXT static.example \"v=spf1\" \" -all\"\nTXT texts.example \"t\"\n"
+		"TXT _spf.Static.example \"under\"\nPTR 192.0.2.41 mx.static.example\n2001:db8::41 six.static.example\n"
+		"PTR 2001:db8::41 mx.static.example\nFAIL down.static.example\n";
 	char resolver[32];
 	struct str one;
 	FILE *out;
@@ -366,6 +368,74 @@ static void test_texts(void **state)
 	teardown(&f);
 }
 
+/* Records as they are: no MX is made up, no hosts are asked for, addresses are octets. */
+static void test_records(void **state)
+{
+	static const struct {
+		const char *name;
+		enum dns_rr type;
+		enum dns_status status;
+		const char *texts; /* addresses in hexadecimal */
+	} cases[] = {
+		{ "two.example", DNS_MX, DNS_OK, "mx1.two.example|mx2.two.example|" },
+		{ "two.example.", DNS_A, DNS_NODATA, "" },
+		{ "MX1.two.example", DNS_A, DNS_OK, "c000020b|" },
+		{ "mx1.two.example", DNS_AAAA, DNS_OK, "20010db8000000000000000000000011|" },
+		{ "mx2.two.example", DNS_AAAA, DNS_NODATA, "" },
+		{ "implicit.example", DNS_MX, DNS_NODATA, "" },
+		{ "null.example", DNS_MX, DNS_OK, "|" },
+		{ "dangling.example", DNS_MX, DNS_OK, "nowhere.dangling.example|" },
+		{ "absent.example", DNS_A, DNS_NXDOMAIN, "" },
+		{ "absent.example", DNS_MX, DNS_NXDOMAIN, "" },
+		{ "a+b=c._x.absent.example", DNS_TXT, DNS_NXDOMAIN, "" },
+		{ "dead.example", DNS_MX, DNS_FAILED, "" },
+		{ "static.example", DNS_MX, DNS_OK, "mx.static.example|" },
+		{ "mute.example", DNS_MX, DNS_OK, "|" },
+		{ "mx.static.example", DNS_A, DNS_OK, "c0000229|" },
+		{ "six.static.example", DNS_AAAA, DNS_OK, "20010db8000000000000000000000041|" },
+		{ "static.example", DNS_A, DNS_NODATA, "" },
+		{ "_SPF.static.example", DNS_TXT, DNS_OK, "under|" },
+		{ "41.2.0.192.in-addr.arpa", DNS_PTR, DNS_OK, "mx.static.example|" },
+		{ "1.4.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa", DNS_PTR, DNS_OK,
+		  "mx.static.example|" },
+		{ "down.static.example", DNS_A, DNS_FAILED, "" },
+		{ "not a name", DNS_A, DNS_NXDOMAIN, "" },
+		{ "a..example", DNS_A, DNS_NXDOMAIN, "" },
+		{ "a\\b.example", DNS_A, DNS_NXDOMAIN, "" },
+		{ "192.0.2.1", DNS_TXT, DNS_NXDOMAIN, "" }, /* no literal here */
+		{ "", DNS_A, DNS_NXDOMAIN, "" },
+	};
+	struct asked a = { 0 };
+	struct fixture f;
+	struct buf got;
+
+	(void)state;
+	setup(&f);
+	buf_init(&got, 4096);
+	a.stop = f.loop;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		bool address = cases[i].type == DNS_A || cases[i].type == DNS_AAAA;
+		dns_lookup_rr(f.dns, f.loop, str_c(cases[i].name), cases[i].type, &a.lookup, on_done);
+		loop_run(f.loop);
+		check(a.lookup.status == cases[i].status, cases[i].name);
+		check(!a.lookup.secure || a.lookup.text_n == 0, cases[i].name);
+		buf_reset(&got);
+		for (size_t k = 0; k < a.lookup.text_n; k++) {
+			struct str t = a.lookup.texts[k];
+			for (size_t n = 0; n < t.n; n++)
+				buf_addf(&got, address ? "%02x" : "%c", (unsigned)(unsigned char)t.p[n]);
+			buf_addc(&got, '|');
+		}
+		if (i == 0 && str_starts(buf_str(&got), S("mx2"))) /* records come in any order */
+			check_str(buf_str(&got), S("mx2.two.example|mx1.two.example|"), cases[i].name);
+		else
+			check_str(buf_str(&got), str_c(cases[i].texts), cases[i].name);
+	}
+	dns_lookup_fini(&a.lookup);
+	buf_fini(&got);
+	teardown(&f);
+}
+
 /* ---- from another loop; cancelled ---- */
 
 struct other {
@@ -438,8 +508,8 @@ static void test_bad_open(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers), cmocka_unit_test(test_texts),    cmocka_unit_test(test_other_loop),
-		cmocka_unit_test(test_cancel),  cmocka_unit_test(test_bad_open),
+		cmocka_unit_test(test_answers),    cmocka_unit_test(test_texts),  cmocka_unit_test(test_records),
+		cmocka_unit_test(test_other_loop), cmocka_unit_test(test_cancel), cmocka_unit_test(test_bad_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,10 @@ static const char text[] = "# closed network\n"
 			   "MX 0 silent.example .\n"
 			   "TXT Example \"v=spf1 \" \"-all # all\" # two strings, one text\r\n"
 			   "TXT example \"other\"\n"
+			   "TXT _a+b._Spf.example \"under\"\n"
+			   "PTR 192.0.2.1 Mx1.example\n"
+			   "PTR 2001:db8::1 mx1.example\n"
+			   "FAIL _down.example\n"
 			   "192.0.2.2 mx2.example";
 
 static void test_find(void **state)
@@ -42,6 +46,14 @@ static void test_find(void **state)
 	check(n == 2, "texts");
 	check_str(row[0].text, S("v=spf1 -all # all"), "strings of one text");
 	check_str(row[1].text, S("other"), "the second text");
+	check(hosts_find(&h, S("_a+b._spf.example"), HOST_TXT, &n) != NULL && n == 1, "a name of the DNS alone");
+	row = hosts_find(&h, S("1.2.0.192.in-addr.arpa"), HOST_PTR, &n);
+	check(n == 1, "PTR");
+	check_str(row->exchanger, S("mx1.example"), "PTR");
+	check(hosts_find(&h, S("1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"), HOST_PTR,
+			 &n) != NULL,
+	      "PTR of IPv6");
+	check(hosts_find(&h, S("_down.example"), HOST_FAIL, &n) != NULL, "FAIL");
 	hosts_fini(&h);
 	check(hosts_find(&h, S("mx1.example"), HOST_ADDR, &n) == NULL, "empty");
 }
@@ -62,6 +74,11 @@ static void test_errors(void **state)
 		{ STR_LIT("TXT example \"a\" junk\n"), "f:1: TXT DOMAIN" },
 		{ STR_LIT("TXT -bad- \"a\"\n"), "f:1: not a name" },
 		{ STR_LIT("MX 10 example mx junk\n"), "f:1: MX PREFERENCE" },
+		{ STR_LIT("PTR example 192.0.2.1\n"), "f:1: not an address" },
+		{ STR_LIT("PTR 192.0.2.1\n"), "f:1: PTR ADDRESS" },
+		{ STR_LIT("PTR 192.0.2.1 a junk\n"), "f:1: PTR ADDRESS" },
+		{ STR_LIT("FAIL\n"), "f:1: not a name" },
+		{ STR_LIT("FAIL _a..b\n"), "f:1: not a name" },
 	};
 	struct hosts h;
 	struct err e;

@@ -353,7 +353,7 @@ const struct verb control_verbs[] = {
 	{ "recipients", "resolve", VERB_OPERATOR, VERB_LOOP, run_recipients_resolve, resolve_args,
 	  "say where it is, close the conflict, try what waits" },
 
-	{ "auth", "check", 0, VERB_LOOP, run_auth_check, auth_check_args,
+	{ "auth", "check", VERB_OPERATOR, VERB_LOOP, run_auth_check, auth_check_args,
 	  "what SPF says of a client, and DKIM of a message" },
 
 	{ "config", "check", 0, VERB_LOCAL, run_config_check, file_args, "all errors of a file; needs no daemon" },
