@@ -6,7 +6,7 @@ build="gcc make pkg-config libc6-dev libev-dev libssl-dev liblmdb-dev libunbound
        libidn2-dev libunistring-dev libxxhash-dev libseccomp-dev libcap-ng-dev libcurl4-openssl-dev uthash-dev libbsd-dev libcmocka-dev
        libopendkim-dev openssl procps iproute2"
 lint="clang-format"
-interop="opendkim testssl.sh bsdextrautils postfix swaks python3 libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client"
+interop="opendkim rspamd testssl.sh bsdextrautils postfix swaks python3 libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client"
 unpacked=exim4-daemon-light # for interop
 perf="postfix jq python3"
 fuzz="clang libfuzzer-14-dev libclang-rt-14-dev"

@@ -15,9 +15,9 @@ trap 'postfix_stop; stop_all; [ -n "${KEEP:-}" ] || rm -rf "$W"' EXIT
 trap 'exit 130' INT TERM
 certs
 
-P=$(first_block 11)
+P=$(first_block 13)
 P_NET=$P P_SIGN=$((P + 1)) P_VERIFY=$((P + 2)) P_BOTH=$((P + 3)) P_SINK=$((P + 4)) P_SINK_PF=$((P + 5))
-P_PF_SIGN=$((P + 6)) P_PF_VERIFY=$((P + 7)) P_PF_BOTH=$((P + 8)) P_SIGNER=$((P + 9)) P_DMARC=$((P + 10))
+P_PF_SIGN=$((P + 6)) P_PF_VERIFY=$((P + 7)) P_PF_BOTH=$((P + 8)) P_SIGNER=$((P + 9)) P_RSPAMD=$((P + 10)) P_SPAM=$((P + 11)) P_PF_SPAM=$((P + 12))
 
 # ---- filters ----
 
@@ -47,9 +47,31 @@ opendkim_up() {
 	keep $!
 }
 
+# by itself: no rules but its own test text, no DNS, no statistics
+rspamd_up() {
+	d=$W/rspamd
+	mkdir -m 777 "$d"
+	cat >"$d/conf" <<-CONF
+		options {
+			pidfile = "$d/pid"; tempdir = "$d"; hs_cache_dir = "$d"; rrd = ""; filters = [];
+			stats_file = "$d/stats"; history_file = "$d/history"; cache_file = "$d/cache"; control_socket = "$d/control";
+			dns { nameserver = "127.0.0.1:1"; timeout = 0.1s; retransmits = 1; }
+		}
+		logging { type = "console"; level = "notice"; }
+		metric { name = "default"; actions { reject = 15; } }
+		worker "rspamd_proxy" {
+			bind_socket = "127.0.0.1:$P_RSPAMD"; milter = yes; count = 1;
+			upstream "local" { default = yes; self_scan = yes; }
+		}
+	CONF
+	rspamd -f -i -c "$d/conf" -u nobody -g nogroup >"$d/out" 2>&1 &
+	keep $!
+}
+
 openssl genrsa -out "$W/s1.key" 2048 2>/dev/null
 printf 's1._domainkey.contoso.com v=DKIM1; k=rsa; p=%s\n' \
 	"$(openssl rsa -in "$W/s1.key" -pubout -outform DER 2>/dev/null | openssl base64 -A)" >"$W/keys"
+rspamd_up
 opendkim_up signer "inet:$P_SIGNER@127.0.0.1" s
 opendkim_up verifier "local:$W/verifier.sock" v
 wait_port $P_SIGNER || exit 1
@@ -67,10 +89,12 @@ cat >"$W/gateway.conf" <<-CONF
 	log { file = $W/log }
 	domain "contoso.com" { }
 	milter "signer" { address = "inet:$P_SIGNER@127.0.0.1" }
+	milter "rspamd" { address = "inet:127.0.0.1:$P_RSPAMD" }
 	milter "verifier" { address = "unix:$W/verifier.sock" }
 	receive "sign" { listen = "127.0.0.1:$P_SIGN"; permissions = servers; milters = signer }
 	receive "verify" { listen = "127.0.0.1:$P_VERIFY"; permissions = servers; milters = verifier }
 	receive "both" { listen = "127.0.0.1:$P_BOTH"; permissions = servers; milters = { signer, verifier } }
+	receive "spam" { listen = "127.0.0.1:$P_SPAM"; permissions = servers; milters = rspamd }
 	send "out" { space = "*;10"; smarthosts = "[127.0.0.1]:$P_SINK"; tls = none }
 	send "home" { space = "@local"; smarthosts = "[127.0.0.1]:$P_SINK"; tls = none }
 CONF
@@ -117,6 +141,7 @@ postfix_up() {
 		-e 's/^\([a-z]* *unix[^ ]* *[^ ]* *[^ ]* *\)y/\1n/' /etc/postfix/master.cf.proto | grep -v '^#' >"$d/etc/master.cf"
 	cat >>"$d/etc/master.cf" <<-CONF
 		127.0.0.1:$P_PF_VERIFY inet n - n - - smtpd -o smtpd_milters=unix:$W/verifier.sock
+		127.0.0.1:$P_PF_SPAM inet n - n - - smtpd -o smtpd_milters=inet:127.0.0.1:$P_RSPAMD
 		127.0.0.1:$P_PF_BOTH inet n - n - - smtpd -o { smtpd_milters = inet:127.0.0.1:$P_SIGNER, unix:$W/verifier.sock }
 	CONF
 	cp -r /etc/postfix/dynamicmaps.cf* /etc/postfix/postfix-files "$d/etc/" 2>/dev/null
@@ -156,6 +181,7 @@ plain() {
 				sub(/t=[0-9]+;/, "t=T;", line)
 				cut = sub(/[ \t]b=.*/, " b=B", line)
 			}
+			sub(/ header[.]b=[^; ]*/, " header.b=B", line)
 			print line
 		}'
 }
@@ -206,6 +232,23 @@ check "two in a row" through both $P_BOTH $P_PF_BOTH "$W/both.eml"
 sed 's/^Subject: signed/Subject: broken/' "$W/ours.signed" >"$W/broken.eml"
 check "a broken signature reads the same" through verify $P_VERIFY $P_PF_VERIFY "$W/broken.eml"
 check "and it is broken" grep -qi 'dkim=fail\|dkim=.*error' "$W/ours.plain"
+
+# what the client hears of a refusal
+refused() { # PORT
+	send "$1" "$W/spam.eml"
+	sed -n 's/^<\*\* //p' "$W/swaks" | tail -n 1
+}
+spam_alike() {
+	wait_until 90 rspamd_listens || { cat "$W/rspamd/out"; return 1; } # it takes its time to load
+	refused $P_SPAM >"$W/ours.refused"
+	refused $P_PF_SPAM >"$W/theirs.refused"
+	grep '^55' "$W/ours.refused" && diff "$W/theirs.refused" "$W/ours.refused"
+}
+rspamd_listens() { ss -Hltn "sport = :$P_RSPAMD" | grep -q .; }
+{ message spam | sed '/^First/,$d'; echo 'XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X'; } >"$W/spam.eml"
+check "rspamd refuses in the same words" spam_alike
+message ham >"$W/ham.eml"
+check "rspamd lets the rest through as it was" through ham $P_SPAM $P_PF_SPAM "$W/ham.eml"
 
 check "the gateway stops when asked to" gateway_stops
 check "no sanitizer complains" gateway_is_clean
