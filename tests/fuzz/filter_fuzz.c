@@ -125,7 +125,9 @@ static void apply(bool leading_space)
 				 .field_n = 2,
 				 .leading_space = leading_space,
 				 .env = { .from = S("c@d.example"), .rcpts = rcpts, .rcpt_n = 1 },
-				 .rcpt_max = 100 };
+				 .rcpt_max = 100,
+				 .header_max = 64 * 1024,
+				 .field_max = 100 };
 
 	if (milter_edits_apply(&v, &now.wishes) != NULL)
 		must(!v.header_changed && !v.envelope_changed);
