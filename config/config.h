@@ -153,6 +153,7 @@ struct conf_milter { /* a content filter that is asked (docs/MILTERS.md) */
 	struct net_addr addr;                    /* inet */
 	enum conf_milter_default default_action; /* when it is not there or does not make sense */
 	conf_msec connect_ms, command_ms, content_ms, end_ms;
+	conf_flag reuse;           /* its connections serve one session after the other */
 	conf_msec progress_max_ms; /* one answer, however often it says that it is busy */
 	int line;
 };

@@ -304,6 +304,9 @@ static const struct option milter[] = {
 	{ "default_action", MILTER(OPT_ENUM, default_action), milter_default_names, .dflt = "tempfail",
 	  .doc = "When it cannot be asked, is too slow or answers what makes no sense: 451, go on without it, 550, or take "
 		 "the message and hold it in the queue." },
+	{ "reuse", MILTER(OPT_FLAG, reuse), .dflt = "no",
+	  .doc = "Keep its connection for the next session (QUIT_NC of version 6).  Leave it at no for filters on Debian's "
+		 "libmilter, which never answer again after that; within a session its connection serves all messages anyway." },
 	{ "connect", MILTER(OPT_MSEC, connect_ms), .dflt = "30s", .min = "100ms", .max = "10m",
 	  .doc = "Longest wait for the connection and for what it wants to hear." },
 	{ "command", MILTER(OPT_MSEC, command_ms), .dflt = "30s", .min = "100ms", .max = "10m",

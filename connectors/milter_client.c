@@ -404,7 +404,8 @@ void milter_client_leave(struct milter_client **cp)
 	*cp = NULL;
 	if (c->asker != NULL)
 		op_cancel(c->asker);
-	bool clean = c->state == MILTER_READY && c->options.version >= MILTER_VERSION && !stream_is_choked(&c->stream);
+	bool clean = c->conf->reuse && c->state == MILTER_READY && c->options.version >= MILTER_VERSION &&
+		     !stream_is_choked(&c->stream);
 	if (clean)
 		(void)idle_client(c->pool, c->conf, &n);
 	if (!clean || n >= MILTER_IDLE_MAX) {

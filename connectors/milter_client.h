@@ -5,8 +5,10 @@
  * At most one answer is waited for.  Its deadline is absolute: bytes do not move it, PROGRESS gives the stage's time
  * again, and progress_max ends it all the same (hardening ML-5).  Whatever is not a proper answer to what was asked
  * (too late, too early, malformed, not negotiated where that matters) ends the connection, so nothing that a filter
- * says about one message can be heard as an answer about another (ML-6). A connection is used again, by the same
- * session for its next message and by other sessions, when it is clean: every answer came, the last message is over.
+ * says about one message can be heard as an answer about another (ML-6).
+ * A connection is used again by the same session for its next message; by other sessions when it is clean (every answer
+ * came, the last message is over) and the filter is said to bear it: libmilter 8.17 as Debian builds it (with a pool of
+ * workers) does not answer any more after QUIT_NC, and Postfix does not send it.
  * Knows: the protocol, deadlines.  Must not know: sessions, what the answers mean for a message.
  * Threads: the loop thread. */
 #ifndef CONNECTORS_MILTER_CLIENT_H
@@ -63,7 +65,8 @@ struct milter_client {
 
 /* An idle connection to that filter (then `used`), or a new client.  `conf` and `log` live until it is left. */
 struct milter_client *milter_client_take(struct milter_pool *p, const struct conf_milter *conf, struct log *log);
-/* Clean: kept for another session.  Else it is closed.  Cancels what is open.  NULLs it, takes NULL. */
+/* Clean, and the filter can do it (conf->reuse): kept for another session.  Else it is closed.  Cancels what is open.
+ * NULLs it, takes NULL. */
 void milter_client_leave(struct milter_client **c);
 
 /* Connects and negotiates.  The verdict is CONTINUE, or failed. */

@@ -290,6 +290,15 @@ static const char *grant(struct work *w, const struct milter_wish *wish, struct 
 
 /* ---- all of them ---- */
 
+static bool is_too_long(const struct work *w)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->field_n; i++)
+		n += w->fields[i].raw.n;
+	return n > w->v->header_max || w->field_n > w->v->field_max;
+}
+
 static bool begin(struct work *w, struct milter_view *v, size_t wish_n)
 {
 	*w = (struct work){ .v = v,
@@ -336,6 +345,8 @@ const char *milter_edits_apply(struct milter_view *v, const struct milter_wishes
 	for (const struct milter_wish *wish = wishes->first; wish != NULL && why == NULL; wish = wish->next)
 		why = grant(&w, wish, &room);
 	buf_fini(&room);
+	if (why == NULL && w.header && is_too_long(&w))
+		why = "a header larger than a message may have";
 	if (why == NULL)
 		accept_all(&w, v);
 	return why;

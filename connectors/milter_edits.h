@@ -44,6 +44,8 @@ struct milter_view {
 	struct envelope env; /* a copy of the transaction's; its strings may be in the arena */
 	bool leading_space;  /* this filter handles values with the blank behind the colon (ML-8) */
 	size_t rcpt_max;     /* limits.recipients */
+	size_t header_max;   /* bytes, with what filters add */
+	size_t field_max;
 	/* may mail from this sender be sent to that recipient?  NULL = yes */
 	bool (*may_send_to)(void *arg, const struct addr *rcpt);
 	void *arg;

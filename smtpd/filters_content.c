@@ -50,6 +50,12 @@ static bool may_send_to(void *arg, const struct addr *rcpt)
 	       v.action != ROUTE_DEFER;
 }
 
+enum {
+	HEADER_GROWTH = 64 * 1024,
+	FIELD_GROWTH = 200,
+	OWN_FIELD_MAX = 4096
+}; /* what filters may add to a header at the limits */
+
 static void begin_view(struct filters *f)
 {
 	struct session *s = f->session;
@@ -58,10 +64,12 @@ static void begin_view(struct filters *f)
 	f->view = (struct milter_view){ .arena = &f->arena,
 					.env = s->tx.env,
 					.rcpt_max = (size_t)l->recipients,
+					.header_max = l->header_max + HEADER_GROWTH,
+					.field_max = (size_t)l->header_fields + FIELD_GROWTH,
 					.may_send_to = may_send_to,
 					.arg = s };
 	/* the same limits as on the way in, and our own field */
-	header_scan_init(&f->scan, l->header_max + 4096, (unsigned)l->header_fields + 1, STR_NONE);
+	header_scan_init(&f->scan, l->header_max + OWN_FIELD_MAX, (unsigned)l->header_fields + 1, STR_NONE);
 	f->scan.on_field = on_field;
 	f->scan.arg = f;
 }

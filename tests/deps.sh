@@ -7,7 +7,7 @@ build="gcc make pkg-config libc6-dev libev-dev libssl-dev liblmdb-dev libunbound
        libopendkim-dev libspf2-dev libmilter-dev openssl procps iproute2"
 lint="clang-format"
 analyse="clang-tidy cppcheck"
-interop="testssl.sh bsdextrautils postfix swaks python3 libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client
+interop="opendkim rspamd testssl.sh bsdextrautils postfix swaks python3 libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client
          python3-dkim python3-authres python3-spf libmail-spf-perl libmail-dkim-perl python3-nacl"
 unpacked=exim4-daemon-light # for interop
 perf="postfix jq python3"

@@ -93,6 +93,7 @@ wait_port $P_SINK || exit 1
 for group in "$@"; do
 	cases_$group
 done
+check "content filters: the same behind us as behind Postfix" sh "$HERE/milters.sh" "$B"
 # bash, and an independent reader of what a monitoring system is given
 check "Prometheus reads our figures" env PARSER=1 bash "$HERE/../metrics.sh" "$B"
 check "ARC chains of dkimpy and ours, sound and damaged" /usr/bin/python3 "$HERE/arc.py" "$B"
