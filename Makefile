@@ -111,6 +111,7 @@ perf-delivery:
 interop:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/interop/run.sh $(B)
+	@sh tests/interop/beside.sh $(B)
 run:
 	@$(MAKE) -s -j2 --no-print-directory all $(TOOLS)
 	@sh tests/demo/run.sh $(B)
@@ -125,4 +126,4 @@ install: all
 	install -D -m 644 docs/tombolo-milter.service $(DESTDIR)$(PREFIX)/lib/systemd/system/tombolo-milter.service
 clean:
 	rm -rf build
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -name '*.d' -type f -not -path 'build/peers/*' 2>/dev/null)
