@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/interop/beside.sh BUILD [postfix|tables|sendmail]...: a real Postfix and a real Sendmail that ask tombolod and
+# tests/interop/beside.sh BUILD [protocol|postfix|tables|sendmail]...: a real Postfix and a real Sendmail that ask tombolod and
 # tombolo-milter where mail goes; two servers behind them keep what they get.
 #
 #   post.py ----> Postfix or Sendmail ----> sink.py "here" (mailboxes of this side)
@@ -11,7 +11,7 @@
 set -u
 B=${1:?usage: beside.sh BUILD [GROUP...]}
 shift
-[ $# -gt 0 ] || set -- postfix tables sendmail
+[ $# -gt 0 ] || set -- protocol postfix tables sendmail
 HERE=$(cd "$(dirname "$0")" && pwd)
 DOCS=$HERE/../../docs/beside
 sh "$HERE/../deps.sh" interop || exit 1

@@ -143,3 +143,14 @@ case_sendmail() {
 	restarted sm
 	stop "$SENDMAIL_PID"
 }
+
+# the protocol itself: miltertest as the MTA, and one without manners
+case_protocol() {
+	check "miltertest: decisions, edits, quarantine" timeout 60 miltertest -D port=$P_MILTER -D state=up -s "$HERE/beside.lua"
+	stop "$GATEWAY"
+	check "miltertest: without tombolod" timeout 60 miltertest -D port=$P_MILTER -D state=down -s "$HERE/beside.lua"
+	gateway_up tombolo
+	check "miltertest: with it again" timeout 60 miltertest -D port=$P_MILTER -D state=up -s "$HERE/beside.lua"
+	check "an MTA without manners" timeout 300 python3 "$HERE/milter_rude.py" $P_MILTER
+	check "tombolo-milter still runs" kill -0 "$MILTER"
+}
