@@ -181,7 +181,7 @@ static sfsistat on_rcpt(SMFICTX *ctx, char **argv)
 	sfsistat verdict = SMFIS_CONTINUE;
 
 	k->mail.refused = (struct reply){ 0 };
-	mail_rcpt(&k->mail, str_c(argv[0]), &argv[1]);
+	mail_rcpt(&k->mail, str_c(argv[0]), argv[0] != NULL ? &argv[1] : NULL);
 	if (k->mail.refused.code != 0) {
 		const struct reply r = k->mail.refused;
 		k->mail.refused = (struct reply){ 0 };

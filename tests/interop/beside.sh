@@ -1,5 +1,5 @@
 #!/bin/sh
-# tests/interop/beside.sh BUILD [postfix|tables|sendmail]...: a real Postfix and a real Sendmail that ask tombolod and
+# tests/interop/beside.sh BUILD [protocol|postfix|tables|sendmail]...: a real Postfix and a real Sendmail that ask tombolod and
 # tombolo-milter where mail goes; two servers behind them keep what they get.
 #
 #   post.py ----> Postfix or Sendmail ----> sink.py "here" (mailboxes of this side)
@@ -11,7 +11,7 @@
 set -u
 B=${1:?usage: beside.sh BUILD [GROUP...]}
 shift
-[ $# -gt 0 ] || set -- postfix tables sendmail
+[ $# -gt 0 ] || set -- protocol postfix tables sendmail
 HERE=$(cd "$(dirname "$0")" && pwd)
 DOCS=$HERE/../../docs/beside
 sh "$HERE/../deps.sh" interop || exit 1
@@ -41,12 +41,12 @@ milter_up() {
 	keep $MILTER
 	wait_port $P_MILTER
 }
-sink_up() { # NAME PORT [CERT KEY]
+sink_up() { # NAME PORT [CERT]
 	mkdir -p "$W/$1"
-	name=$1
-	shift
-	python3 "$HERE/sink.py" "$1" "$W/$name" ${2:+"$2" "$3"} >"$W/$name.out" 2>&1 &
-	keep $!
+	python3 "$HERE/sink.py" "$2" "$W/$1" ${3:+"$CERTS/$3.pem" "$CERTS/$3.key"} >>"$W/$1.out" 2>&1 &
+	SINK=$!
+	keep $SINK
+	wait_port "$2"
 }
 
 cp "$CERTS/server.pem" "$W/mta.pem"
@@ -66,9 +66,7 @@ CSV
 gateway_up tombolo || exit 1
 "$B/tombolo" recipients import "$W/people.csv" >"$W/import" 2>&1 || { cat "$W/import" >&2; exit 1; }
 milter_up || { cat "$W/milter.out" >&2; exit 1; }
-sink_up here $P_HERE
-sink_up cloud $P_CLOUD "$CERTS/cloud.pem" "$CERTS/cloud.key"
-wait_port $P_HERE && wait_port $P_CLOUD || exit 1
+sink_up here $P_HERE && sink_up cloud $P_CLOUD cloud || exit 1
 
 # ---- what is sent and looked for ----
 
@@ -91,7 +89,7 @@ kept() { grep -lE "^Subject: $2.?\$" "$W/$1"/[0-9]* 2>/dev/null | while read -r 
 comes() { wait_until 20 kept "$@"; }
 nobody_else() { [ "$(kept "$1" "$2" | xargs cat | grep -c '^RCPT')" = "$3" ]; }
 text_of() { kept "$1" "$2" | head -n 1 | xargs cat | tr -d '\r'; }
-has() { text_of "$1" "$2" | grep -qE "$3" || { text_of "$1" "$2"; false; }; }
+has() { text_of "$1" "$2" | grep -qiE "$3" || { text_of "$1" "$2"; false; }; }
 has_not() { kept "$1" "$2" >/dev/null && ! text_of "$1" "$2" | grep -iE "$3"; }
 said() { grep -qE "$1" "$W/said" || { cat "$W/said"; false; }; }
 
@@ -133,6 +131,19 @@ peer_recognised() {
 	check "$1: it is taken" said '^END 250'
 	check "$1: the certificate's name tells the other side" grep -qE 'beside.decided .*origin=PEER .*inbound=cloud' "$W/log"
 }
+# a server with a certificate of another name, and then the right one again
+wrong_name_waits() {
+	stop "$SINK"
+	sink_up cloud $P_CLOUD wrongname
+	post "$1" x@far.example clara@contoso.com
+	check "$1: it is taken" said '^END 250'
+	sleep 4
+	check "$1: and given to nobody else" not_kept cloud "$1"
+	stop "$SINK"
+	sink_up cloud $P_CLOUD cloud
+	check "$1: until the right one is there" wait_until 40 kept cloud "$1"
+}
+not_kept() { ! kept "$@"; }
 restarted() {
 	stop "$GATEWAY"
 	post "$1-down" x@far.example anna@contoso.com

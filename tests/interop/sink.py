@@ -9,7 +9,7 @@ import sys
 import threading
 
 PORT, DIR, CERT = int(sys.argv[1]), sys.argv[2], sys.argv[3:5]
-names = itertools.count(1)
+names = itertools.count(len(os.listdir(DIR)) + 1)
 lock = threading.Lock()
 context = None
 if CERT:
