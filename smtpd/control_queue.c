@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
+#include "smtpd/pressure.h"
 
 enum { PAGE_ROWS = 500, LIST_DEFAULT_MAX = 1000 };
 
@@ -79,6 +80,16 @@ void filter_fini(struct filter_room *r)
 	queue_where_free(&r->where);
 	buf_fini(&r->from);
 	buf_fini(&r->to);
+}
+
+bool is_short_of_resources(const struct call *c, struct err *e)
+{
+	const struct pressure *p = c->hooks->pressure;
+
+	if (p == NULL || pressure_sheds(p) < SHED_STRANGERS)
+		return false;
+	err_set(e, ERR_BUSY, "control", "short of %s (docs/PRESSURE.md)", conf_resource_name(p->worst));
+	return true;
 }
 
 /* ---- list and show ---- */
