@@ -288,8 +288,10 @@ struct ask {
 	struct queue_filter filter;
 	char *texts; /* what the filter looks into */
 	struct queue_where *where;
-	uint32_t *numbers;
-	uint64_t after;  /* resume point */
+	struct queue_target *targets;
+	uint32_t *numbers;                                         /* of all targets */
+	const struct queue_target *target;                         /* looked at now */
+	uint64_t after; /* with targets: so many were looked at */ /* resume point */
 	struct buf rows; /* struct queue_row, texts as offsets until the answer */
 	struct buf row_texts;
 	size_t row_n;

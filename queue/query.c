@@ -36,12 +36,12 @@ static bool message_matches(const struct queue_filter *f, uint64_t id, const str
 	       (f->older_than_ms == 0 || now_ms - m->arrived_ms >= f->older_than_ms);
 }
 
-static bool number_matches(const struct queue_filter *f, uint32_t number)
+static bool number_matches(const struct queue_target *t, uint32_t number)
 {
-	for (size_t i = 0; i < f->number_n; i++)
-		if (f->numbers[i] == number)
+	for (size_t i = 0; t != NULL && i < t->number_n; i++)
+		if (t->numbers[i] == number)
 			return true;
-	return f->number_n == 0;
+	return t == NULL || t->number_n == 0;
 }
 
 static bool rcpt_matches(const struct queue_filter *f, const struct row_rcpt *r)
@@ -153,7 +153,7 @@ static void look_at_message(struct slice *s, uint64_t id, const struct row_messa
 		memcpy(&i, key.p + 8, sizeof i);
 		i = be32toh(i);
 		s->looked++;
-		if (!row_get_rcpt(value, &r) || !number_matches(&a->filter, i) || !rcpt_matches(&a->filter, &r))
+		if (!row_get_rcpt(value, &r) || !number_matches(a->target, i) || !rcpt_matches(&a->filter, &r))
 			continue;
 		struct queue_row row = row_of(s, id, m, &r);
 		row.number = i;
@@ -172,6 +172,11 @@ static void look_at_message(struct slice *s, uint64_t id, const struct row_messa
 		note_order(s, id);
 }
 
+static bool is_full(const struct slice *s, size_t n)
+{
+	return n == SLICE_MESSAGES * 8 || s->looked >= SLICE_RCPTS || s->log.n > s->log.max / 2;
+}
+
 /* Looks at messages after a->after; false when there are no more to look at. */
 static bool look(struct slice *s)
 {
@@ -188,7 +193,7 @@ static bool look(struct slice *s)
 		if (a->filter.id != 0 && id != a->filter.id)
 			break;
 		a->more = !a->is_order && a->row_n >= a->filter.max; /* there is another message, perhaps a match */
-		if (a->more || n == SLICE_MESSAGES * 8 || s->looked >= SLICE_RCPTS || s->log.n > s->log.max / 2) {
+		if (a->more || is_full(s, n)) {
 			more = !a->more;
 			break;
 		}
@@ -200,6 +205,26 @@ static bool look(struct slice *s)
 	}
 	store_cursor_close(&c);
 	return more;
+}
+
+/* The same over targets: each is asked for by its id. */
+static bool look_at_targets(struct slice *s)
+{
+	struct ask *a = s->a;
+	struct row_message m;
+	unsigned char key[8];
+	struct str value;
+
+	for (size_t n = 0; a->after < a->filter.target_n; n++) {
+		if (is_full(s, n))
+			return true;
+		a->target = &a->targets[a->after++];
+		store_key64(key, a->target->id);
+		if (store_get(s->t, s->q->index.message, str_n(key, sizeof key), &value) &&
+		    row_get_message(value, &m) && message_matches(&a->filter, a->target->id, &m, s->now_ms))
+			look_at_message(s, a->target->id, &m);
+	}
+	return false;
 }
 
 /* ---- orders: after the log has them ---- */
@@ -263,7 +288,7 @@ static bool run_slice(struct queue *q, struct ask *a)
 		return false;
 	}
 	buf_init_sure(&s.log, q->segment_bytes / 2);
-	more = look(&s);
+	more = a->filter.target_n > 0 ? look_at_targets(&s) : look(&s);
 	if (s.log.n > 0 && commit_records(q, &s.log, &a->err) != 0) {
 		a->ok = a->err.code == ERR_BUSY; /* no segment yet: the same slice again */
 		more = a->ok;
@@ -292,6 +317,28 @@ void ask_step(struct queue *q)
 
 /* ---- the loop's side ---- */
 
+static void copy_targets(struct ask *a, const struct queue_filter *f)
+{
+	size_t n = 0;
+
+	if (f->target_n == 0)
+		return;
+	for (size_t i = 0; i < f->target_n; i++)
+		n += f->targets[i].number_n;
+	a->targets = calloc(f->target_n, sizeof *a->targets);
+	a->numbers = calloc(n + 1, sizeof *a->numbers);
+	must(a->targets != NULL && a->numbers != NULL);
+	n = 0;
+	for (size_t i = 0; i < f->target_n; i++) {
+		a->targets[i] = f->targets[i];
+		a->targets[i].numbers = a->numbers + n;
+		if (f->targets[i].number_n > 0)
+			memcpy(a->numbers + n, f->targets[i].numbers, f->targets[i].number_n * sizeof *a->numbers);
+		n += f->targets[i].number_n;
+	}
+	a->filter.targets = a->targets;
+}
+
 static struct ask *ask_new(struct queue_port *p, const struct queue_filter *f, void *owner)
 {
 	struct ask *a = calloc(1, sizeof *a);
@@ -314,11 +361,7 @@ static struct ask *ask_new(struct queue_port *p, const struct queue_filter *f, v
 	if (f->rcpt.n > 0)
 		memcpy(a->texts + f->from.n, f->rcpt.p, f->rcpt.n);
 	a->filter.where = a->where = queue_where_copy(f->where);
-	a->numbers = malloc((f->number_n + 1) * sizeof *a->numbers);
-	must(a->numbers != NULL && (f->number_n == 0 || f->id != 0));
-	if (f->number_n > 0)
-		memcpy(a->numbers, f->numbers, f->number_n * sizeof *a->numbers);
-	a->filter.numbers = a->numbers;
+	copy_targets(a, f);
 	a->filter.from = str_n(a->texts, f->from.n);
 	a->filter.rcpt = str_n(a->texts + f->from.n, f->rcpt.n);
 	buf_init(&a->rows, TEXTS_MAX);
@@ -333,6 +376,7 @@ void ask_free(struct ask *a)
 	buf_fini(&a->rows);
 	buf_fini(&a->row_texts);
 	free(a->texts);
+	free(a->targets);
 	free(a->numbers);
 	free(a->reason);
 	queue_where_free(&a->where);
@@ -386,7 +430,7 @@ void queue_query(struct queue_port *p, const struct queue_filter *f, struct queu
 {
 	struct ask *a = ask_new(p, f, q);
 
-	must(q->state == NULL && !op_is_open(&q->op));
+	must(q->state == NULL && !op_is_open(&q->op) && f->target_n == 0);
 	q->rows = NULL;
 	q->row_n = 0;
 	q->more = q->ok = false;

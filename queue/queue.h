@@ -205,16 +205,22 @@ bool sched_expired(const struct conf_retry *c, int64_t arrived_ms, int64_t now_m
 
 struct queue_where; /* an expression over struct queue_row; the language: queue/where.h */
 
+struct queue_target { /* a message, or some of its recipients */
+	uint64_t id;
+	const uint32_t *numbers; /* as queue_row.number */
+	size_t number_n;         /* 0: all */
+};
+
 struct queue_filter { /* empty fields match all; addresses match whole, without case; "@domain" by domain */
 	uint64_t id;
-	const uint32_t *numbers; /* with id: of these recipients (copied); number_n = 0: all */
-	size_t number_n;
 	struct str from, rcpt;
 	bool deferred_only, held_only;
-	int64_t older_than_ms;           /* age of the message; 0 = any */
-	const struct queue_where *where; /* copied; NULL = any */
-	uint64_t after_id;               /* for paging */
-	unsigned max;                    /* rows, but a page ends with a whole message; 0 = 1000 */
+	int64_t older_than_ms;              /* age of the message; 0 = any */
+	const struct queue_where *where;    /* copied; NULL = any */
+	const struct queue_target *targets; /* orders: only these, however many; copied */
+	size_t target_n;                    /* 0: all messages */
+	uint64_t after_id;                  /* for paging */
+	unsigned max;                       /* rows, but a page ends with a whole message; 0 = 1000 */
 };
 
 enum queue_state { QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HELD, QUEUE_POISON };

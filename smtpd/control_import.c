@@ -316,6 +316,12 @@ static void take_block(struct call *c)
 
 static void next_file(struct import *m)
 {
+	struct err e;
+
+	if (m->at < m->n && is_short_of_resources(m->call, &e)) {
+		stop(m, &e);
+		return;
+	}
 	if (m->at < m->n) {
 		call_to_worker(m->call, read_first, take_block);
 		return;

@@ -7,6 +7,7 @@
 #include "base/must.h"
 #include "base/time.h"
 #include "smtpd/control_verbs.h"
+#include "smtpd/pressure.h"
 
 enum { PAGE_ROWS = 500, LIST_DEFAULT_MAX = 1000 };
 
@@ -79,6 +80,16 @@ void filter_fini(struct filter_room *r)
 	queue_where_free(&r->where);
 	buf_fini(&r->from);
 	buf_fini(&r->to);
+}
+
+bool is_short_of_resources(const struct call *c, struct err *e)
+{
+	const struct pressure *p = c->hooks->pressure;
+
+	if (p == NULL || pressure_sheds(p) < SHED_STRANGERS)
+		return false;
+	err_set(e, ERR_BUSY, "control", "short of %s (docs/PRESSURE.md)", conf_resource_name(p->worst));
+	return true;
 }
 
 /* ---- list and show ---- */
@@ -201,30 +212,57 @@ void run_queue_show(struct call *c)
 
 /* ---- orders ---- */
 
-/* "ID", or "ID/0,2": only these recipients, by the numbers that `queue show --json` gives. */
-struct order_target {
-	uint64_t id;
-	uint32_t numbers[ARG_TEXT_MAX / 2];
-	size_t number_n;
+/* What the words "ID" and "ID/0,2" (only these recipients, by the numbers that `queue show --json` gives) name. */
+struct targets {
+	struct queue_target *v;
+	size_t n;
+	struct buf numbers; /* uint32_t */
 };
 
-static bool parse_target(struct call *c, struct str text, struct order_target *t)
+static void targets_fini(struct targets *t)
+{
+	free(t->v);
+	buf_fini(&t->numbers);
+}
+
+/* False: the call has ended.  numbers are offsets until all are there. */
+static bool add_target(struct call *c, struct targets *t, struct str text)
 {
 	struct str id, numbers, one;
+	struct queue_target *to = &t->v[t->n];
 	uint64_t number;
-	bool some = str_cut(text, '/', &id, &numbers);
+	uint32_t small;
+	bool more = str_cut(text, '/', &id, &numbers);
 
-	t->number_n = 0;
-	if (!parse_id(c, id, &t->id))
+	if (!parse_id(c, id, &to->id))
 		return false;
-	for (bool more = some; more; t->numbers[t->number_n++] = (uint32_t)number) {
+	for (to->number_n = 0; more; to->number_n++) {
 		more = str_cut(numbers, ',', &one, &numbers);
-		if (t->number_n < sizeof t->numbers / sizeof t->numbers[0] && str_u64(one, UINT32_MAX, &number))
-			continue;
-		call_end(c, CALL_USAGE, STR_FMT ": numbers of recipients are expected behind the id, like ID/0,2",
-			 STR_ARG(text));
-		return false;
+		if (!str_u64(one, UINT32_MAX, &number)) {
+			call_end(c, CALL_USAGE,
+				 STR_FMT ": numbers of recipients are expected behind the id, like ID/0,2",
+				 STR_ARG(text));
+			return false;
+		}
+		small = (uint32_t)number;
+		buf_add(&t->numbers, str_n(&small, sizeof small));
 	}
+	t->n++;
+	return true;
+}
+
+static bool targets_init(struct targets *t, struct call *c)
+{
+	size_t n = args_list_n(c, "ID"), at = 0;
+
+	buf_init(&t->numbers, CONTROL_REQUEST_MAX * sizeof(uint32_t));
+	t->v = calloc(n + 1, sizeof *t->v);
+	must(t->v != NULL);
+	for (size_t i = 0; i < n; i++)
+		if (!add_target(c, t, args_list_at(c, "ID", i)))
+			return false;
+	for (size_t i = 0; i < n; at += t->v[i++].number_n)
+		t->v[i].numbers = (const uint32_t *)(const void *)t->numbers.p + at;
 	return true;
 }
 
@@ -247,10 +285,7 @@ struct ordering {
 	enum queue_verb verb;
 	struct queue_order order;
 	struct filter_room filter;
-	struct order_target target;
-	size_t at, n; /* targets: ids, or one filter */
-	size_t missed;
-	uint64_t messages, recipients; /* counted, or changed */
+	struct targets targets;
 	bool dry_run, acting;
 };
 
@@ -260,22 +295,15 @@ static void ordering_drop(struct call *c)
 
 	op_cancel(&o->order.op);
 	filter_fini(&o->filter);
+	targets_fini(&o->targets);
 	free(o);
 }
 
 static void on_order(struct op *op);
 
-static void order_next(struct ordering *o)
+static void order_round(struct ordering *o)
 {
-	struct call *c = o->call;
-
-	if (args_list_n(c, "ID") > 0) {
-		must(parse_target(c, args_list_at(c, "ID", o->at), &o->target));
-		o->filter.f.id = o->target.id;
-		o->filter.f.numbers = o->target.numbers;
-		o->filter.f.number_n = o->target.number_n;
-	}
-	queue_order(c->hooks->port, &o->filter.f, o->verb, !o->acting, &o->order, on_order);
+	queue_order(o->call->hooks->port, &o->filter.f, o->verb, !o->acting, &o->order, on_order);
 }
 
 static void ordering_report(struct ordering *o, bool planned)
@@ -283,8 +311,8 @@ static void ordering_report(struct ordering *o, bool planned)
 	json_t *row = json_object();
 
 	row_c(row, "action", planned ? o->words->planned : o->words->done);
-	row_uint(row, "messages", o->messages);
-	row_uint(row, "recipients", o->recipients);
+	row_uint(row, "messages", o->order.messages);
+	row_uint(row, "recipients", o->order.recipients);
 	row_bool(row, "dry_run", o->dry_run);
 	call_row(o->call, row);
 }
@@ -293,28 +321,16 @@ static void ordering_end(struct ordering *o)
 {
 	struct call *c = o->call;
 
-	if (o->recipients == 0)
+	if (o->order.recipients == 0)
 		call_end(c, CALL_NOTHING, "nothing in the queue matches");
-	else if (o->missed > 0)
-		call_end(c, CALL_PARTLY, "%zu of %zu ids are not in the queue or do not match", o->missed, o->n);
+	else if (o->order.messages < o->targets.n)
+		call_end(c, CALL_PARTLY, "%zu of %zu ids are not in the queue or do not match",
+			 o->targets.n - (size_t)o->order.messages, o->targets.n);
 	else
 		call_end(c, CALL_OK, NULL);
 }
 
-/* All targets were counted, or acted on. */
-static void order_round_done(struct ordering *o)
-{
-	ordering_report(o, !o->acting);
-	if (o->acting || o->dry_run || o->recipients == 0) {
-		ordering_end(o);
-		return;
-	}
-	o->acting = true;
-	o->at = o->missed = 0;
-	o->messages = o->recipients = 0;
-	order_next(o);
-}
-
+/* All was counted, or acted on. */
 static void on_order(struct op *op)
 {
 	struct ordering *o = container_of(op, struct ordering, order.op);
@@ -323,13 +339,13 @@ static void on_order(struct op *op)
 		call_end_err(o->call, CALL_PARTLY, &o->order.err);
 		return;
 	}
-	o->messages += o->order.messages;
-	o->recipients += o->order.recipients;
-	o->missed += o->order.recipients == 0;
-	if (++o->at < o->n)
-		order_next(o);
-	else
-		order_round_done(o);
+	ordering_report(o, !o->acting);
+	if (o->acting || o->dry_run || o->order.recipients == 0) {
+		ordering_end(o);
+		return;
+	}
+	o->acting = true;
+	order_round(o);
 }
 
 static bool names_something(const struct call *c)
@@ -340,16 +356,11 @@ static bool names_something(const struct call *c)
 
 static void run_order(struct call *c, enum queue_verb verb, const struct order_words *words)
 {
-	struct order_target target;
-
 	if (!names_something(c)) {
 		call_end(c, CALL_USAGE,
 			 "which messages? Give ids, a filter (--from --to --deferred --held --older --where) or --all");
 		return;
 	}
-	for (size_t i = 0; i < args_list_n(c, "ID"); i++)
-		if (!parse_target(c, args_list_at(c, "ID", i), &target))
-			return;
 	struct ordering *o = calloc(1, sizeof *o);
 	must(o != NULL);
 	o->call = c;
@@ -357,11 +368,13 @@ static void run_order(struct call *c, enum queue_verb verb, const struct order_w
 	o->words = words;
 	o->order.reason = args_reason(c);
 	o->dry_run = args_flag(c, "dry-run");
-	o->n = args_list_n(c, "ID") > 0 ? args_list_n(c, "ID") : 1;
 	c->state = o;
 	c->drop = ordering_drop;
-	if (filter_init(&o->filter, c))
-		order_next(o);
+	if (!targets_init(&o->targets, c) || !filter_init(&o->filter, c))
+		return;
+	o->filter.f.targets = o->targets.v;
+	o->filter.f.target_n = o->targets.n;
+	order_round(o);
 }
 
 static void run_retry(struct call *c, const struct order_words *words)

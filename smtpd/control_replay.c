@@ -446,7 +446,11 @@ static void have_one(struct call *c)
 
 static void next_record(struct sending *s)
 {
-	if (s->at < s->n)
+	struct err e;
+
+	if (s->at < s->n && is_short_of_resources(s->call, &e))
+		stop(s, &e);
+	else if (s->at < s->n)
 		call_to_worker(s->call, read_one, have_one);
 	else
 		send_end(s);

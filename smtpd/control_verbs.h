@@ -98,6 +98,8 @@ void filter_fini(struct filter_room *r);                 /* also of zeros */
 const char *queue_state_name(enum queue_state s);        /* "deferred" */
 
 /* Shared by the handlers. */
+/* Strangers' mail is refused for want of resources: then nothing is brought in by hand either (spec 6.4). */
+bool is_short_of_resources(const struct call *c, struct err *e);
 const char *conf_side_name(enum conf_side s);                 /* "onprem" */
 const char *conf_tls_name(enum conf_tls_level l);             /* "validate" */
 void row_mode(json_t *row, const struct mode *m);             /* mode, mx, cmt, epoch, since_ms */
