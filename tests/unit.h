@@ -21,11 +21,11 @@
 #undef assert_non_null
 #undef assert_null
 #undef fail_msg
-#define assert_true(c) must(c)
-#define assert_false(c) must(!(c))
+#define assert_true(c)     must(c)
+#define assert_false(c)    must(!(c))
 #define assert_non_null(p) must((p) != NULL)
-#define assert_null(p) must((p) == NULL)
-#define fail_msg(...) (fprintf(stderr, __VA_ARGS__), must_failed("", __FILE__, __LINE__, __func__))
+#define assert_null(p)     must((p) == NULL)
+#define fail_msg(...)      (fprintf(stderr, __VA_ARGS__), must_failed("", __FILE__, __LINE__, __func__))
 #endif
 
 #define check(cond, row) \
