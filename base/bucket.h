@@ -52,7 +52,7 @@ static inline int64_t bucket_wait_ms(const struct bucket *b, int64_t per_minute)
 {
 	int64_t over = b->used + BUCKET_TOKEN - bucket_room(per_minute);
 
-	return over <= 0 ? 0 : over / per_minute + 1;
+	return over <= 0 || per_minute <= 0 ? 0 : over / per_minute + 1;
 }
 
 #endif

@@ -222,7 +222,7 @@ bool store_is_dead(const struct store *s)
 
 static int tables_again(struct store *s, struct err *e)
 {
-	MDB_dbi dbi;
+	MDB_dbi dbi = 0;
 
 	for (MDB_dbi i = 0; i <= s->last_table; i++)
 		if (s->tables[i] != NULL &&

@@ -122,6 +122,16 @@ crowd() { # NAME PORT HOW_MANY
 	row "$3 idle" "$1" "${open:-0} stayed"
 }
 
+# Forged senders write to somebody who is not there (DoS-13): refused at RCPT, so nothing is stored and no report is owed.
+forged() { # NAME PORT
+	measured "$(root_of "$1")" "$B/perf/swarm" -p "$2" -c 20 -m 4 -n 100000 -s 100 -t "$SECS" -d perf.example
+	refused=$(jq -r .permanent "$W/said")
+	stored=$("$B/tombolo" --socket "$W/$1/control.sock" status --json | jq -r .queue.accepted)
+	last="$refused refused, $stored stored"
+	row forged "$1" "$last"
+	judge forged "$last" "[1-9]* refused, 0 stored"
+}
+
 ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
 base=$(first_block)
 DISK=none
@@ -161,6 +171,7 @@ allowed=$SECS SECS=30
 flood tombolo-open $((base + 2)) unread "*hung up"
 SECS=$allowed
 [ -z "$POSTFIX" ] || flood postfix $((base + 3)) unread ""
+forged tombolo-open $((base + 2))
 for n in 1000 10000; do
 	crowd tombolo $((base + 1)) $n
 	crowd tombolo-open $((base + 2)) $n

@@ -26,7 +26,7 @@ const char *sender_normalize(const struct domain_set *s, struct str raw, struct 
 
 bool sender_is_in(struct str list, struct str sender)
 {
-	struct str entry, domain = STR_NONE;
+	struct str entry, domain;
 	ssize_t at = str_rchr(sender, '@');
 
 	if (at < 0)

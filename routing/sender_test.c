@@ -33,7 +33,7 @@ static void test_lists(void **state)
 		if (problem == NULL)
 			check_str(buf_str(&list), str_c(rows[i].stored), rows[i].raw);
 		else
-			check(strstr(problem, rows[i].problem) != NULL, rows[i].raw);
+			check(rows[i].problem != NULL && strstr(problem, rows[i].problem) != NULL, rows[i].raw);
 	}
 	buf_fini(&list);
 	buf_init(&list, 8);

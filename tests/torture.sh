@@ -70,8 +70,13 @@ queue_once() {
 rm -f "$W/journal"
 queue "disk full, one write to the log" write:#log:ENOSPC:20:1 "absorbed|resumed" 32000
 queue "quota, one write to the log" write:#log:EDQUOT:20:1 "absorbed|resumed" 32000
+rm -f "$W/begun"
 [ -n "${ROWS:-}" ] || touch "$W/full"
-(sleep 0.3 && rm -f "$W/full") &
+(
+	n=0
+	until [ -e "$W/begun" ] || [ $n -gt 600 ]; do sleep 0.05 && n=$((n + 1)); done
+	sleep 0.3 && rm -f "$W/full"
+) &
 WHILE=$W/full queue "disk full until space is freed" write::ENOSPC:30:1000000,create::ENOSPC:1:1000000 resumed 32000
 queue "no inode for a segment" create:segments:ENOSPC:1:1 "absorbed|resumed" 32000
 queue "no inode for a big message" create:big:ENOSPC:1:1 resumed 4000

@@ -100,7 +100,7 @@ bool reply_parse_enhanced(struct str s, unsigned char *class, unsigned short *su
 
 static void find_enhanced(struct reply *r)
 {
-	struct str rest = r->text, line, word;
+	struct str rest = r->text, line = STR_NONE, word;
 
 	r->class = 0;
 	r->subject = r->detail = 0;
