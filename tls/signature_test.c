@@ -1,6 +1,6 @@
 /* tls/signature_test.c: base64 as mail has it, and keys and signatures of strangers. */
 #include "tls/signature.h"
-#include "tests/kit/openssl_seal.h"
+#include "tests/kit/openssl_sealer.h"
 #include "tests/unit.h"
 
 #include <string.h>
@@ -68,13 +68,13 @@ static void test_keys(void **state)
 {
 	static const unsigned char hash[DIGEST_SIZE];
 	unsigned char der[2048], junk[300];
-	struct seal_key *rsa = seal_key_new(1024), *short_one = seal_key_new(1016);
+	struct sealer_key *rsa = sealer_key_new(1024), *short_one = sealer_key_new(1016);
 	struct buf text;
 	size_t n;
 
 	(void)state;
 	buf_init(&text, 8192);
-	seal_key_record(rsa, false, &text);
+	sealer_key_record(rsa, false, &text);
 	assert_true(signature_base64(buf_str(&text), der, sizeof der, &n));
 	struct str key = str_n(der, n);
 	memset(junk, 'x', sizeof junk);
@@ -90,11 +90,11 @@ static void test_keys(void **state)
 	assert_int_equal(signature_check(SIGNATURE_ED25519, str_n(junk, 31), hash, STR_NONE), SIGNATURE_BAD_KEY);
 	assert_int_equal(signature_check(SIGNATURE_ED25519, str_n(junk, 32), hash, str_n(junk, 64)), SIGNATURE_WRONG);
 	buf_reset(&text);
-	seal_key_record(short_one, true, &text);
+	sealer_key_record(short_one, true, &text);
 	assert_true(signature_base64(buf_str(&text), der, sizeof der, &n));
 	assert_int_equal(signature_check(SIGNATURE_RSA, str_n(der, n), hash, STR_NONE), SIGNATURE_WEAK_KEY);
-	seal_key_free(&rsa);
-	seal_key_free(&short_one);
+	sealer_key_free(&rsa);
+	sealer_key_free(&short_one);
 	buf_fini(&text);
 }
 
