@@ -90,8 +90,8 @@ static void log_refusal(const struct filters *f, const struct filter_slot *slot,
 	const struct session *s = f->session;
 
 	log_info(&s->log, "milter.refused", kv_str("milter", slot->conf->name), kv_c("stage", asked_name(f, slot)),
-		 kv_int("code", r->code), kv_str("text", r->text), kv_str("from", s->tx.env.from),
-		 kv_c("client", s->client_text), kv_str("trace", s->tx.env.trace_id));
+		 kv_int("code", r->code), kv_str("text", r->text), kv_int("ms", slot->client->took_ms),
+		 kv_str("from", s->tx.env.from), kv_c("client", s->client_text), kv_str("trace", s->tx.env.trace_id));
 }
 
 static bool refuse(struct filters *f, struct filter_slot *slot, struct reply r)
@@ -195,6 +195,10 @@ static void heard(struct filters *f)
 
 	if (slot->client->took_ms > 0)
 		__atomic_add_fetch(&s->server->counters.milter_ms, (uint64_t)slot->client->took_ms, __ATOMIC_RELAXED);
+	log_debug(&s->log, "milter.answer", kv_str("milter", slot->conf->name), kv_c("stage", asked_name(f, slot)),
+		  kv_c("answer",
+		       slot->client->verdict.failed ? "none" : milter_answer_name(slot->client->verdict.answer)),
+		  kv_int("ms", slot->client->took_ms));
 	if (!slot->client->verdict.failed) {
 		if (!judge(f, slot))
 			filters_go_on(f);
