@@ -22,7 +22,7 @@ trap 'postfix_stop; stop_all; [ -n "${KEEP:-}" ] || rm -rf "$W"' EXIT
 trap 'exit 130' INT TERM
 certs
 
-P=$(first_block 6)
+P=$(first_block 6 22450) # not where run.sh looks: both may run at once
 P_MTA=$P P_HERE=$((P + 1)) P_CLOUD=$((P + 2)) P_MAPS=$((P + 3)) P_MILTER=$((P + 4))
 
 # from_docs FILE: it, with the addresses and paths of this run

@@ -58,6 +58,8 @@ case_postfix() {
 	post pf-held x@far.example closed@contoso.com
 	check "pf: a closed way: the message is taken" said '^END 250'
 	check "pf: and kept" wait_until 10 postfix_holds x@fabrikam.example
+	postsuper -c "$POSTFIX" -H ALL >/dev/null 2>&1
+	check "pf: released it waits for its way" wait_until 15 postfix_says 'x@fabrikam.example.*dsn=4.4.4.*deferred'
 	post pf-relay x@far.example y@far.example
 	check "pf: strangers do not relay" said '^RCPT <y@far.example> [45][0-9][0-9]'
 	peer_recognised pf-cert
@@ -123,8 +125,9 @@ sendmail_up() {
 		mount --bind '$d/hosts' /etc/hosts && mount --bind '$d' /mnt && exec '$SENDMAIL' -bD -q3s -C '$d/sendmail.cf' -X '$d/traffic'" >>"$d/start" 2>&1 &
 	SENDMAIL_PID=$!
 	keep $SENDMAIL_PID
-	wait_port $P_MTA || { cat "$d/start" >&2; return 1; }
+	wait_until 75 ss_listens $P_MTA || { cat "$d/start" >&2; return 1; }
 }
+ss_listens() { ss -Hltn "sport = :$1" | grep -q .; }
 sendmail_holds() { "$SENDMAIL" -C "$W/sendmail/sendmail.cf" -bp -qQ 2>/dev/null | grep -F "$1"; }
 
 case_sendmail() {

@@ -29,9 +29,9 @@ stop_all() {
 	PIDS=
 }
 
-# first_block N: a port whose next N - 1 are free too
+# first_block N [FROM]: a port whose next N - 1 are free too
 first_block() {
-	at=21350
+	at=${2:-21350}
 	while ss -Hltn | awk -v b=$at -v n="$1" '{ k = split($4, a, ":"); if (a[k] >= b && a[k] < b + n) f = 1 } END { exit !f }'; do
 		at=$((at + $1))
 	done
