@@ -113,8 +113,11 @@ bool kept_put(struct kept *k, const struct kept_order *o)
 	pthread_mutex_lock(&k->lock);
 	*k->jobs_end = j;
 	k->jobs_end = &j->next;
-	pthread_cond_signal(&k->wake);
+	bool wake = k->asleep;
+	k->asleep = false; /* one wake-up is enough */
 	pthread_mutex_unlock(&k->lock);
+	if (wake)
+		pthread_cond_signal(&k->wake);
 	return true;
 }
 
@@ -312,31 +315,38 @@ static void keep_house(struct kept *k)
 	expire(k, clock_wall_ms());
 }
 
-static struct kept_job *wait_for_job(struct kept *k)
+/* All that waits. */
+static struct kept_job *wait_for_jobs(struct kept *k)
 {
-	struct kept_job *j;
+	struct kept_job *list;
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
 	pthread_mutex_lock(&k->lock);
-	if (k->jobs == NULL && !k->stopping)
+	k->asleep = k->jobs == NULL && !k->stopping;
+	if (k->asleep)
 		pthread_cond_timedwait(&k->wake, &k->lock, &until);
-	if ((j = k->jobs) != NULL && (k->jobs = j->next) == NULL)
-		k->jobs_end = &k->jobs;
-	k->over = j == NULL && k->stopping;
+	k->asleep = false;
+	list = k->jobs;
+	k->jobs = NULL;
+	k->jobs_end = &k->jobs;
+	k->over = list == NULL && k->stopping;
 	pthread_mutex_unlock(&k->lock);
-	return j;
+	return list;
 }
 
 static void *run_writer(void *arg)
 {
 	struct kept *k = arg;
-	struct kept_job *j;
+	struct kept_job *j, *next;
 
 	while (!k->over) {
-		if ((j = wait_for_job(k)) != NULL)
+		for (j = wait_for_jobs(k); j != NULL; j = next) {
+			next = j->next;
 			do_job(k, j);
+			keep_house(k);
+		}
 		keep_house(k);
 	}
 	return NULL;

@@ -21,10 +21,10 @@ struct kept {
 	const struct conf_replay *conf;
 	struct token_keys keys; /* not changed after kept_open */
 	pthread_t thread;
-	pthread_mutex_t lock; /* jobs, stopping */
+	pthread_mutex_t lock; /* jobs, stopping, asleep */
 	pthread_cond_t wake;
 	struct kept_job *jobs, **jobs_end;
-	bool stopping;
+	bool stopping, asleep;
 	_Atomic uint64_t waiting_bytes, kept, dropped, failed, bytes;
 	_Atomic size_t file_n;
 	/* the writer's */

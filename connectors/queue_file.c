@@ -115,8 +115,12 @@ static void put_coded(struct buf *b, struct str s)
 
 static void put_hex(struct buf *b, const unsigned char sum[MAC_SIZE])
 {
-	for (size_t i = 0; i < MAC_SIZE; i++)
-		buf_addf(b, "%02x", sum[i]);
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < MAC_SIZE; i++) {
+		buf_addc(b, digits[sum[i] >> 4]);
+		buf_addc(b, digits[sum[i] & 15]);
+	}
 }
 
 static uint64_t u64_at(const void *p)
@@ -169,7 +173,10 @@ static void put_keys(struct buf *b, const struct key *k, const void *base)
 {
 	for (; k->name != NULL; k++) {
 		size_t before = b->n;
-		buf_addf(b, k->kind == K_FLAG ? " %s" : " %s=", k->name);
+		buf_addc(b, ' ');
+		buf_add(b, str_c(k->name));
+		if (k->kind != K_FLAG)
+			buf_addc(b, '=');
 		if (!put_value(b, k, (const char *)base + k->offset))
 			b->n = before;
 	}
