@@ -546,7 +546,7 @@ bool segment_follows(int dir_fd, uint64_t prev_least, uint64_t prev_most, uint64
 {
 	uint64_t *seqs, prev, end;
 	struct err e;
-	size_t n;
+	size_t n = 0;
 	bool found = false;
 
 	if (segment_list(dir_fd, &seqs, &n, &e) != 0)
