@@ -8,6 +8,7 @@
 
 #include <ev.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { BUFFERS_KEPT = 64 };
@@ -21,9 +22,9 @@ struct loop {
 	struct loop_timer **heap; /* min-heap on key_ms, 1-based through timer->at */
 	size_t heap_n, heap_cap;
 	struct loop_task *deferred, **deferred_end;
-	pthread_mutex_t lock; /* guards posted and stopping */
+	pthread_mutex_t lock; /* guards posted */
 	struct loop_task *posted, **posted_end;
-	bool stopping;
+	_Atomic bool stopping; /* without the lock: a signal handler may come while it is held */
 	void **garbage;
 	size_t garbage_n, garbage_cap;
 	char *buffers[BUFFERS_KEPT];
@@ -170,9 +171,8 @@ static void run_posted(struct loop *l)
 	struct loop_task *list = l->posted;
 	l->posted = NULL;
 	l->posted_end = &l->posted;
-	if (l->stopping)
+	if (atomic_exchange(&l->stopping, false))
 		ev_break(l->ev, EVBREAK_ALL);
-	l->stopping = false;
 	pthread_mutex_unlock(&l->lock);
 	run_list(list);
 }
@@ -314,9 +314,7 @@ void loop_run(struct loop *l)
 
 void loop_stop(struct loop *l)
 {
-	pthread_mutex_lock(&l->lock);
 	l->stopping = true;
-	pthread_mutex_unlock(&l->lock);
 	ev_async_send(l->ev, &l->wake);
 }
 

@@ -19,7 +19,7 @@ struct loop;
 struct loop *loop_new(struct err *e);      /* NULL on failure */
 void loop_free(struct loop **l);           /* runs what loop_free_later holds; no watcher may be active */
 void loop_run(struct loop *l);             /* until loop_stop */
-void loop_stop(struct loop *l);            /* any thread; the turn in progress ends first */
+void loop_stop(struct loop *l);            /* any thread, and signal handlers; the turn in progress ends first */
 int64_t loop_now_ms(const struct loop *l); /* monotonic, as of the start of this turn */
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };

@@ -544,9 +544,9 @@ static bool begun(int dir_fd, uint64_t seq, uint64_t *prev, uint64_t *prev_end)
  * failed, and nobody was told that anything in it is stored. */
 bool segment_follows(int dir_fd, uint64_t prev_least, uint64_t prev_most, uint64_t *seq, uint64_t *prev_end)
 {
-	uint64_t *seqs, prev, end;
+	uint64_t *seqs = NULL, prev, end;
 	struct err e;
-	size_t n;
+	size_t n = 0;
 	bool found = false;
 
 	if (segment_list(dir_fd, &seqs, &n, &e) != 0)

@@ -221,7 +221,7 @@ bool recipient_by_mailbox(struct routing *r, struct store_txn *t, struct str mai
 
 int routing_begin(struct routing *r, struct routing_view *v, struct err *e)
 {
-	struct table_state s;
+	struct table_state s = { 0 };
 	struct store_txn *t = store_read(r->store, e);
 
 	if (t == NULL)
@@ -539,7 +539,7 @@ static int check_unique(struct routing *r, struct store_txn *t, const struct rcp
 static int put_record(struct routing *r, struct store_txn *t, struct rcpt_record *rec, struct str members,
 		      struct buf *bytes, struct err *e)
 {
-	struct table_state s;
+	struct table_state s = { 0 };
 	struct str old = STR_NONE;
 
 	if (state_read(r, t, &s, e) != 0)
@@ -592,7 +592,7 @@ int routing_record_set(struct routing *r, const struct rcpt_record *rec, struct 
 int routing_record_remove(struct routing *r, struct str address, struct err *e)
 {
 	unsigned char rid[RID_SIZE];
-	struct table_state s;
+	struct table_state s = { 0 };
 	struct str old;
 	struct store_txn *t = NULL;
 	struct buf key;
@@ -622,7 +622,7 @@ out:
 
 int routing_stats(struct routing *r, struct routing_stats *out, struct err *e)
 {
-	struct table_state s;
+	struct table_state s = { 0 };
 	struct store_txn *t = store_read(r->store, e);
 	int rc = t == NULL ? -1 : state_read(r, t, &s, e);
 

@@ -77,10 +77,10 @@ void print_bytes(struct buf *b, uint64_t n)
 		buf_addu(b, n);
 		return;
 	}
-	while (v >= 1024 && unit < sizeof units - 1) {
+	do {
 		v /= 1024;
 		unit++;
-	}
+	} while (v >= 1024 && unit < sizeof units - 1);
 	buf_addf(b, v < 10 ? "%.1f%c" : "%.0f%c", v, units[unit - 1]);
 }
 

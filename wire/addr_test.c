@@ -245,7 +245,7 @@ static void test_rows(void **state)
 		if (e != rows[i].want)
 			fail_msg("%s: %d instead of %d", rows[i].row, e, rows[i].want);
 		if (e != ADDR_OK && e != ADDR_LITERAL) {
-			check(memcmp(&a, &untouched, sizeof a) == 0, rows[i].row);
+			check(memcmp((const char *)&a, (const char *)&untouched, sizeof a) == 0, rows[i].row);
 			continue;
 		}
 		check(str_ends(rows[i].in, a.whole) && addr_is_clean(a.whole), rows[i].row);

@@ -391,8 +391,8 @@ void part_headers(struct part *p)
 	}
 	for (int endpoint = 0; endpoint < 2; endpoint++) {
 		bed_configure(p->bed, &(const struct bed_variant){ .wire = true, .endpoint = endpoint });
-		for (char digit = '1'; digit <= '4'; digit++)
-			pass_batch(p, batch, (const char[]){ 'M', digit, '\0' });
+		for (int digit = '1'; digit <= '4'; digit++)
+			pass_batch(p, batch, (const char[]){ 'M', (char)digit, '\0' });
 	}
 	printf("headers: %zu messages\n", (size_t)BATCH * 8);
 	for (size_t i = 0; i < BATCH; i++) {

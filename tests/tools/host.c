@@ -123,7 +123,7 @@ static struct reply on_message(struct visit *v)
 static void on_signal(int sig)
 {
 	(void)sig;
-	loop_stop(store.loop);
+	loop_stop(store.loop); /* NOLINT(bugprone-signal-handler,cert-sig30-c): made for that (base/loop.h) */
 }
 
 static int serve(struct host_options *o, const struct tls_server_options *tls)
