@@ -21,7 +21,6 @@
 
 enum {
 	SLOTS = 1024,
-	START_MS = 30000,      /* from the order for a worker to its first word */
 	START_PAUSE_MS = 1000, /* before another one, when one could not start */
 	REPLAYS_MAX = 3,
 	IN_ROOM = 65536,
@@ -659,7 +658,7 @@ static void end_new(struct auth *a, int fd, uint32_t number)
 	TAILQ_INSERT_TAIL(&a->ends, e, link);
 	loop_io_start(a->loop, &e->io, fd, LOOP_READ, on_end);
 	loop_timer_init(a->loop, &e->timer, on_end_late);
-	loop_timer_set(&e->timer, START_MS);
+	loop_timer_set(&e->timer, a->conf.start_ms);
 }
 
 static void on_keeper(struct loop_io *io, unsigned events)

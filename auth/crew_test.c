@@ -202,6 +202,7 @@ static void open_crew(enum mischief m, unsigned frame)
 				   .spf_ms = 3000,
 				   .dns_ms = 3000,
 				   .work_ms = 2000,
+				   .start_ms = 5000,
 				   .memory = 32 << 20,
 				   .keep = 256 << 10 };
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
