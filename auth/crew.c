@@ -84,6 +84,12 @@ static void count(uint64_t *n)
 	__atomic_add_fetch(n, 1, __ATOMIC_RELAXED);
 }
 
+/* Told to other threads, too (auth_stats). */
+static void hold(struct auth *a, int64_t bytes)
+{
+	__atomic_add_fetch(&a->bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
 /* ---- frames of a worker ---- */
 
 static size_t fifo_n(const struct end *e)
@@ -132,7 +138,7 @@ static void flush(struct end *e)
 		if (n < 0)
 			break;
 		buf_drop(&e->out, (size_t)n);
-		e->auth->bytes -= (uint64_t)n;
+		hold(e->auth, -(int64_t)n);
 	}
 	loop_io_want(&e->io, e->out.n > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
@@ -151,7 +157,7 @@ static void give(struct end *e, struct job *j, struct str bytes)
 		rest = str_skip(rest, (size_t)n);
 	}
 	must(buf_add(&e->out, bytes) && !e->fifo.full);
-	e->auth->bytes += bytes.n;
+	hold(e->auth, (int64_t)bytes.n);
 	if (idle)
 		watch_time(e);
 	flush(e);
@@ -199,14 +205,14 @@ struct job *job_new(struct auth *a, const struct job_kind *kind)
 
 static void log_free(struct job *j)
 {
-	j->auth->bytes -= j->log.n;
+	hold(j->auth, -(int64_t)j->log.n);
 	buf_fini(&j->log);
 	j->sent = 0;
 }
 
 void job_clear_log(struct job *j)
 {
-	j->auth->bytes -= j->log.n;
+	hold(j->auth, -(int64_t)j->log.n);
 	buf_reset(&j->log);
 	j->sent = 0;
 	j->forgot = false;
@@ -344,7 +350,7 @@ struct buf *job_frame(struct job *j, enum frame_kind kind)
 {
 	if (j->forgot) /* what was told is not kept: only this frame is */
 		job_clear_log(j), j->forgot = true;
-	j->auth->bytes -= j->log.n;
+	hold(j->auth, -(int64_t)j->log.n);
 	j->frame = frame_open(&j->log, kind, j->id);
 	return &j->log;
 }
@@ -405,7 +411,7 @@ void job_send(struct job *j)
 	struct auth *a = j->auth;
 	bool good = frame_close(&j->log, j->frame);
 
-	a->bytes += j->log.n;
+	hold(a, (int64_t)j->log.n);
 	if (!good || j->id == 0 || a->bytes > a->conf.memory) {
 		count(&a->stats.refused);
 		job_fail(j, "too much is waiting to be judged");
@@ -509,7 +515,7 @@ static void end_free(struct end *e)
 	loop_io_stop(&e->io);
 	loop_timer_stop(&e->timer);
 	close(e->fd);
-	e->auth->bytes -= e->out.n;
+	hold(e->auth, -(int64_t)e->out.n);
 	buf_fini(&e->in);
 	buf_fini(&e->out);
 	buf_fini(&e->fifo);
