@@ -20,12 +20,12 @@
 #include <unistd.h>
 
 enum {
-	SLOTS = 1024,
+	SLOTS = 4096,
 	START_PAUSE_MS = 1000, /* before another one, when one could not start */
 	REPLAYS_MAX = 3,
 	IN_ROOM = 65536,
 	BACKLOG = 4 * FRAME_CHUNK,
-	JOBS_OF_END = 256, /* beside each other in one worker */
+	JOBS_OF_END = 1000, /* messages beside each other in one worker; a question of SPF is over before it counts */
 };
 
 struct end {
@@ -355,12 +355,12 @@ struct buf *job_frame(struct job *j, enum frame_kind kind)
 	return &j->log;
 }
 
-static struct end *best_end(struct auth *a)
+static struct end *best_end(struct auth *a, const struct job *j)
 {
 	struct end *e, *best = NULL;
 
 	TAILQ_FOREACH (e, &a->ends, link)
-		if (e->ready && !e->retiring && !e->dead && e->job_n < JOBS_OF_END &&
+		if (e->ready && !e->retiring && !e->dead && (j->mute || e->job_n < JOBS_OF_END) &&
 		    (best == NULL || e->job_n < best->job_n))
 			best = e;
 	return best;
@@ -384,7 +384,7 @@ static void join(struct end *e, struct job *j)
 static void push(struct job *j)
 {
 	struct auth *a = j->auth;
-	struct end *e = j->end != NULL ? j->end : best_end(a);
+	struct end *e = j->end != NULL ? j->end : best_end(a, j);
 
 	if (e == NULL) {
 		if (!j->waits)
@@ -420,12 +420,16 @@ void job_send(struct job *j)
 	push(j);
 }
 
+/* Those that wait, in order; slow messages that fill the workers keep no question of SPF from them. */
 static void hand_out(struct auth *a)
 {
-	struct job *j;
+	struct job *j, *next;
 
-	while ((j = TAILQ_FIRST(&a->waiting)) != NULL && best_end(a) != NULL)
-		push(j);
+	for (j = TAILQ_FIRST(&a->waiting); j != NULL; j = next) {
+		next = TAILQ_NEXT(j, link);
+		if (best_end(a, j) != NULL)
+			push(j);
+	}
 }
 
 /* ---- names ---- */
