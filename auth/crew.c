@@ -20,13 +20,12 @@
 #include <unistd.h>
 
 enum {
-	SLOTS = 1024,
-	START_MS = 30000,      /* from the order for a worker to its first word */
+	SLOTS = 4096,
 	START_PAUSE_MS = 1000, /* before another one, when one could not start */
 	REPLAYS_MAX = 3,
 	IN_ROOM = 65536,
 	BACKLOG = 4 * FRAME_CHUNK,
-	JOBS_OF_END = 256, /* beside each other in one worker */
+	JOBS_OF_END = 1000, /* messages beside each other in one worker; a question of SPF is over before it counts */
 };
 
 struct end {
@@ -85,6 +84,12 @@ static void count(uint64_t *n)
 	__atomic_add_fetch(n, 1, __ATOMIC_RELAXED);
 }
 
+/* Told to other threads, too (auth_stats). */
+static void hold(struct auth *a, int64_t bytes)
+{
+	__atomic_add_fetch(&a->bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
 /* ---- frames of a worker ---- */
 
 static size_t fifo_n(const struct end *e)
@@ -133,7 +138,7 @@ static void flush(struct end *e)
 		if (n < 0)
 			break;
 		buf_drop(&e->out, (size_t)n);
-		e->auth->bytes -= (uint64_t)n;
+		hold(e->auth, -(int64_t)n);
 	}
 	loop_io_want(&e->io, e->out.n > 0 ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
@@ -152,7 +157,7 @@ static void give(struct end *e, struct job *j, struct str bytes)
 		rest = str_skip(rest, (size_t)n);
 	}
 	must(buf_add(&e->out, bytes) && !e->fifo.full);
-	e->auth->bytes += bytes.n;
+	hold(e->auth, (int64_t)bytes.n);
 	if (idle)
 		watch_time(e);
 	flush(e);
@@ -200,14 +205,14 @@ struct job *job_new(struct auth *a, const struct job_kind *kind)
 
 static void log_free(struct job *j)
 {
-	j->auth->bytes -= j->log.n;
+	hold(j->auth, -(int64_t)j->log.n);
 	buf_fini(&j->log);
 	j->sent = 0;
 }
 
 void job_clear_log(struct job *j)
 {
-	j->auth->bytes -= j->log.n;
+	hold(j->auth, -(int64_t)j->log.n);
 	buf_reset(&j->log);
 	j->sent = 0;
 	j->forgot = false;
@@ -345,17 +350,17 @@ struct buf *job_frame(struct job *j, enum frame_kind kind)
 {
 	if (j->forgot) /* what was told is not kept: only this frame is */
 		job_clear_log(j), j->forgot = true;
-	j->auth->bytes -= j->log.n;
+	hold(j->auth, -(int64_t)j->log.n);
 	j->frame = frame_open(&j->log, kind, j->id);
 	return &j->log;
 }
 
-static struct end *best_end(struct auth *a)
+static struct end *best_end(struct auth *a, const struct job *j)
 {
 	struct end *e, *best = NULL;
 
 	TAILQ_FOREACH (e, &a->ends, link)
-		if (e->ready && !e->retiring && !e->dead && e->job_n < JOBS_OF_END &&
+		if (e->ready && !e->retiring && !e->dead && (j->mute || e->job_n < JOBS_OF_END) &&
 		    (best == NULL || e->job_n < best->job_n))
 			best = e;
 	return best;
@@ -379,7 +384,7 @@ static void join(struct end *e, struct job *j)
 static void push(struct job *j)
 {
 	struct auth *a = j->auth;
-	struct end *e = j->end != NULL ? j->end : best_end(a);
+	struct end *e = j->end != NULL ? j->end : best_end(a, j);
 
 	if (e == NULL) {
 		if (!j->waits)
@@ -406,7 +411,7 @@ void job_send(struct job *j)
 	struct auth *a = j->auth;
 	bool good = frame_close(&j->log, j->frame);
 
-	a->bytes += j->log.n;
+	hold(a, (int64_t)j->log.n);
 	if (!good || j->id == 0 || a->bytes > a->conf.memory) {
 		count(&a->stats.refused);
 		job_fail(j, "too much is waiting to be judged");
@@ -415,12 +420,16 @@ void job_send(struct job *j)
 	push(j);
 }
 
+/* Those that wait, in order; slow messages that fill the workers keep no question of SPF from them. */
 static void hand_out(struct auth *a)
 {
-	struct job *j;
+	struct job *j, *next;
 
-	while ((j = TAILQ_FIRST(&a->waiting)) != NULL && best_end(a) != NULL)
-		push(j);
+	for (j = TAILQ_FIRST(&a->waiting); j != NULL; j = next) {
+		next = TAILQ_NEXT(j, link);
+		if (best_end(a, j) != NULL)
+			push(j);
+	}
 }
 
 /* ---- names ---- */
@@ -510,7 +519,7 @@ static void end_free(struct end *e)
 	loop_io_stop(&e->io);
 	loop_timer_stop(&e->timer);
 	close(e->fd);
-	e->auth->bytes -= e->out.n;
+	hold(e->auth, -(int64_t)e->out.n);
 	buf_fini(&e->in);
 	buf_fini(&e->out);
 	buf_fini(&e->fifo);
@@ -659,7 +668,7 @@ static void end_new(struct auth *a, int fd, uint32_t number)
 	TAILQ_INSERT_TAIL(&a->ends, e, link);
 	loop_io_start(a->loop, &e->io, fd, LOOP_READ, on_end);
 	loop_timer_init(a->loop, &e->timer, on_end_late);
-	loop_timer_set(&e->timer, START_MS);
+	loop_timer_set(&e->timer, a->conf.start_ms);
 }
 
 static void on_keeper(struct loop_io *io, unsigned events)

@@ -202,6 +202,7 @@ static void open_crew(enum mischief m, unsigned frame)
 				   .spf_ms = 3000,
 				   .dns_ms = 3000,
 				   .work_ms = 2000,
+				   .start_ms = 5000,
 				   .memory = 32 << 20,
 				   .keep = 256 << 10 };
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
@@ -435,6 +436,46 @@ static void test_no_room(void **state)
 	close_crew();
 }
 
+/* A thousand messages that never end keep no question of SPF waiting; what is past the room has temperror. */
+static void test_slow_messages(void **state)
+{
+	(void)state;
+	enum { MANY = 4200 };
+	static struct auth_dkim slow[MANY];
+	struct auth_spf spf = { 0 };
+	struct auth_stats stats;
+
+	open_crew(NONE, 0);
+	left = 1;
+	ask_spf(&spf, "x@a.example");
+	for (size_t i = 0; i < MANY; i++) {
+		if (i == 2000) { /* behind more than the worker takes */
+			left++;
+			static struct auth_spf late_one;
+			ask_spf(&late_one, "x@a.example");
+			loop_run(loop);
+			assert_int_equal(late_one.result, AUTH_PASS);
+			auth_spf_fini(&late_one);
+		}
+		auth_dkim_begin(auth, &slow[i]);
+		auth_dkim_header(&slow[i], str_c(header));
+	}
+	auth_stats(auth, &stats);
+	assert_true(stats.refused > 0 && stats.refused < 300);
+	left = 1;
+	auth_dkim_end(&slow[MANY - 1], on_done);
+	loop_run(loop);
+	assert_int_equal(slow[MANY - 1].result, AUTH_TEMPERROR);
+	for (size_t i = 0; i < MANY; i++)
+		auth_dkim_fini(&slow[i]);
+	left = 1;
+	ask_spf(&spf, "x@a.example"); /* behind all that the worker has to forget */
+	loop_run(loop);
+	assert_int_equal(spf.result, AUTH_PASS);
+	auth_spf_fini(&spf);
+	close_crew();
+}
+
 static void test_cancelled(void **state)
 {
 	(void)state;
@@ -528,10 +569,11 @@ static void test_signing_broken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_mischief),
-		cmocka_unit_test(test_recycled), cmocka_unit_test(test_nobody_there),
-		cmocka_unit_test(test_no_room),  cmocka_unit_test(test_cancelled),
-		cmocka_unit_test(test_signing),  cmocka_unit_test(test_signing_broken),
+		cmocka_unit_test(test_verdicts),       cmocka_unit_test(test_mischief),
+		cmocka_unit_test(test_recycled),       cmocka_unit_test(test_nobody_there),
+		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_slow_messages),  cmocka_unit_test(test_signing),
+		cmocka_unit_test(test_signing_broken),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -401,7 +401,7 @@ struct conf_auth {             /* who wrote it: SPF and DKIM (auth/auth.h) */
 	conf_text program;     /* empty: tombolo-auth beside tombolod */
 	conf_count recycle;    /* jobs of a worker before a fresh one takes over */
 	conf_count signatures; /* judged of one message */
-	conf_msec spf_ms, dns_ms, work_ms;
+	conf_msec spf_ms, dns_ms, work_ms, start_ms;
 	conf_bytes memory; /* of one loop: what waits for workers and what could be sent again */
 	conf_bytes keep;   /* of one message */
 };

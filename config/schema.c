@@ -531,6 +531,8 @@ static const struct option auth[] = {
 	  .doc = "Longest wait for the DNS about the keys of one message; what has no answer then is temperror." },
 	{ "work_timeout", FIELD(OPT_MSEC, auth.work_ms), .dflt = "10s", .min = "100ms", .max = "5m",
 	  .doc = "Longest time a worker may take for one step of its work; then it is killed, and that step is temperror." },
+	{ "start_timeout", FIELD(OPT_MSEC, auth.start_ms), .dflt = "30s", .min = "1s", .max = "10m",
+	  .doc = "Longest time a worker may take to read the configuration and its keys." },
 	{ "memory", FIELD(OPT_BYTES, auth.memory), .dflt = "32M", .min = "4M", .max = "16G",
 	  .doc = "Of each loop: what waits for workers, and what is kept to be told again should one die.  Who finds no room "
 		 "has temperror." },
