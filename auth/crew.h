@@ -1,5 +1,5 @@
-/* auth/crew.h: the workers of one loop and what is asked of them; between crew.c, ask_spf.c, ask_dkim.c and ask_sign.c,
- * nobody else's.
+/* auth/crew.h: the workers of one loop and what is asked of them; between crew.c, crew_job.c, ask_spf.c, ask_dkim.c and
+ * ask_sign.c, nobody else's.
  *
  *   job_new -> job_begin_frame, put..., job_send_frame ... kind->answer(job, frame)* -> job_done -> (op) -> job_release
  *
