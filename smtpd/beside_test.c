@@ -2,6 +2,7 @@
 #include "smtpd/beside.h"
 
 #include "base/must.h"
+#include "smtpd/explain.h"
 #include "tests/unit.h"
 #include "wire/decide.h"
 
@@ -350,11 +351,108 @@ static void test_no_question(void **state)
 	fixture_close(&f);
 }
 
+/* ---- the same as a session's (spec 8.19) ---- */
+
+static void no_line(void *arg, const struct explain_line *l)
+{
+	(void)arg;
+	(void)l;
+}
+
+/* What `route explain` says of a session, in the words of show(). */
+static void explained(struct fixture *f, struct str client, struct str from, struct str rcpt, struct buf *out)
+{
+	const struct explain_query q = { .rcpt = rcpt, .from = from, .ip = client, .srs = &f->keys };
+	struct explain_result r;
+	struct arena a;
+	struct err e = { 0 };
+
+	arena_init(&a, 1 << 20);
+	assert_int_equal(explain(f->config, f->routing, &q, &a, no_line, NULL, &r, &e), 0);
+	if (r.reply.code >= 400 && !r.held)
+		buf_addf(out, "v %d", r.reply.code);
+	else if (str_eq(r.rcpt, rcpt))
+		buf_add(out, S("k"));
+	else
+		buf_addf(out, "e " STR_FMT, STR_ARG(r.rcpt));
+	arena_fini(&a);
+}
+
+static void answered(struct fixture *f, struct str client, struct str from, struct str rcpt, struct buf *out)
+{
+	const struct decide_question q = { .client = client, .from = from, .rcpts = &rcpt, .rcpt_n = 1 };
+	struct decide_answer a;
+	struct arena arena;
+	struct buf question, answer;
+
+	buf_init(&question, DECIDE_MAX);
+	buf_init(&answer, BESIDE_ANSWER_MAX);
+	arena_init(&arena, DECIDE_ARENA_MAX);
+	must(decide_question_put(&question, &q));
+	beside_decide(&f->b, buf_str(&question), &answer);
+	must(decide_answer_parse(str_skip(buf_str(&answer), 3), &arena, &a));
+	if (a.reply.n > 0)
+		buf_addf(out, "v " STR_FMT, STR_ARG(str_head(a.reply, 3)));
+	else if (a.rcpts[0].action == DECIDE_REFUSE)
+		buf_addf(out, "v " STR_FMT, STR_ARG(str_head(a.rcpts[0].reply, 3)));
+	else if (a.rcpts[0].action == DECIDE_REPLACE)
+		buf_addf(out, "e " STR_FMT, STR_ARG(a.rcpts[0].to[0]));
+	else
+		buf_add(out, S("k"));
+	buf_fini(&question);
+	buf_fini(&answer);
+	arena_fini(&arena);
+}
+
+static void test_same_as_a_session(void **state)
+{
+	static const struct str clients[] = { STR_LIT("192.0.2.1"), STR_LIT("10.1.2.3") },
+				froms[] = { STR_LIT("x@far.example"), STR_LIT("anna@contoso.com"), STR_LIT("") },
+				rcpts[] = { STR_LIT("anna@contoso.com"),
+					    STR_LIT("clara@contoso.com"),
+					    STR_LIT("clara@contoso.mail.cloud.example"),
+					    STR_LIT("staff@contoso.com"),
+					    STR_LIT("moved@contoso.com"),
+					    STR_LIT("nobody@contoso.com"),
+					    STR_LIT("nobody@contoso.mail.cloud.example"),
+					    STR_LIT("closed@contoso.com"),
+					    STR_LIT("y@far.example") };
+	struct fixture f;
+	struct buf want, got;
+
+	(void)state;
+	buf_init(&want, 1024);
+	buf_init(&got, 1024);
+	fixture_open(&f, "");
+	for (int mode = 0; mode < 4; mode++) {
+		struct mode m;
+		struct err e = { 0 };
+		bool changed;
+		assert_int_equal(routing_mode_set(f.routing, mode & 1 ? SIDE_CLOUD : SIDE_ONPREM, mode & 2, S("t"), &m,
+						  &changed, &e),
+				 0);
+		for (size_t i = 0; i < COUNT(clients) * COUNT(froms) * COUNT(rcpts); i++) {
+			struct str client = clients[i % COUNT(clients)],
+				   from = froms[i / COUNT(clients) % COUNT(froms)],
+				   rcpt = rcpts[i / COUNT(clients) / COUNT(froms)];
+			buf_reset(&want);
+			buf_reset(&got);
+			explained(&f, client, from, rcpt, &want);
+			answered(&f, client, from, rcpt, &got);
+			check_str(buf_str(&got), buf_str(&want), rcpt.p);
+		}
+	}
+	fixture_close(&f);
+	buf_fini(&want);
+	buf_fini(&got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables),       cmocka_unit_test(test_recipients),  cmocka_unit_test(test_message),
-		cmocka_unit_test(test_certificates), cmocka_unit_test(test_no_question),
+		cmocka_unit_test(test_tables),      cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_message),     cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_no_question), cmocka_unit_test(test_same_as_a_session),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,7 +113,7 @@ firewall_holds() {
 		check "$1: what was decided is told ($at)" has $at "$1" '^X-Tombolo-Decision: DELIVER; rule=R30; reason=LOCAL; connector=mailboxes; recipients=2;'
 		check "$1: both decisions are ($at)" has $at "$1" '^X-Tombolo-Decision: RELAY; rule=R40; reason=REMOTE; connector=to-cloud; recipients=2;'
 		check "$1: the others stay, in order ($at)" test "$(text_of $at "$1" | grep '^X-Keep' | tr '\n' ' ')" = "X-Keep: 1 X-Keep: 2 "
-		check "$1: blanks stay ($at)" has $at "$1" '^X-Three-Blanks:   x$'
+		check "$1: ML-8: blanks stay ($at)" has $at "$1" '^X-Three-Blanks:   x$'
 		check "$1: and no blank stays none ($at)" has $at "$1" '^X-No-Blank:y$'
 		check "$1: doubtful ones are renamed ($at)" has $at "$1" '^X-Forefront-Antispam-Report-Untrusted: SCL:-1$'
 	done
