@@ -214,7 +214,8 @@ static void say_dkim(const struct policy_sig *g, struct authres_writer *w)
 {
 	authres_result(w, S("dkim"), word(g->result));
 	authres_reason(w, g->reason);
-	authres_prop(w, S("header"), S("d"), g->domain);
+	if (g->domain.n > 0)
+		authres_prop(w, S("header"), S("d"), g->domain);
 	if (g->selector.n > 0)
 		authres_prop(w, S("header"), S("s"), g->selector);
 	if (g->b.n > 0)

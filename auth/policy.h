@@ -100,7 +100,7 @@ bool policy_arc_vouches(const struct arc_result *arc, const struct conf_list *tr
 
 struct policy_sig {                     /* one DKIM signature that was looked at */
 	const char *result;             /* word of RFC 8601 2.7.1 */
-	struct str domain, selector, b; /* b: its first characters */
+	struct str domain, selector, b; /* b: its first characters; all empty: of no signature ("none") */
 	struct str reason;              /* empty for a pass */
 };
 

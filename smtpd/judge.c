@@ -5,7 +5,8 @@
  *   ARC: header, body, end, keys'
  *
  * One question to the DNS is open at a time here (SPF and DKIM have their own): ARC's keys come while the body
- * streams, DMARC's records when the identifiers are known.  `go_on` is the one place that decides what is next. */
+ * streams, DMARC's records when the identifiers are known.  Behind the content each of the two has auth.dns_timeout;
+ * names without an answer by then have failed.  `go_on` is the one place that decides what is next. */
 #include "smtpd/judge.h"
 
 #include "auth/policy.h"
@@ -30,6 +31,8 @@ struct judge {
 	bool ended, dmarc_begun;
 	struct dns_lookup lookup; /* for ARC or DMARC */
 	bool asking, asking_arc;
+	struct loop_timer patience; /* with ARC's names once the content is in; then with DMARC's */
+	bool late;                  /* it is over: no name is asked for any more */
 	char author[AUTH_NAME];
 	struct dmarc_id ids[DMARC_SIGNATURES_MAX];
 	size_t id_n;
@@ -85,6 +88,13 @@ static void look_at_header(struct session *s, struct str header, struct seen *se
 
 /* ---- the verdicts ---- */
 
+/* The client waits: names that answer slowly must not add up (a chain has 50 keys, a record 56 names). */
+static void be_patient(struct judge *j)
+{
+	j->late = false;
+	loop_timer_set(&j->patience, session_config(j->session)->auth.dns_ms);
+}
+
 static enum dmarc_id_state state_of(enum auth_result r)
 {
 	return r == AUTH_PASS ? DMARC_ID_PASS : r == AUTH_TEMPERROR ? DMARC_ID_TEMPERROR : DMARC_ID_NO;
@@ -97,13 +107,17 @@ static struct dmarc_id spf_id(const struct judge *j)
 
 static void begin_dmarc(struct judge *j)
 {
-	for (size_t i = 0; i < j->dkim.sig_n && j->id_n < DMARC_SIGNATURES_MAX; i++)
-		j->ids[j->id_n++] =
-			(struct dmarc_id){ str_c(j->dkim.sigs[i].domain), state_of(j->dkim.sigs[i].result) };
+	const struct auth_dkim *k = &j->dkim;
+
+	for (size_t i = 0; i < k->sig_n && j->id_n < DMARC_SIGNATURES_MAX; i++)
+		j->ids[j->id_n++] = (struct dmarc_id){ str_c(k->sigs[i].domain), state_of(k->sigs[i].result) };
+	if (k->sig_n == 0 && k->result == AUTH_TEMPERROR) /* whose they are is not known: perhaps the author's */
+		j->ids[j->id_n++] = (struct dmarc_id){ str_c(j->author), DMARC_ID_TEMPERROR };
 	dmarc_begin(&j->dmarc,
 		    &(struct dmarc_input){
 			    .author = str_c(j->author), .spf = spf_id(j), .dkim = j->ids, .dkim_n = j->id_n });
 	j->dmarc_begun = true;
+	be_patient(j);
 }
 
 /* Mail to an address that we made for a report to come back to cannot be guessed: it answers mail of ours. */
@@ -126,28 +140,36 @@ static bool is_to_srs(const struct session *s)
 	return env->rcpt_n > 0;
 }
 
+static size_t list_signatures(const struct auth_dkim *k, struct policy_sig *out)
+{
+	if (k->sig_n == 0) /* there are none, or they could not be looked at */
+		out[0] = (struct policy_sig){ .result = auth_result_name(k->result), .reason = str_c(k->why) };
+	for (size_t i = 0; i < k->sig_n; i++) {
+		const struct auth_sig *a = &k->sigs[i];
+		out[i] = (struct policy_sig){ auth_result_name(a->result), str_c(a->domain), str_c(a->selector),
+					      str_c(a->b), str_c(a->why) };
+	}
+	return k->sig_n > 0 ? k->sig_n : 1;
+}
+
 static void put_results(struct judge *j)
 {
 	const struct session *s = j->session;
 	struct policy_sig sigs[AUTH_SIGS_MAX];
 	struct policy_said said = {
 		.id = s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname,
+		.utf8 = s->tx.env.smtputf8,
 		.spf = auth_result_name(j->spf.result),
 		.helo = j->spf.helo,
 		.identity = j->spf.helo ? s->helo : s->tx.env.from,
 		.client = &j->scope.client,
 		.sigs = sigs,
-		.sig_n = j->dkim.sig_n,
+		.sig_n = list_signatures(&j->dkim, sigs),
 		.arc = arc_result(&j->arc),
 		.dmarc = dmarc_result(&j->dmarc),
 		.out = &j->out,
 	};
 
-	for (size_t i = 0; i < j->dkim.sig_n; i++) {
-		const struct auth_sig *a = &j->dkim.sigs[i];
-		sigs[i] = (struct policy_sig){ auth_result_name(a->result), str_c(a->domain), str_c(a->selector),
-					       str_c(a->b), str_c(a->why) };
-	}
 	policy_results(&said, &j->field);
 }
 
@@ -224,6 +246,7 @@ static void decide(struct judge *j)
 				      .dkim_n = j->id_n,
 				      .to_srs = is_to_srs(j->session) };
 
+	loop_timer_stop(&j->patience);
 	policy_decide(&in, &j->out);
 	tell(j);
 	if (j->out.action >= POLICY_DEFER) {
@@ -238,6 +261,15 @@ static void decide(struct judge *j)
 
 /* ---- the DNS ---- */
 
+static void answer(struct judge *j, enum txt_status said, const struct str *texts, size_t n)
+{
+	j->asking = false;
+	if (j->asking_arc)
+		arc_answer(&j->arc, said, texts, n);
+	else
+		dmarc_answer(&j->dmarc, said, texts, n);
+}
+
 static void on_dns(struct op *op)
 {
 	static const enum txt_status status[] = {
@@ -246,13 +278,20 @@ static void on_dns(struct op *op)
 	struct judge *j = container_of(op, struct judge, lookup.op);
 	const struct dns_lookup *q = &j->lookup;
 	enum txt_status said = q->status == DNS_OK && q->text_n == 0 ? TXT_NODATA : status[q->status];
-	size_t n = said == TXT_DATA ? q->text_n : 0;
 
-	j->asking = false;
-	if (j->asking_arc)
-		arc_answer(&j->arc, said, q->texts, n);
-	else
-		dmarc_answer(&j->dmarc, said, q->texts, n);
+	answer(j, said, q->texts, said == TXT_DATA ? q->text_n : 0);
+	go_on(j);
+}
+
+static void on_late(struct loop_timer *t)
+{
+	struct judge *j = container_of(t, struct judge, patience);
+
+	j->late = true;
+	if (!j->asking)
+		return;
+	dns_lookup_fini(&j->lookup);
+	answer(j, TXT_FAILED, NULL, 0);
 	go_on(j);
 }
 
@@ -266,24 +305,32 @@ static void ask(struct judge *j, struct str name, bool for_arc)
 	dns_lookup_txt(server->shared->dns, server->loop, name, &j->lookup, on_dns);
 }
 
-/* From every answer. */
-static void go_on(struct judge *j)
+/* The next name of ARC or DMARC; when it is too late to ask, it has failed.  False: none is wanted now. */
+static bool wants_name(struct judge *j, bool for_arc)
 {
 	struct str name;
 
-	if (j->asking)
-		return;
-	if ((name = arc_next(&j->arc)).n > 0) {
-		ask(j, name, true);
-		return;
+	while ((name = for_arc ? arc_next(&j->arc) : dmarc_next(&j->dmarc)).n > 0) {
+		if (!j->late) {
+			ask(j, name, for_arc);
+			return true;
+		}
+		j->asking_arc = for_arc;
+		answer(j, TXT_FAILED, NULL, 0);
 	}
+	return false;
+}
+
+/* From every answer. */
+static void go_on(struct judge *j)
+{
+	if (j->asking || wants_name(j, true))
+		return;
 	if (!j->ended || op_is_open(&j->spf.op) || op_is_open(&j->dkim.op))
 		return;
 	if (!j->dmarc_begun)
 		begin_dmarc(j);
-	if ((name = dmarc_next(&j->dmarc)).n > 0)
-		ask(j, name, false);
-	else
+	if (!wants_name(j, false))
 		decide(j);
 }
 
@@ -306,6 +353,7 @@ static void let_go(void *arg, struct transaction *t)
 	(void)arg;
 	t->judge = NULL;
 	op_cancel(&j->op);
+	loop_timer_stop(&j->patience);
 	rewrite_cancel(&j->rewrite);
 	dns_lookup_fini(&j->lookup);
 	auth_spf_fini(&j->spf);
@@ -361,6 +409,7 @@ void session_judge_begin(struct session *s)
 	j->scope = scope;
 	memcpy(j->author, seen.author, sizeof j->author);
 	buf_init(&j->field, 64 * 1024);
+	loop_timer_init(s->server->loop, &j->patience, on_late);
 	auth_spf(s->server->auth,
 		 &(struct auth_spf_ask){ .client = scope.client,
 					 .helo = s->helo,
@@ -391,6 +440,7 @@ bool session_judge_end(struct session *s, void (*done)(struct session *s))
 	j->done = done;
 	op_start(&j->op, on_judged, &j->asker);
 	s->wait = &j->op;
+	be_patient(j);
 	arc_end(&j->arc);
 	auth_dkim_end(&j->dkim, on_dkim); /* answers later: so do we */
 	go_on(j);

@@ -9,7 +9,7 @@
 #include "wire/body.h"
 #include "wire/reply.h"
 
-enum { SAID_MAX = 64 << 20, HEARD_MAX = 64 * 1024, PIECE_MS = 2, HEARD_MS = 20 };
+enum { LINE_SIZE = 64, SAID_MAX = 64 << 20, PIECE_MAX = 1 << 20, HEARD_MAX = 64 * 1024, PIECE_MS = 2, HEARD_MS = 20 };
 
 struct client {
 	struct play *play;
@@ -46,8 +46,10 @@ int client_line(const struct client *c)
 
 static void send_piece(struct client *c)
 {
-	size_t left = c->said.n - c->said_at, n = c->cut > 0 && c->cut < left ? c->cut : left;
+	size_t most = c->cut > 0 ? c->cut : PIECE_MAX, left = c->said.n - c->said_at, n = left < most ? left : most;
 
+	if (stream_unsent(&c->stream) >= PIECE_MAX)
+		n = 0; /* the gateway is not so fast */
 	if (n > 0 && !stream_write(&c->stream, str_n(c->said.p + c->said_at, n)) && !c->ended)
 		play_fail(c->play, client_line(c), "cannot write: the connection is closed");
 	c->said_at += n;
@@ -86,7 +88,35 @@ static bool unescape(struct client *c, const struct step *step, struct str *text
 	return false;
 }
 
-/* `body "text"`, `body size N` or `body of SINK` (what it got last): content as DATA wants it, final dot included. */
+static void say_lines(struct client *c, uint64_t size)
+{
+	for (uint64_t n = 0; n < size; n += LINE_SIZE)
+		say(c, S("This line has sixty-four bytes, the two at its end counted in.\r\n"));
+}
+
+/* What the sink got last, which `text` names. */
+static struct str last_of(struct client *c, const struct step *step, struct str *text)
+{
+	const struct sink *sink = sink_named(c->play, str_word(text));
+
+	if (sink != NULL && sink_messages(sink) > 0)
+		return sink_last(sink);
+	play_fail(c->play, step->line, "expected: of SINK, which has got something");
+	return STR_NONE;
+}
+
+/* Without its CRs; its lines begin with no dot. */
+static void say_bare(struct client *c, struct str content)
+{
+	for (struct str line; content.n > 0;) {
+		str_cut(content, '\n', &line, &content);
+		say(c, str_head(line, line.n - (line.n > 0 && line.p[line.n - 1] == '\r')));
+		say(c, content.n > 0 ? S("\n") : S("\r\n"));
+	}
+}
+
+/* `body "text"`, `body size N` or `body of SINK [lf]` (what it got last; lf: its line ends bare): content as DATA wants
+ * it, final dot included. */
 static void say_body(struct client *c, const struct step *step)
 {
 	struct str text = step->text, content;
@@ -100,29 +130,68 @@ static void say_body(struct client *c, const struct step *step)
 			return;
 		}
 		body_out_add(&encoder, S("Subject: filler\r\n\r\n"), &c->said);
-		for (uint64_t n = 19; n < size; n += 64)
-			say(c, S("This line has sixty-four bytes, the two at its end counted, too.\r\n"));
+		say_lines(c, size > 19 ? size - 19 : 0);
 	} else if (str_starts(text, S("of "))) {
-		const struct sink *sink = sink_named(c->play, str_trim(str_skip(text, 3)));
-		if (sink == NULL || sink_messages(sink) == 0) {
-			play_fail(c->play, step->line, "expected: body of SINK that has got something");
-			return;
-		}
-		body_out_add(&encoder, sink_last(sink), &c->said);
+		text = str_skip(text, 3);
+		content = last_of(c, step, &text);
+		if (str_eq(str_trim(text), S("lf")))
+			say_bare(c, content);
+		else
+			body_out_add(&encoder, content, &c->said);
 	} else if (unescape(c, step, &text, true, &content)) {
 		body_out_add(&encoder, content, &c->said);
 	}
 	body_out_finish(&encoder, &c->said);
 }
 
-/* `bdat "bytes" [last]` */
+/* "2/3": the second of three parts of about one size. */
+static struct str part_of(struct str whole, struct str words, bool *last)
+{
+	struct str left, right;
+	uint64_t i, n;
+
+	*last = false;
+	if (!str_cut(str_trim(words), '/', &left, &right) || !str_u64(left, 1000, &i) || !str_u64(right, 1000, &n) ||
+	    i == 0 || i > n)
+		return STR_NONE;
+	*last = i == n;
+	size_t from = whole.n * (i - 1) / n;
+	return str_n(whole.p + from, whole.n * i / n - from);
+}
+
+static bool say_bdat_size(struct client *c, struct str words)
+{
+	uint64_t size;
+
+	if (!str_u64(str_word(&words), SAID_MAX / 2, &size) || size % LINE_SIZE != 0)
+		return false;
+	buf_addf(&c->said, "BDAT %zu%s\r\n", (size_t)size, str_eq(str_trim(words), S("last")) ? " LAST" : "");
+	say_lines(c, size);
+	return true;
+}
+
+/* `bdat "bytes" [last]`; `bdat of SINK I/N`: the I-th of N parts of what it got last; `bdat size N [last]`: lines of 64
+ * bytes. */
 static void say_bdat(struct client *c, const struct step *step)
 {
 	struct str text = step->text, content;
+	bool last;
 
-	if (!unescape(c, step, &text, false, &content))
+	if (str_starts(text, S("size "))) {
+		if (!say_bdat_size(c, str_skip(text, 5)))
+			play_fail(c->play, step->line, "expected: bdat size N [last], N a multiple of 64");
 		return;
-	buf_addf(&c->said, "BDAT %zu%s\r\n", content.n, str_eq(str_trim(text), S("last")) ? " LAST" : "");
+	}
+	if (str_starts(text, S("of "))) {
+		text = str_skip(text, 3);
+		content = last_of(c, step, &text);
+		content = part_of(content, text, &last);
+	} else if (unescape(c, step, &text, false, &content)) {
+		last = str_eq(str_trim(text), S("last"));
+	} else {
+		return;
+	}
+	buf_addf(&c->said, "BDAT %zu%s\r\n", content.n, last ? " LAST" : "");
 	say(c, content);
 }
 
