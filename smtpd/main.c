@@ -12,347 +12,18 @@
 #include "base/time.h"
 #include "base/user.h"
 #include "connectors/breaker.h"
-#include "smtpd/beside_door.h"
 #include "connectors/kept.h"
+#include "smtpd/app.h"
 #include "smtpd/cage.h"
-#include "smtpd/control.h"
-#include "smtpd/hops.h"
-#include "smtpd/metrics_door.h"
-#include "smtpd/mode_watch.h"
 #include "smtpd/notify.h"
-#include "smtpd/pressure_watch.h"
-#include "smtpd/server.h"
-#include "smtpd/tls_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { LOOPS_MAX = 64, PROBLEMS_MAX = 64 * 1024, DRAIN_MS = 10000 };
-
-struct worker { /* one loop and its thread */
-	struct app *app;
-	struct loop *loop;
-	struct server server;
-	pthread_t thread;
-	struct loop_task drain_task, stop_task, setup_task, hurry_task;
-	bool hurrying;            /* hurry_task is posted */
-	struct setup *next_setup; /* handed over by a reload; the loop takes it */
-	size_t index;
-};
-
-struct app {
-	const char *path;
-	struct setup *setup;
-	struct shared shared;
-	struct control *control;
-	struct metrics_door *metrics;
-	int metrics_fds[METRICS_LISTEN_MAX];
-	size_t metrics_n;
-	int keepers[LOOPS_MAX]; /* sockets to the process that makes workers for SPF and DKIM; one a loop */
-	struct beside_door *beside;
-	int beside_fds[BESIDE_LISTEN_MAX];
-	size_t beside_n;
-	char track_path[4096]; /* of the tracking log */
-	struct tls_watch *tls_watch;
-	struct pressure_watch *pressure_watch;
-	struct crl_fetcher *crl_fetcher;
-	struct mode_watch *mode_watch;
-	struct worker workers[LOOPS_MAX];
-	size_t worker_n;
-	struct net_addr *own; /* our listening addresses, never delivered to */
-	size_t own_n;
-	struct loop_io signals;
-	int signal_fd;
-	struct loop_timer drain_timer;
-	struct config *kept_config;
-	size_t drained;
-	int terms;
-	pthread_mutex_t reload_lock; /* one reload at a time: signal or control socket */
-	int64_t started_ms;
-};
-
-/* ---- reload: all or nothing ---- */
-
-static void on_setup(struct loop_task *task)
-{
-	struct worker *w = container_of(task, struct worker, setup_task);
-	struct setup *next = __atomic_exchange_n(&w->next_setup, NULL, __ATOMIC_ACQ_REL);
-
-	if (next == NULL)
-		return;
-	server_reconfigure(&w->server, next);
-	setup_unref(&next);
-}
-
-/* All loops take it for what begins from now on.  Under the reload lock; takes `next` and gives the old one back. */
-static struct setup *app_swap(struct app *app, struct setup *next)
-{
-	for (size_t i = 0; i < app->worker_n; i++) {
-		struct worker *w = &app->workers[i];
-		struct setup *untaken = __atomic_exchange_n(&w->next_setup, setup_ref(next), __ATOMIC_ACQ_REL);
-		if (untaken == NULL)
-			loop_post(w->loop, &w->setup_task);
-		setup_unref(&untaken); /* else the task is on its way and takes the newer one */
-	}
-	struct setup *old = app->setup;
-	app->setup = next;
-	if (app->tls_watch != NULL)
-		tls_watch_kick(app->tls_watch);
-	if (app->crl_fetcher != NULL)
-		crl_fetcher_kick(app->crl_fetcher);
-	return old;
-}
-
-/* Certificates, CA files and revocation lists only, for the configuration in force.  Slow, as app_reload. */
-static int app_tls_reload(void *arg, struct buf *problems)
-{
-	struct app *app = arg;
-
-	pthread_mutex_lock(&app->reload_lock);
-	struct setup *next = setup_make(app->setup->config, app->path, SETUP_CHECK, problems);
-	int result = next == NULL ? -1 : 0;
-	if (next != NULL)
-		next = app_swap(app, next);
-	pthread_mutex_unlock(&app->reload_lock);
-	setup_unref(&next);
-	if (result == 0)
-		log_info(NULL, "tls.reloaded", kv_int("loops", (int64_t)app->worker_n));
-	return result;
-}
-
-static struct setup *app_setup(void *arg)
-{
-	struct app *app = arg;
-
-	pthread_mutex_lock(&app->reload_lock);
-	struct setup *s = setup_ref(app->setup);
-	pthread_mutex_unlock(&app->reload_lock);
-	return s;
-}
-
-/* Slow; on the control worker or the reload thread.  0, or -1 and the old configuration stays in force. */
-static int app_reload(void *arg, struct buf *problems)
-{
-	struct app *app = arg;
-	struct err e = { 0 };
-	int result = -1;
-
-	pthread_mutex_lock(&app->reload_lock);
-	struct setup *next = setup_load(app->path, SETUP_CHECK, problems);
-	if (next == NULL || config_restart_diff(app->setup->config, next->config, problems) > 0)
-		goto out;
-	if (routing_reconfigure(app->shared.routing, next->config, &e) != 0) {
-		buf_addf(problems, "%s\n", e.text);
-		goto out;
-	}
-	queue_reconfigure(app->shared.queue, &next->config->queue);
-	const struct conf_log *log = &next->config->log;
-	if (log_open(log->file.n > 0 ? log->file.p : NULL, log->level, log->format) != 0)
-		buf_addf(problems, "log.file " STR_FMT " cannot be opened (%s): the old one stays\n",
-			 STR_ARG(log->file), log_why());
-	next = app_swap(app, next); /* queue and routing have let go of the old one: both were given the new one */
-	result = 0;
-out:
-	pthread_mutex_unlock(&app->reload_lock);
-	setup_unref(&next);
-	return result;
-}
-
-static void *reload_thread(void *arg)
-{
-	struct buf problems;
-
-	buf_init(&problems, PROBLEMS_MAX);
-	notify_manager("RELOADING=1");
-	if (app_reload(arg, &problems) == 0)
-		log_info(NULL, "config.reloaded", kv_str("notes", buf_str(&problems)));
-	else
-		log_error(NULL, "config.kept", kv_str("problems", buf_str(&problems)));
-	notify_manager("READY=1");
-	log_flush();
-	buf_fini(&problems);
-	return NULL;
-}
-
-static void reload_in_background(struct app *app)
-{
-	pthread_t t;
-
-	if (pthread_create(&t, NULL, reload_thread, app) == 0)
-		pthread_detach(t);
-	else
-		log_error(NULL, "config.kept", kv_c("problems", "no thread for the reload"));
-}
-
-/* ---- the end ---- */
-
-static void on_stop(struct loop_task *task)
-{
-	struct worker *w = container_of(task, struct worker, stop_task);
-
-	server_fini(&w->server);
-	loop_stop(w->loop);
-}
-
-static void stop_all(struct app *app)
-{
-	if (app->drained == SIZE_MAX)
-		return;
-	app->drained = SIZE_MAX;
-	control_close(&app->control);
-	metrics_door_close(&app->metrics);
-	beside_door_close(&app->beside);
-	pthread_mutex_lock(&app->reload_lock); /* a reload that still runs kicks the watch */
-	struct tls_watch *watch = app->tls_watch;
-	struct crl_fetcher *fetcher = app->crl_fetcher;
-	app->tls_watch = NULL;
-	app->crl_fetcher = NULL;
-	pthread_mutex_unlock(&app->reload_lock);
-	tls_watch_stop(&watch); /* its look may wait for that lock */
-	pressure_watch_stop(&app->pressure_watch);
-	crl_fetcher_stop(&fetcher);
-	mode_watch_stop(&app->mode_watch);
-	loop_timer_stop(&app->drain_timer);
-	for (size_t i = app->worker_n; i-- > 0;)
-		loop_post(app->workers[i].loop, &app->workers[i].stop_task);
-}
-
-static void on_drain_late(struct loop_timer *t)
-{
-	stop_all(container_of(t, struct app, drain_timer));
-}
-
-static void on_drain(struct loop_task *task)
-{
-	struct worker *w = container_of(task, struct worker, drain_task);
-
-	server_drain(&w->server);
-}
-
-static void on_signal(struct loop_io *io, unsigned events)
-{
-	struct app *app = container_of(io, struct app, signals);
-	struct signalfd_siginfo info;
-
-	(void)events;
-	while (read(app->signal_fd, &info, sizeof info) == sizeof info) {
-		if (info.ssi_signo == SIGHUP) {
-			reload_in_background(app);
-			continue;
-		}
-		log_info(NULL, "tombolod.stopping", kv_int("signal", info.ssi_signo));
-		notify_manager("STOPPING=1");
-		if (app->terms++ > 0) {
-			stop_all(app);
-			continue;
-		}
-		for (size_t i = 0; i < app->worker_n; i++)
-			loop_post(app->workers[i].loop, &app->workers[i].drain_task);
-		/* sessions and deliveries in mid-message get time; what is queued is safe anyway */
-		loop_timer_set(&app->drain_timer, DRAIN_MS);
-	}
-}
-
-/* Runs on the worker's loop; counting happens on the first one. */
-struct drained_note {
-	struct loop_task task;
-	struct app *app;
-};
-
-static void on_drained_note(struct loop_task *task)
-{
-	struct drained_note *n = container_of(task, struct drained_note, task);
-	struct app *app = n->app;
-
-	free(n);
-	if (app->drained != SIZE_MAX && ++app->drained >= app->worker_n)
-		stop_all(app);
-}
-
-static void on_drained(struct server *s)
-{
-	struct worker *w = container_of(s, struct worker, server);
-	struct drained_note *n = calloc(1, sizeof *n);
-
-	must(n != NULL);
-	s->on_drained = NULL;
-	n->task.fn = on_drained_note;
-	n->app = w->app;
-	loop_post(w->app->workers[0].loop, &n->task);
-}
-
-/* ---- the start ---- */
-
-static const struct config *app_config(void *arg)
-{
-	struct app *app = arg;
-
-	return app->workers[0]
-		.server.setup->config; /* the loop's own: a reload may be freeing the application's just now */
-}
-
-static void app_counters(void *arg, void (*each)(void *to, const char *name, uint64_t value), void *to)
-{
-	struct app *app = arg;
-
-	each(to, "connections_open", gate_count(app->shared.gate));
-	for (size_t i = 0; i < app->worker_n; i++)
-		server_counter_each(&app->workers[i].server, each, to);
-}
-
-/* On the control's worker. */
-static void on_hurry(struct loop_task *task)
-{
-	struct worker *w = container_of(task, struct worker, hurry_task);
-
-	__atomic_store_n(&w->hurrying, false, __ATOMIC_RELEASE);
-	deliver_hurry(w->server.deliver);
-}
-
-static void app_hurry(void *arg)
-{
-	struct app *app = arg;
-
-	for (size_t i = 0; i < app->worker_n; i++)
-		if (!__atomic_exchange_n(&app->workers[i].hurrying, true, __ATOMIC_ACQ_REL))
-			loop_post(app->workers[i].loop, &app->workers[i].hurry_task);
-}
-
-static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
-{
-	struct app *app = arg;
-	struct server *servers[LOOPS_MAX];
-
-	for (size_t i = 0; i < app->worker_n; i++)
-		servers[i] = &app->workers[i].server;
-	return hops_gather(servers, app->worker_n, rows, max);
-}
-
-static size_t app_connectors(void *arg, struct connector_stats *rows, size_t max)
-{
-	struct app *app = arg;
-	struct server *servers[LOOPS_MAX];
-
-	for (size_t i = 0; i < app->worker_n; i++)
-		servers[i] = &app->workers[i].server;
-	return connectors_gather(servers, app->worker_n, rows, max);
-}
-
-static size_t app_times(void *arg, struct hop_times *rows, size_t max)
-{
-	struct app *app = arg;
-	struct server *servers[LOOPS_MAX];
-
-	for (size_t i = 0; i < app->worker_n; i++)
-		servers[i] = &app->workers[i].server;
-	return times_gather(servers, app->worker_n, rows, max);
-}
 
 static int listen_all(struct app *app, int fds[], struct err *e)
 {
@@ -391,29 +62,18 @@ static int make_worker(struct app *app, size_t i, const int *fds, struct err *e)
 
 	w->app = app;
 	w->index = i;
-	w->drain_task.fn = on_drain;
-	w->stop_task.fn = on_stop;
-	w->setup_task.fn = on_setup;
-	w->hurry_task.fn = on_hurry;
+	w->drain_task.fn = app_on_drain;
+	w->stop_task.fn = app_on_stop;
+	w->setup_task.fn = app_on_setup;
+	w->hurry_task.fn = app_on_hurry;
 	if (server_init(&w->server, w->loop, &app->shared, app->setup, fds, app->own_n, app->own, app->own_n,
 			app->worker_n, e) != 0)
 		return -1;
 	if (app->setup->config->auth.workers > 0)
 		server_use_auth(&w->server, app->keepers[i], app->worker_n);
 	w->server.session_id = (uint64_t)i << 56; /* ids of different loops differ */
-	w->server.on_drained = on_drained;
+	w->server.on_drained = app_on_drained;
 	return 0;
-}
-
-static int make_dir_of(const char *file)
-{
-	char dir[512];
-	ssize_t slash = str_rchr(str_c(file), '/');
-
-	if (slash <= 0 || (size_t)slash >= sizeof dir)
-		return 0;
-	snprintf(dir, sizeof dir, "%.*s", (int)slash, file);
-	return mkdir(dir, 0755);
 }
 
 /* Root gives away what it sees and not what a link leads to: the account could have made one in its own folder. */
@@ -477,7 +137,7 @@ static int open_track(struct app *app, struct err *e)
 	};
 
 	snprintf(app->track_path, sizeof app->track_path, STR_FMT, STR_ARG(c->path)); /* outlives a reload */
-	make_dir_of(app->track_path);
+	app_make_dir_of(app->track_path);
 	app->shared.track = track_open(&o, e);
 	return app->shared.track == NULL ? -1 : 0;
 }
@@ -526,50 +186,6 @@ static int open_shared(struct app *app, struct err *e)
 	return 0;
 }
 
-static size_t app_crl_sources(void *arg, struct crl_source *rows, size_t max)
-{
-	struct app *app = arg;
-
-	return app->crl_fetcher == NULL ? 0 : crl_fetcher_rows(app->crl_fetcher, rows, max);
-}
-
-/* The socket of the command line and the page of the monitoring system see the same. */
-static int open_control(struct app *app, struct err *e)
-{
-	const struct config *c = app->setup->config;
-	struct control_hooks h = {
-		.arg = app,
-		.config = app_config,
-		.config_path = app->path,
-		.routing = app->shared.routing,
-		.dns = app->shared.dns,
-		.queue = app->shared.queue,
-		.port = app->workers[0].server.port,
-		.reload = app_reload,
-		.tls_reload = app_tls_reload,
-		.setup = app_setup,
-		.counters = app_counters,
-		.hurry = app_hurry,
-		.hops = app_hops,
-		.connectors = app_connectors,
-		.times = app_times,
-		.crl_sources = app_crl_sources,
-		.deliver = app->workers[0].server.deliver,
-		.auth = app->workers[0].server.auth,
-		.pressure = &app->shared.pressure,
-		.drain = &app->shared.drain,
-		.kept = app->shared.kept,
-		.started_ms = app->started_ms,
-	};
-
-	make_dir_of(c->control.p);
-	app->control = control_open(app->workers[0].loop, c->control.p, &h, e);
-	if (app->control == NULL || app->metrics_n == 0)
-		return app->control == NULL ? -1 : 0;
-	app->metrics = metrics_door_open(app->workers[0].loop, &h, app->metrics_fds, app->metrics_n, e);
-	return app->metrics == NULL ? -1 : 0;
-}
-
 static const struct setup *app_loop_setup(void *arg)
 {
 	struct app *app = arg;
@@ -583,7 +199,7 @@ static int open_beside_sockets(struct app *app, struct err *e)
 
 	for (size_t i = 0; i < l->n; i++)
 		if (str_starts(l->v[i], S("/")))
-			make_dir_of(l->v[i].p);
+			app_make_dir_of(l->v[i].p);
 	return beside_door_listen(app->setup->config, app->beside_fds, &app->beside_n, e);
 }
 
@@ -707,7 +323,7 @@ static int start(struct app *app, struct err *e)
 	if (failed == 0)
 		deliver_validate(app->workers[0].server.deliver);
 	free(fds);
-	if (failed != 0 || open_control(app, e) != 0 || open_beside(app, e) != 0)
+	if (failed != 0 || app_open_control(app, e) != 0 || open_beside(app, e) != 0)
 		return -1;
 	if (start_tls_care(app, e) != 0)
 		return -1;
@@ -729,8 +345,8 @@ static int start(struct app *app, struct err *e)
 				     e);
 	if (app->pressure_watch == NULL)
 		return -1;
-	loop_timer_init(app->workers[0].loop, &app->drain_timer, on_drain_late);
-	loop_io_start(app->workers[0].loop, &app->signals, app->signal_fd, LOOP_READ, on_signal);
+	loop_timer_init(app->workers[0].loop, &app->drain_timer, app_on_drain_late);
+	loop_io_start(app->workers[0].loop, &app->signals, app->signal_fd, LOOP_READ, app_on_signal);
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 void session_track_received(struct session *s); /* committed */
 /* One recipient was refused by the decision table. */
 void session_track_refused_rcpt(struct session *s, struct str rcpt, const struct verdict *v, const struct reply *r);
-void session_track_refused(struct session *s, const struct reply *r);
-void session_track_discarded(struct session *s); /* by a content filter */ /* the message as a whole, at its end */
+void session_track_refused(struct session *s, const struct reply *r); /* the message as a whole, at its end */
+void session_track_discarded(struct session *s);                      /* by a content filter */
 
 #endif

@@ -1,8 +1,8 @@
 /* wire/authres.h: the Authentication-Results field (RFC 8601): whose it is, what it says, and writing our own.
  *
- *   authres_is_by(value, id)                      a field that any reader could take for ours: forged, unless we wrote
- * it authres_open -> authres_next*                 what a field says, result by result authres_begin -> result -> prop*
- * ... -> end   one field into a buffer, folded
+ *   authres_is_by(value, id)                     a field that any reader could take for ours: forged, or written by us
+ *   authres_open -> authres_next*                what a field says, result by result
+ *   authres_begin -> result -> prop* ... -> end  one field into a buffer, folded
  *
  * Reading is strict, recognising is generous: authres_is_by says yes to what the grammar forbids as well (comments
  * inside of the name, a bracket around it, an open quote), because somebody behind us may read it that way. Pure; any
