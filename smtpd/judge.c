@@ -414,9 +414,13 @@ void session_judge_begin(struct session *s)
 
 	if (s->server->auth == NULL || s->receive->dmarc.mode == JUDGE_OFF || t->verdict.code != 0)
 		return;
-	look_at_header(s, t->raw_header, &seen);
+	bool peer = t->env.origin == ENV_PEER; /* whether mail of a peer is judged hangs on its header */
+	if (peer)
+		look_at_header(s, t->raw_header, &seen);
 	if (!is_judged(s, &seen, &scope))
 		return;
+	if (!peer)
+		look_at_header(s, t->raw_header, &seen);
 	struct judge *j = calloc(1, sizeof *j);
 	must(j != NULL);
 	t->judge = j;
