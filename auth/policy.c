@@ -145,8 +145,8 @@ static void put_reply(const struct policy_in *in, struct policy_out *out)
 	const struct dmarc_result *d = in->dmarc;
 
 	if (out->action == POLICY_DEFER) {
-		snprintf(out->text, sizeof out->text, "the DNS does not say whether this may come from %s, come again",
-			 d->author);
+		snprintf(out->text, sizeof out->text,
+			 "the DNS does not say whether this may come from %s, come again (DMARC-UNSURE)", d->author);
 		out->reply = REPLY(451, 4, 4, 3, "");
 	} else if (d->author[0] == '\0') {
 		snprintf(out->text, sizeof out->text, "From does not name one author domain (DMARC-AUTHOR)");

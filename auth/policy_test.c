@@ -351,7 +351,7 @@ static void test_results(void **state)
 		    "\tspf=pass smtp.mailfrom=\"a??b@x.example\" smtp.remote-ip=\"2001:db8::1\";\r\n"
 		    "\tdkim=pass header.d=x.example header.s=s1 header.b=\"abcd/+=\";\r\n"
 		    "\tdkim=fail reason=\"body hash did not verify\"\r\n"
-		    "\theader.d=\"evil.example? dmarc=pass\";\r\n"
+		    "\theader.d=\"evil.example, dmarc=pass\";\r\n"
 		    "\tarc=pass arc.chain=\"b.example:a.example\";\r\n"
 		    "\tdmarc=fail reason=\"not aligned\" header.from=x.example\r\n"
 		    "\tpolicy.dmarc=reject\r\n"),

@@ -92,6 +92,8 @@ bool fault_pass(const char *point)
 		}
 	if (hit && str_eq(action, S("kill")))
 		kill(getpid(), SIGKILL);
+	while (hit && str_eq(action, S("hang"))) /* without a system call: also in a cage */
+		atomic_signal_fence(memory_order_relaxed);
 	pthread_mutex_unlock(&armed.lock);
 	if (hit)
 		errno = str_eq(action, S("enospc")) ? ENOSPC : EIO;

@@ -3,9 +3,9 @@
  *   if (fault("queue.sync") || fdatasync(fd) != 0) ...
  *
  * TOMBOLO_FAULT="queue.sync:3" makes the third pass fail with errno EIO; "queue.sync:3:kill" sends SIGKILL there;
- * ":enospc" fails with ENOSPC instead; up to four points, separated by commas.  TOMBOLO_FAULT_LIST=FILE appends each
- * point's name at its first, second, fourth, eighth... pass, which is how the runners find them and about how often
- * they are passed.  Unset, a point costs one predictable branch.  Any thread. */
+ * ":hang" never comes back, ":enospc" fails with ENOSPC instead; up to four points, separated by commas.
+ * TOMBOLO_FAULT_LIST=FILE appends each point's name at its first, second, fourth, eighth... pass, which is how the
+ * runners find them and about how often they are passed.  Unset, a point costs one predictable branch.  Any thread. */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
 

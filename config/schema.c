@@ -528,7 +528,8 @@ static const struct option auth[] = {
 	{ "spf_timeout", FIELD(OPT_MSEC, auth.spf_ms), .dflt = "20s", .min = "1s", .max = "5m",
 	  .doc = "Longest time for one SPF verdict, all questions to the DNS together (RFC 7208 4.6.4); then it is temperror." },
 	{ "dns_timeout", FIELD(OPT_MSEC, auth.dns_ms), .dflt = "10s", .min = "1s", .max = "1m",
-	  .doc = "Longest wait for the DNS about the keys of one message; what has no answer then is temperror." },
+	  .doc = "Longest wait for the DNS about the keys of one message, and for its author's DMARC record; what has no "
+		 "answer then is temperror." },
 	{ "work_timeout", FIELD(OPT_MSEC, auth.work_ms), .dflt = "10s", .min = "100ms", .max = "5m",
 	  .doc = "Longest time a worker may take for one step of its work; then it is killed, and that step is temperror." },
 	{ "start_timeout", FIELD(OPT_MSEC, auth.start_ms), .dflt = "30s", .min = "1s", .max = "10m",

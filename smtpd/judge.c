@@ -198,6 +198,18 @@ static void tell(const struct judge *j)
 		 kv_c("action", policy_action_name(j->out.action)), kv_c("why", j->out.why));
 }
 
+/* Without room in the arena the tracking log says less. */
+static void note(struct judge *j)
+{
+	struct transaction *t = &j->session->tx;
+	char room[1024];
+	struct buf b = { .p = room, .cap = sizeof room, .max = sizeof room - 1 };
+
+	buf_addf(&b, "spf=%s dkim=%s arc=%s %s", auth_result_name(j->spf.result), auth_result_name(j->dkim.result),
+		 arc_verdict_name(arc_result(&j->arc)->verdict), j->out.why);
+	arena_dup(t->arena, buf_str(&b), &t->judged);
+}
+
 static void refuse(struct judge *j)
 {
 	struct transaction *t = &j->session->tx;
@@ -205,7 +217,10 @@ static void refuse(struct judge *j)
 
 	snprintf(t->text, sizeof t->text, "%s", j->out.text);
 	r.text = str_c(t->text);
-	t->verdict_rule.rule = t->verdict_rule.reason = "DMARC";
+	t->verdict_rule.rule = "DMARC";
+	t->verdict_rule.reason = j->out.action == POLICY_DEFER ? "DMARC-UNSURE"
+				 : j->author[0] == '\0'        ? "DMARC-AUTHOR"
+							       : "DMARC-FAIL";
 	transaction_judge(t, r);
 }
 
@@ -249,6 +264,8 @@ static void decide(struct judge *j)
 	loop_timer_stop(&j->patience);
 	policy_decide(&in, &j->out);
 	tell(j);
+	if (j->session->server->track != NULL)
+		note(j);
 	if (j->out.action >= POLICY_DEFER) {
 		refuse(j);
 		finish(j);
@@ -397,9 +414,13 @@ void session_judge_begin(struct session *s)
 
 	if (s->server->auth == NULL || s->receive->dmarc.mode == JUDGE_OFF || t->verdict.code != 0)
 		return;
-	look_at_header(s, t->raw_header, &seen);
+	bool peer = t->env.origin == ENV_PEER; /* whether mail of a peer is judged hangs on its header */
+	if (peer)
+		look_at_header(s, t->raw_header, &seen);
 	if (!is_judged(s, &seen, &scope))
 		return;
+	if (!peer)
+		look_at_header(s, t->raw_header, &seen);
 	struct judge *j = calloc(1, sizeof *j);
 	must(j != NULL);
 	t->judge = j;

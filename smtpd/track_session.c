@@ -54,6 +54,7 @@ void session_track_received(struct session *s)
 	e.rcpt_n = s->tx.env.rcpt_n;
 	e.size = s->tx.size;
 	e.headers = &s->tx.headers;
+	e.context = s->tx.judged;
 	e.receive_ms = clock_wall_ms() - s->tx.env.arrived_ms;
 	track_event(s->server->track, session_config(s), &e);
 }
@@ -99,6 +100,7 @@ void session_track_refused(struct session *s, const struct reply *r)
 	e.rcpt_n = s->tx.env.rcpt_n;
 	e.size = s->tx.size;
 	e.status = r;
+	e.context = s->tx.judged;
 	e.rule = s->tx.verdict_rule.rule;
 	e.reason = s->tx.verdict_rule.reason;
 	track_event(s->server->track, session_config(s), &e);

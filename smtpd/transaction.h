@@ -45,6 +45,7 @@ struct transaction {
 	void (*on_body)(void *arg, struct transaction *t, struct str run);
 	void (*on_over)(void *arg, struct transaction *t);
 	struct judge *judge;          /* judge.h; NULL: its author is not judged */
+	struct str judged;            /* what was found out, for the tracking log; empty: nothing */
 	struct ident ident;           /* of the header as well */
 	struct mode mode;             /* at the last recipient; epoch 0: none was asked about */
 	struct track_headers headers; /* what on_header changed */

@@ -11,7 +11,7 @@ passed=0 failed=0
 
 finish() {
 	trap - EXIT INT TERM
-	for p in $DAEMON $SINK $OTHERS; do kill "$p" && kill -CONT "$p"; done 2>/dev/null
+	for p in $DAEMON $SINK $OTHERS; do kill -CONT "$p" && kill "$p"; done 2>/dev/null # one may be stopped
 	wait 2>/dev/null
 	rm -rf "$W"
 }

@@ -54,7 +54,7 @@ static void clean(struct buf *out, struct str s, bool utf8)
 		char c = s.p[0];
 		if (n == 0 || chr_is_ctl(c) || (n == 1 && str_chr(S(";()\"\\"), c) >= 0)) {
 			n = 1;
-			buf_addc(out, '?');
+			buf_addc(out, c == ';' ? ',' : '?'); /* our reasons have parts */
 		} else if (!buf_add(out, str_head(s, n))) {
 			return; /* cut, but not inside of a character */
 		}

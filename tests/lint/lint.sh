@@ -23,7 +23,7 @@ echo "$sources" | xargs awk '
 		only["lmdb.h"] = "^base/store[.]c$"
 		only["openssl"] = "^(tls|auth|tests/kit)/openssl_[a-z_]*[.][ch]$"
 		only["libmilter"] = "^milter/main[.]c$"
-		only["unbound.h"] = "^routing/dns[a-z_]*[.]c$"
+		only["unbound.h"] = "^routing/dns[a-z_]*[.][ch]$"
 		only["confuse.h"] = "^config/parse[.]c$"
 		only["seccomp.h"] = only["cap-ng.h"] = only["linux"] = "^(smtpd|auth)/cage(_test)?[.]c$|^tests/powerloss/"
 		only["curl"] = "^tls/curl_fetch[.]c$"

@@ -298,6 +298,18 @@ static bool cut_done(struct client *c)
 	return true;
 }
 
+/* `reset`: the connection is gone without a FIN. */
+static bool reset_done(struct client *c)
+{
+	const struct linger none = { .l_onoff = 1 };
+
+	if (loop_timer_is_set(&c->piece))
+		return false;
+	setsockopt(c->stream.fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	stream_close(&c->stream);
+	return true;
+}
+
 /* `clear "bytes"`: out of TLS, on the connection that stays. */
 static bool clear_done(struct client *c, const struct step *step)
 {
@@ -351,7 +363,8 @@ static const struct order {
 	{ STR_LIT("body"), say_body },      { STR_LIT("bdat"), say_bdat },
 	{ STR_LIT("raw"), say_raw },        { STR_LIT("clock"), begin_clock },
 	{ STR_LIT("cut"), begin_cut },      { STR_LIT("renegotiate"), renegotiate },
-	{ STR_LIT("clear"), begin_cut },    { STR_LIT("rekey"), rekey },
+	{ STR_LIT("clear"), begin_cut },    { STR_LIT("reset"), begin_cut },
+	{ STR_LIT("rekey"), rekey },
 };
 
 static void say_step(struct client *c, const struct step *step)
@@ -494,6 +507,8 @@ static bool step_done(struct client *c, const struct step *step)
 		return clock_done(c, step);
 	if (str_eq(step->order, S("cut")))
 		return cut_done(c);
+	if (str_eq(step->order, S("reset")))
+		return reset_done(c);
 	if (str_eq(step->order, S("clear")))
 		return clear_done(c, step);
 	return !step->answered || heard(c, step);

@@ -28,6 +28,7 @@ struct sink {
 	size_t last_at; /* where the content of the last message begins in the log */
 	struct tls_ctx *tls;
 	int fd;
+	int udp_fd; /* of one that takes datagrams and never answers */
 	uint16_t port;
 	struct loop_io accepting;
 	struct stream stream;
@@ -486,6 +487,20 @@ static void on_accept(struct loop_io *io, unsigned events)
 		loop_io_want(io, 0); /* it waits in the backlog until the script accepts */
 }
 
+/* Like a resolver that is too busy: nobody reads what it is sent. */
+static bool open_udp(struct sink *s, const struct net_addr *at)
+{
+	struct net_addr bound = *at;
+	socklen_t n = sizeof bound;
+
+	s->udp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (s->udp_fd < 0 || bind(s->udp_fd, &at->sa, net_len(at)) != 0)
+		return false;
+	must(getsockname(s->udp_fd, &bound.sa, &n) == 0);
+	s->port = net_port(&bound);
+	return true;
+}
+
 static bool open_scripted(struct sink *s, const struct net_addr *listen)
 {
 	struct err e;
@@ -512,12 +527,13 @@ struct sink *sink_new(struct play *p, const struct item *item)
 	must(s != NULL && parsed);
 	s->play = p;
 	s->item = item;
-	s->fd = -1;
+	s->fd = s->udp_fd = -1;
 	buf_init(&s->log, LOG_MAX);
 	buf_init(&s->content, CONTENT_MAX);
 	buf_init(&s->heard, LOG_MAX);
 	if (!(str_starts(item->options, S("auto")) ? open_auto(s, &any)
 	      : str_eq(item->options, S("web"))    ? open_web(s)
+	      : str_eq(item->options, S("udp"))    ? open_udp(s, &any)
 						   : open_scripted(s, &any)))
 		play_fail(p, item->line, "cannot open the sink " STR_FMT, STR_ARG(item->name));
 	return s;
@@ -575,7 +591,7 @@ size_t sink_messages(const struct sink *s)
 
 void sink_wake(struct sink *s)
 {
-	if (s->host != NULL || s->web != NULL)
+	if (s->host != NULL || s->web != NULL || s->udp_fd >= 0)
 		return;
 	loop_io_want(&s->accepting, LOOP_READ);
 	run(s);
@@ -595,6 +611,8 @@ void sink_free(struct sink **sp)
 		loop_io_stop(&s->accepting);
 		close(s->fd);
 	}
+	if (s->udp_fd >= 0)
+		close(s->udp_fd);
 	tls_ctx_unref(&s->tls);
 	buf_fini(&s->log);
 	buf_fini(&s->content);
