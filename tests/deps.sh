@@ -13,6 +13,7 @@ interop="opendkim opendmarc dnsmasq-base clamav-daemon clamav-milter rspamd test
          miltertest m4 libwrap0 libdb5.3 libnsl2 libldap-2.5-0 libsasl2-2"
 unpacked="exim4-daemon-light sendmail-bin sendmail-base sendmail-cf" # for interop
 perf="postfix jq python3"
+perf_auth="opendkim opendmarc dnsmasq-base"
 fuzz="clang libfuzzer-14-dev libclang-rt-14-dev"
 want=
 for set in "$@"; do
