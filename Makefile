@@ -31,7 +31,7 @@ LIBS  := -l:libev.a -lssl -lcrypto -llmdb -lunbound -lconfuse -ljansson -lidn2 -
 # one short line a file; make VERBOSE=1 shows the commands
 Q    := $(if $(VERBOSE),,@)
 
-.PHONY: all test lint analyse check-asan check-tsan check-tsan-load fuzz crash torture perf perf-delivery interop vectors run install doc clean deps
+.PHONY: all test lint analyse check-asan check-tsan check-tsan-load fuzz crash torture perf perf-delivery perf-auth interop vectors run install doc clean deps
 all: deps $(PROGS:%=$(B)/%)
 
 deps: build/.deps
@@ -116,6 +116,9 @@ perf-delivery:
 	@$(MAKE) -j2 --no-print-directory all $(TOOLS)
 	@sh perf/drain.sh $(B)
 	@sh perf/neighbours.sh $(B)
+perf-auth:
+	@$(MAKE) -j2 --no-print-directory all $(TOOLS)
+	@sh perf/auth.sh $(B)
 interop:
 	@$(MAKE) -j2 --no-print-directory tests-built
 	@sh tests/interop/run.sh $(B)

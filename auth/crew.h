@@ -90,6 +90,7 @@ bool job_resolve(struct job *j, const struct needs *n, int64_t wait_ms);
 const struct conf_auth *crew_conf(const struct auth *a);
 struct auth_stats *crew_stats(struct auth *a);
 struct loop *crew_loop(const struct auth *a);
-bool crew_backlog(const struct job *j); /* so much of it is on its way that it should wait */
+/* So much is on its way that it should wait; an answer to one of its own frames is still to come. */
+bool crew_backlog(const struct job *j);
 
 #endif

@@ -186,7 +186,9 @@ void job_fail(struct job *j, const char *why)
 
 bool crew_backlog(const struct job *j)
 {
-	return j->end != NULL ? j->end->out.n > BACKLOG : j->log.n - j->sent > BACKLOG;
+	if (j->end == NULL)
+		return j->log.n - j->sent > BACKLOG;
+	return j->open_frames > 0 && j->end->out.n > BACKLOG; /* with none open no answer would come to say go on */
 }
 
 struct buf *job_frame(struct job *j, enum frame_kind kind)

@@ -566,6 +566,50 @@ static void test_signing_broken(void **state)
 	}
 }
 
+/* Many share a worker that is behind: whoever has to wait is told to go on, however much the others have to tell. */
+static struct waiting {
+	struct auth_sign sign;
+	struct str rest;
+} many[100];
+
+static void write_in_turn(struct auth_sign *q)
+{
+	struct waiting *m = container_of(q, struct waiting, sign);
+
+	while (m->rest.n > 0) {
+		struct str piece = str_head(m->rest, 10000);
+		m->rest = str_skip(m->rest, piece.n);
+		if (!auth_sign_write(q, piece, write_in_turn))
+			return;
+	}
+	auth_sign_end(q, on_done);
+}
+
+static void test_signing_many(void **state)
+{
+	(void)state;
+	struct auth_spf spf = { 0 };
+
+	open_crew(NONE, 0);
+	left = 1;
+	ask_spf(&spf, "x@a.example"); /* the worker is there */
+	loop_run(loop);
+	auth_spf_fini(&spf);
+	left = sizeof many / sizeof many[0];
+	for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {
+		many[i].rest = str_n(big, 30000);
+		auth_sign_begin(auth, S("a.example"), &many[i].sign);
+		write_in_turn(&many[i].sign);
+	}
+	loop_run(loop);
+	for (size_t i = 0; i < sizeof many / sizeof many[0]; i++) {
+		assert_string_equal(many[i].sign.why, "");
+		assert_true(many[i].sign.ok);
+		auth_sign_fini(&many[i].sign);
+	}
+	close_crew();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -573,7 +617,7 @@ int main(void)
 		cmocka_unit_test(test_recycled),       cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_no_room),        cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_slow_messages),  cmocka_unit_test(test_signing),
-		cmocka_unit_test(test_signing_broken),
+		cmocka_unit_test(test_signing_broken), cmocka_unit_test(test_signing_many),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

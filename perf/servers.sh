@@ -1,4 +1,4 @@
-# perf/servers.sh: starts, watches and stops what perf/run.sh measures (sourced by it; uses B, W, SHM).
+# perf/servers.sh: starts, watches and stops what the runs of this folder measure (sourced by them; uses B, W, SHM).
 #
 # Everything listens on loopback, keeps its files under $W and is stopped by process id.  The ports are taken in a row
 # from the first free block.
@@ -7,18 +7,18 @@ PIDS=
 keep() { PIDS="$PIDS $1"; }
 
 stop_all() {
-	for d in postfix postfix-tls; do
+	for d in postfix postfix-tls postfix-auth; do
 		[ -d "$W/$d" ] && postfix -c "$W/$d/etc" stop >/dev/null 2>&1
 	done
 	for p in $PIDS; do kill "$p" 2>/dev/null || true; done
 	for p in $PIDS; do wait "$p" 2>/dev/null || true; done
 }
 
-# first_block: a port whose next ten are free too
+# first_block [N]: a port of which the next N - 1 are free, too (N: 10)
 first_block() {
-	base=20250
-	while ss -Hltn | awk -v b=$base '{ n = split($4, a, ":"); if (a[n] >= b && a[n] < b + 10) f = 1 } END { exit !f }'; do
-		base=$((base + 10))
+	block=${1:-10} base=20250
+	while ss -Hltn | awk -v b=$base -v many=$block '{ n = split($4, a, ":"); if (a[n] >= b && a[n] < b + many) f = 1 } END { exit !f }'; do
+		base=$((base + block))
 	done
 	echo $base
 }
@@ -57,13 +57,21 @@ root_of() {
 	esac
 }
 
-# Until the port answers: one message that no run counts.
+# Until the port takes mail: one message that no run counts.
 wait_for() {
 	tries=0
 	until "$B/perf/swarm" -p "$1" -n 1 -t 1 >/dev/null 2>&1; do
 		tries=$((tries + 1))
 		[ $tries -lt 10 ] || { echo "perf: nothing answers on port $1:" >&2; tail -n 5 "$W"/*/out "$W"/*/log >&2; exit 1; }
 	done
+}
+
+tombolo_start() { # NAME PORT: with its $W/NAME/tombolo.conf
+	d=$W/$1
+	"$B/tombolod" -c "$d/tombolo.conf" >"$d/out" 2>&1 &
+	echo $! >"$d/pid"
+	keep $!
+	wait_for "$2"
 }
 
 tombolo_up() { # NAME PORT SINKPORT TLS
@@ -81,13 +89,10 @@ tombolo_up() { # NAME PORT SINKPORT TLS
 		receive "all" { listen = {"127.0.0.1:$2"}; from = {"127.0.0.0/8"}; permissions = {"servers"} }
 		send "sink" { space = {"*;1"}; smarthosts = {"[127.0.0.1]:$3"}; tls = $([ -z "$4" ] && echo none || echo encrypt) }
 	CONF
-	"$B/tombolod" -c "$d/tombolo.conf" >"$d/out" 2>&1 &
-	echo $! >"$d/pid"
-	keep $!
-	wait_for "$2"
+	tombolo_start "$1" "$2"
 }
 
-postfix_up() { # NAME PORT SINKPORT TLS
+postfix_up() { # NAME PORT SINKPORT TLS [MILTERS]
 	d=$W/$1
 	mkdir -p "$d/etc" "$d/spool" "$d/data"
 	chown postfix "$d/data"
@@ -123,6 +128,7 @@ postfix_up() { # NAME PORT SINKPORT TLS
 		smtp_tls_security_level = encrypt
 		smtp_tls_CAfile = $W/cert.pem
 	CONF
+	[ -z "${5:-}" ] || echo "smtpd_milters = $5" >>"$d/etc/main.cf"
 	# the distribution's services without chroot, ours in place of port 25, no pipes to foreign programs
 	sed -e "s/^smtp      inet .*/127.0.0.1:$2 inet n - n - - smtpd/" -e '/pipe$/,$d' \
 		-e 's/^\([a-z]* *unix[^ ]* *[^ ]* *[^ ]* *\)y/\1n/' /etc/postfix/master.cf.proto | grep -v '^#' >"$d/etc/master.cf"

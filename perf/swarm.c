@@ -16,9 +16,10 @@
 
 static const char usage[] = "usage: swarm -p PORT [-c CONNECTIONS] [-s BYTES] [-m MESSAGES_PER_CONNECTION] [-R RUN]\n"
 			    "             [-t SECONDS] [-n MESSAGES] [-r MESSAGES_PER_SECOND] [-T] [-P] [-I | -K]\n"
-			    "             [-f FIRST_NUMBER] [-a FILE] [-d DOMAIN] [-D DOMAINS]\n"
+			    "             [-f FIRST_NUMBER] [-a FILE] [-d DOMAIN] [-D DOMAINS] [-F MESSAGE]\n"
 			    "-d recipients are of this domain, -D of d0.DOMAIN, d1.DOMAIN ... in turn\n"
 			    "-T STARTTLS, -P no pipelining, -I open and stay idle, -K handshakes only (implies -T)\n"
+			    "-F sends that file (CR LF lines, dots stuffed) below the mark, in place of -s bytes\n"
 			    "-a marks what was accepted, for `sink missing`\n";
 
 enum { HEAD_MAX = 256 };
@@ -40,6 +41,7 @@ static struct swarm {
 	uint64_t connections, messages_each, messages_max, rate, first, domains;
 	struct sink_stats *acknowledged;
 	bool idle, handshakes_only;
+	bool whole; /* body is a message with its header */
 	uint64_t start_ns, end_ns, last_ns, next_slot_ns;
 	uint64_t begun, accepted, transient, permanent, connect_errors, secured, open;
 	size_t running;
@@ -74,6 +76,25 @@ static void report(void)
 		fprintf(stderr, "swarm: %s\n", swarm.why);
 }
 
+/* The mark, and unless the body brings its own header, the other fields. */
+static size_t put_head(struct client *c)
+{
+	char *at = c->head;
+	size_t left = sizeof c->head;
+	int n = 0;
+
+	if (!swarm.whole)
+		n = snprintf(at, left,
+			     "From: <swarm@client.example>\r\nTo: <swarm@sink.example>\r\nSubject: load %ju\r\n"
+			     "Message-ID: <%s.%ju@client.example>\r\n",
+			     c->seq, swarm.run.p, c->seq);
+	must(n >= 0 && (size_t)n < left);
+	int mark_n = snprintf(at + n, left - (size_t)n, "X-Swarm: %s %ju %ju\r\n%s", swarm.run.p, c->seq, c->began_ns,
+			      swarm.whole ? "" : "\r\n");
+	must(mark_n > 0 && (size_t)(n + mark_n) < left);
+	return (size_t)(n + mark_n);
+}
+
 static void begin_message(struct client *c)
 {
 	uint64_t seq = swarm.first + swarm.begun++;
@@ -81,11 +102,7 @@ static void begin_message(struct client *c)
 	c->seq = seq;
 	c->began_ns = now_ns();
 	c->sent++;
-	int n = snprintf(c->head, sizeof c->head,
-			 "From: <swarm@client.example>\r\nTo: <swarm@sink.example>\r\nSubject: load %ju\r\n"
-			 "Message-ID: <%s.%ju@client.example>\r\nX-Swarm: %s %ju %ju\r\n\r\n",
-			 seq, swarm.run.p, seq, swarm.run.p, seq, c->began_ns);
-	must(n > 0 && (size_t)n < sizeof c->head);
+	size_t n = put_head(c);
 	int rcpt_n = swarm.domains > 0 ? snprintf(c->rcpt, sizeof c->rcpt, "swarm@d%ju." STR_FMT, seq % swarm.domains,
 						  STR_ARG(swarm.domain))
 				       : snprintf(c->rcpt, sizeof c->rcpt, "swarm@" STR_FMT, STR_ARG(swarm.domain));
@@ -95,8 +112,8 @@ static void begin_message(struct client *c)
 		.from = S("swarm@client.example"),
 		.rcpts = &c->recipient,
 		.rcpt_n = 1,
-		.head = { c->head, (size_t)n },
-		.body = str_skip(swarm.body, (size_t)n),
+		.head = { c->head, n },
+		.body = str_skip(swarm.body, swarm.whole ? 0 : n),
 	};
 	caller_send(&c->caller, &m);
 }
@@ -230,12 +247,28 @@ static char *make_body(size_t n)
 	return p;
 }
 
-static void run(uint64_t seconds, size_t size)
+/* The message in that file, of at most `size` bytes. */
+static char *read_body(const char *file, size_t *size)
+{
+	char *p = malloc(*size);
+	FILE *f = fopen(file, "re");
+
+	must(p != NULL);
+	if (f == NULL || (*size = fread(p, 1, *size, f)) == 0 || fgetc(f) != EOF) {
+		fprintf(stderr, "swarm: %s cannot be read, is empty or too long\n", file);
+		exit(2);
+	}
+	fclose(f);
+	return p;
+}
+
+static void run(uint64_t seconds, size_t size, const char *file)
 {
 	struct client *clients = calloc(swarm.connections, sizeof *clients);
-	char *body = make_body(size);
+	char *body = file != NULL ? read_body(file, &size) : make_body(size);
 
 	must(clients != NULL);
+	swarm.whole = file != NULL;
 	swarm.body = str_n(body, size); /* each message skips as much of it as its header takes */
 	swarm.start_ns = now_ns();
 	swarm.end_ns = swarm.start_ns + seconds * 1000000000U;
@@ -260,12 +293,12 @@ static void run(uint64_t seconds, size_t size)
 	free(body);
 }
 
-static void read_options(int argc, char **argv, uint64_t *seconds, uint64_t *size, bool *tls)
+static void read_options(int argc, char **argv, uint64_t *seconds, uint64_t *size, const char **file, bool *tls)
 {
 	uint64_t port = 0;
 	int option;
 
-	while ((option = getopt(argc, argv, "p:c:s:m:t:n:r:R:f:a:d:D:TPIK")) != -1)
+	while ((option = getopt(argc, argv, "p:c:s:m:t:n:r:R:f:F:a:d:D:TPIK")) != -1)
 		switch (option) {
 		case 'p':
 			port = number(optarg, usage);
@@ -290,6 +323,10 @@ static void read_options(int argc, char **argv, uint64_t *seconds, uint64_t *siz
 			break;
 		case 'f':
 			swarm.first = number(optarg, usage);
+			break;
+		case 'F':
+			*file = optarg;
+			*size = 1 << 20;
 			break;
 		case 'a':
 			if ((swarm.acknowledged = sink_stats_map(optarg)) == NULL)
@@ -333,6 +370,7 @@ int main(int argc, char **argv)
 	struct conf_tls conf = { .min = S("1.2"), .crl = CRL_OFF, .client_cert_eku = EKU_ANY };
 	struct tls_client_options tls_options = { .tls = &conf };
 	uint64_t seconds = 5, size = 10240;
+	const char *file = NULL;
 	bool tls = false;
 
 	swarm.connections = 1;
@@ -342,7 +380,7 @@ int main(int argc, char **argv)
 	swarm.to.ehlo = S("client.example");
 	swarm.to.pipeline = true;
 	swarm.to.idle_ms = 20000;
-	read_options(argc, argv, &seconds, &size, &tls);
+	read_options(argc, argv, &seconds, &size, &file, &tls);
 	if (swarm.idle)
 		swarm.to.idle_ms = (int64_t)seconds * 1000 + 10000;
 	log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
@@ -354,7 +392,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
-	run(seconds, size);
+	run(seconds, size, file);
 	tls_ctx_unref(&swarm.to.tls);
 	return swarm.accepted + swarm.secured + swarm.open == 0;
 }

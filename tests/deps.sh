@@ -7,11 +7,13 @@ build="gcc make pkg-config libc6-dev libev-dev libssl-dev liblmdb-dev libunbound
        libopendkim-dev libspf2-dev libmilter-dev openssl procps iproute2"
 lint="clang-format"
 analyse="clang-tidy cppcheck"
-interop="opendkim rspamd testssl.sh bsdextrautils postfix swaks python3 libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client
+interop="opendkim opendmarc dnsmasq-base clamav-daemon clamav-milter rspamd testssl.sh bsdextrautils postfix swaks python3
+         libnet-ssleay-perl libgnutls-dane0 libidn12 iproute2 python3-prometheus-client
          python3-dkim python3-authres python3-spf libmail-spf-perl libmail-dkim-perl python3-nacl
          miltertest m4 libwrap0 libdb5.3 libnsl2 libldap-2.5-0 libsasl2-2"
 unpacked="exim4-daemon-light sendmail-bin sendmail-base sendmail-cf" # for interop
 perf="postfix jq python3"
+perf_auth="opendkim opendmarc dnsmasq-base"
 fuzz="clang libfuzzer-14-dev libclang-rt-14-dev"
 want=
 for set in "$@"; do

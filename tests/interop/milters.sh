@@ -15,9 +15,10 @@ trap 'postfix_stop; stop_all; [ -n "${KEEP:-}" ] || rm -rf "$W"' EXIT
 trap 'exit 130' INT TERM
 certs
 
-P=$(first_block 13)
+P=$(first_block 19)
 P_NET=$P P_SIGN=$((P + 1)) P_VERIFY=$((P + 2)) P_BOTH=$((P + 3)) P_SINK=$((P + 4)) P_SINK_PF=$((P + 5))
 P_PF_SIGN=$((P + 6)) P_PF_VERIFY=$((P + 7)) P_PF_BOTH=$((P + 8)) P_SIGNER=$((P + 9)) P_RSPAMD=$((P + 10)) P_SPAM=$((P + 11)) P_PF_SPAM=$((P + 12))
+P_OPENDMARC=$((P + 13)) P_DMARC=$((P + 14)) P_PF_DMARC=$((P + 15)) P_CLAMAV=$((P + 16)) P_VIRUS=$((P + 17)) P_PF_VIRUS=$((P + 18))
 
 # ---- filters ----
 
@@ -68,6 +69,65 @@ rspamd_up() {
 	keep $!
 }
 
+# opendmarc judges SPF itself and believes the verifier about DKIM; it asks the resolver of resolv.conf, so it sees one
+# of its own, which leads to a dnsmasq that knows three records
+opendmarc_up() {
+	d=$W/opendmarc
+	mkdir "$d"
+	echo 192.0.2.1 >"$d/nobody" # without such a list it would look at nothing from loopback
+	cat >"$d/conf" <<-CONF
+		Socket inet:$P_OPENDMARC@127.0.0.1
+		AuthservID filter.example
+		TrustedAuthservIDs filter.example
+		IgnoreHosts $d/nobody
+		SPFIgnoreResults true
+		SPFSelfValidate true
+		RejectFailures true
+		Syslog false
+	CONF
+	cat >"$d/dnsmasq" <<-CONF
+		txt-record=contoso.com,"v=spf1 ip4:127.0.0.1 -all"
+		txt-record=_dmarc.contoso.com,"v=DMARC1; p=reject"
+		txt-record=_dmarc.fabrikam.com,"v=DMARC1; p=reject"
+	CONF
+	timeout 600 dnsmasq -k --conf-file="$d/dnsmasq" --no-resolv --no-hosts --local=/com/ --user=root \
+		--listen-address=127.0.53.2 --bind-interfaces --pid-file="$d/dnsmasq.pid" >"$d/dnsmasq.out" 2>&1 &
+	keep $!
+	printf 'nameserver 127.0.53.2\noptions timeout:1 attempts:1\n' >"$d/resolv.conf"
+	unshare -m sh -c "mount --make-rprivate / && mount --bind '$d/resolv.conf' /etc/resolv.conf &&
+		exec opendmarc -f -c '$d/conf' -P '$d/pid'" >"$d/out" 2>&1 &
+	keep $!
+}
+
+# clamav with a database of one signature
+clamav_up() {
+	d=$W/clamav
+	mkdir -p "$d/db" "$d/tmp"
+	printf 'Tombolo.Test:0:*:%s\n' "$(printf 'TOMBOLO-TEST-VIRUS' | od -An -tx1 -v | tr -d ' \n')" >"$d/db/local.ndb"
+	cat >"$d/clamd" <<-CONF
+		DatabaseDirectory $d/db
+		TemporaryDirectory $d/tmp
+		LocalSocket $d/clamd.sock
+		Foreground yes
+		SelfCheck 0
+	CONF
+	cat >"$d/milter" <<-CONF
+		MilterSocket inet:$P_CLAMAV@127.0.0.1
+		ClamdSocket unix:$d/clamd.sock
+		TemporaryDirectory $d/tmp
+		Foreground yes
+		OnInfected Reject
+		RejectMsg this message contains %v
+		AddHeader Replace
+		ReportHostname filter.example
+	CONF
+	timeout 600 clamd -c "$d/clamd" >"$d/clamd.out" 2>&1 &
+	keep $!
+	wait_until 30 test -S "$d/clamd.sock" || { tail -n 5 "$d/clamd.out" >&2; return 1; }
+	timeout 600 clamav-milter -c "$d/milter" >"$d/milter.out" 2>&1 &
+	keep $!
+}
+
 openssl genrsa -out "$W/s1.key" 2048 2>/dev/null
 printf 's1._domainkey.contoso.com v=DKIM1; k=rsa; p=%s\n' \
 	"$(openssl rsa -in "$W/s1.key" -pubout -outform DER 2>/dev/null | openssl base64 -A)" >"$W/keys"
@@ -76,6 +136,9 @@ opendkim_up signer "inet:$P_SIGNER@127.0.0.1" s
 opendkim_up verifier "local:$W/verifier.sock" v
 wait_port $P_SIGNER || exit 1
 wait_until 10 test -S "$W/verifier.sock" || exit 1
+opendmarc_up
+clamav_up || exit 1
+wait_port $P_OPENDMARC && wait_port $P_CLAMAV || { tail -n 5 "$W"/opendmarc/*out "$W"/clamav/*.out >&2; exit 1; }
 
 # ---- two gateways, two sinks ----
 
@@ -91,10 +154,14 @@ cat >"$W/gateway.conf" <<-CONF
 	milter "signer" { address = "inet:$P_SIGNER@127.0.0.1" }
 	milter "rspamd" { address = "inet:127.0.0.1:$P_RSPAMD" }
 	milter "verifier" { address = "unix:$W/verifier.sock" }
+	milter "opendmarc" { address = "inet:$P_OPENDMARC@127.0.0.1" }
+	milter "clamav" { address = "inet:127.0.0.1:$P_CLAMAV" }
 	receive "sign" { listen = "127.0.0.1:$P_SIGN"; permissions = servers; milters = signer }
 	receive "verify" { listen = "127.0.0.1:$P_VERIFY"; permissions = servers; milters = verifier }
 	receive "both" { listen = "127.0.0.1:$P_BOTH"; permissions = servers; milters = { signer, verifier } }
 	receive "spam" { listen = "127.0.0.1:$P_SPAM"; permissions = servers; milters = rspamd }
+	receive "dmarc" { listen = "127.0.0.1:$P_DMARC"; permissions = servers; milters = { verifier, opendmarc } }
+	receive "virus" { listen = "127.0.0.1:$P_VIRUS"; permissions = servers; milters = clamav }
 	send "out" { space = "*;10"; smarthosts = "[127.0.0.1]:$P_SINK"; tls = none }
 	send "home" { space = "@local"; smarthosts = "[127.0.0.1]:$P_SINK"; tls = none }
 CONF
@@ -143,6 +210,8 @@ postfix_up() {
 		127.0.0.1:$P_PF_VERIFY inet n - n - - smtpd -o smtpd_milters=unix:$W/verifier.sock
 		127.0.0.1:$P_PF_SPAM inet n - n - - smtpd -o smtpd_milters=inet:127.0.0.1:$P_RSPAMD
 		127.0.0.1:$P_PF_BOTH inet n - n - - smtpd -o { smtpd_milters = inet:127.0.0.1:$P_SIGNER, unix:$W/verifier.sock }
+		127.0.0.1:$P_PF_DMARC inet n - n - - smtpd -o { smtpd_milters = unix:$W/verifier.sock, inet:127.0.0.1:$P_OPENDMARC }
+		127.0.0.1:$P_PF_VIRUS inet n - n - - smtpd -o smtpd_milters=inet:127.0.0.1:$P_CLAMAV
 	CONF
 	cp -r /etc/postfix/dynamicmaps.cf* /etc/postfix/postfix-files "$d/etc/" 2>/dev/null
 	POSTFIX=$d/etc
@@ -233,16 +302,35 @@ sed 's/^Subject: signed/Subject: broken/' "$W/ours.signed" >"$W/broken.eml"
 check "a broken signature reads the same" through verify $P_VERIFY $P_PF_VERIFY "$W/broken.eml"
 check "and it is broken" grep -qi 'dkim=fail\|dkim=.*error' "$W/ours.plain"
 
+# opendmarc rests on what the filter before it wrote, and on what it was told of client and sender
+rm -f "$W/ours"/mail* "$W/theirs"/mail*
+check "opendmarc's verdict reads the same" through dmarc $P_DMARC $P_PF_DMARC "$W/ours.signed"
+check "and it is a pass, by both ways" sh -c "grep -q 'dmarc=pass' '$W/ours.plain' && grep -q 'spf=pass' '$W/ours.plain' && grep -q 'dkim=pass' '$W/ours.plain'"
+
 # what the client hears of a refusal
-refused() { # PORT
-	send "$1" "$W/spam.eml"
+refused() { # PORT FILE
+	send "$1" "$2"
 	sed -n 's/^<\*\* //p' "$W/swaks" | tail -n 1
 }
+refused_alike() { # PORT_OURS PORT_PF FILE
+	refused "$1" "$3" >"$W/ours.refused"
+	refused "$2" "$3" >"$W/theirs.refused"
+	cat "$W/ours.refused"
+	grep -q '^55' "$W/ours.refused" && diff "$W/theirs.refused" "$W/ours.refused"
+}
+message forged | sed 's/^From: .*/From: Eve <eve@fabrikam.com>/' >"$W/forged.eml"
+check "opendmarc refuses in the same words" refused_alike $P_DMARC $P_PF_DMARC "$W/forged.eml"
+
+message clean >"$W/clean.eml"
+check "clamav's mark reads the same" through virus $P_VIRUS $P_PF_VIRUS "$W/clean.eml"
+check "and there is one" grep -q '^X-Virus-Status: Clean' "$W/ours.plain"
+{ message infected; echo 'TOMBOLO-TEST-VIRUS'; } >"$W/infected.eml"
+check "clamav refuses in the same words" refused_alike $P_VIRUS $P_PF_VIRUS "$W/infected.eml"
+check "and names what it found" grep -q 'this message contains Tombolo.Test' "$W/ours.refused"
+
 spam_alike() {
 	wait_until 90 rspamd_listens || { cat "$W/rspamd/out"; return 1; } # it takes its time to load
-	refused $P_SPAM >"$W/ours.refused"
-	refused $P_PF_SPAM >"$W/theirs.refused"
-	grep '^55' "$W/ours.refused" && diff "$W/theirs.refused" "$W/ours.refused"
+	refused_alike $P_SPAM $P_PF_SPAM "$W/spam.eml"
 }
 rspamd_listens() { ss -Hltn "sport = :$P_RSPAMD" | grep -q .; }
 { message spam | sed '/^First/,$d'; echo 'XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X'; } >"$W/spam.eml"
