@@ -264,6 +264,7 @@ bool arc_form_sets(struct arc *a, char *why, size_t room)
 		}
 		newest = instance > newest ? instance : newest;
 	}
+	must(newest > 0); /* arc_collect has seen a field */
 	const struct arc_set *last = &a->sets[newest - 1];
 	if (last->seal != NULL && str_ieq(tags_value(&last->seal_tags, S("cv")), S("fail"))) {
 		snprintf(why, room, "the newest seal (%u) says that the chain is broken", newest);

@@ -156,7 +156,8 @@ void auth_dkim_header(struct auth_dkim *q, struct str header)
 {
 	struct job *j = q->state;
 
-	must(j != NULL && !j->has_head);
+	must(j != NULL);
+	must(!j->has_head);
 	j->has_head = true;
 	if (header.n > AUTH_HEADER_MAX)
 		settle(j, AUTH_NEUTRAL, "the header is too long to be looked at");
@@ -172,7 +173,8 @@ void auth_dkim_body(struct auth_dkim *q, struct str chunk)
 {
 	struct job *j = q->state;
 
-	must(j != NULL && j->has_head && !j->ended);
+	must(j != NULL);
+	must(j->has_head && !j->ended);
 	for (; chunk.n > 0 && !j->stopped; chunk = str_skip(chunk, FRAME_CHUNK)) {
 		buf_add(job_frame(j, AUTH_BODY), str_head(chunk, FRAME_CHUNK));
 		job_send(j);
@@ -183,7 +185,8 @@ void auth_dkim_end(struct auth_dkim *q, void (*done)(struct op *))
 {
 	struct job *j = q->state;
 
-	must(j != NULL && !j->ended);
+	must(j != NULL);
+	must(!j->ended);
 	j->ended = true;
 	job_open(j, &q->op, done);
 	if (j->stopped) {

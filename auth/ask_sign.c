@@ -147,7 +147,8 @@ bool auth_sign_write(struct auth_sign *q, struct str bytes, void (*more)(struct 
 {
 	struct job *j = q->state;
 
-	must(j != NULL && !j->ended);
+	must(j != NULL);
+	must(!j->ended);
 	if (j->stopped)
 		return true; /* the end tells */
 	loop_timer_set(&j->deadline, 4 * crew_conf(j->auth)->work_ms);
@@ -166,7 +167,8 @@ void auth_sign_end(struct auth_sign *q, void (*done)(struct op *))
 {
 	struct job *j = q->state;
 
-	must(j != NULL && !j->ended);
+	must(j != NULL);
+	must(!j->ended);
 	j->ended = true;
 	job_open(j, &q->op, done);
 	if (!j->stopped && !j->has_head) {

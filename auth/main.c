@@ -13,11 +13,10 @@
 
 #include "base/fault.h"
 #include "base/must.h"
+#include "base/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,11 +29,13 @@ enum { READ_ROOM = 256 * 1024, OUT_MAX = 8 << 20, PROBLEMS_MAX = 32 * 1024 };
 
 static bool become(struct str user)
 {
+	struct err e;
+	uid_t uid;
+	gid_t gid;
+
 	if (user.n == 0 || geteuid() != 0)
 		return true;
-	struct passwd *pw = getpwnam(user.p);
-	return pw != NULL && setgroups(0, NULL) == 0 && setgid(pw->pw_gid) == 0 && setuid(pw->pw_uid) == 0 &&
-	       setuid(0) != 0;
+	return user_find(user.p, &uid, &gid, &e) == 0 && user_become(uid, gid, &e) == 0;
 }
 
 static bool write_all(int fd, struct buf *out)

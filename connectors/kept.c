@@ -258,11 +258,13 @@ static int write_job(struct kept *k, const struct kept_job *j, struct err *e)
 		return err_set(e, ERR_TOO_BIG, "replay", "too many recipients");
 	expire(k, now_ms);
 	make_room(k, n + KEPT_HEAD);
-	if (k->fd >= 0 && last_file(k)->bytes > KEPT_HEAD && last_file(k)->bytes + n > most)
+	const struct kept_known *last = last_file(k);
+	if (last != NULL && last->bytes > KEPT_HEAD && last->bytes + n > most)
 		close_file(k);
 	if (k->fd < 0 && begin_file(k, now_ms, e) != 0)
 		return -1;
 	struct kept_known *f = last_file(k);
+	must(f != NULL);
 	must(seal_record(k, j, f->bytes, now_ms));
 	if (write_record(k, f, e) != 0) {
 		close_file(k); /* what stands there was sealed under counters that are spent */

@@ -193,8 +193,11 @@ static size_t choose(struct writing *w, const struct queue_kept *k, struct expor
 
 static void mark_written(struct writing *w, struct export_set *s, uint64_t id, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		export_find(s, id, w->pasts[i].number)->state = EXPORT_WRITTEN;
+	for (size_t i = 0; i < n; i++) {
+		struct export_item *item = export_find(s, id, w->pasts[i].number);
+		must(item != NULL); /* it was there to be written */
+		item->state = EXPORT_WRITTEN;
+	}
 }
 
 static void write_message(struct writing *w, struct export_set *s, uint64_t id)
