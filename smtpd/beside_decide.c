@@ -289,7 +289,7 @@ static bool judge_tokens(struct deciding *d)
 		return true;
 	token_bind(&notes->message, message);
 	for (size_t i = 0; i < notes->n; i++) {
-		struct beside_way last;
+		struct beside_way last = { 0 };
 		struct token token;
 		size_t loops;
 		if (notes->v[i].kind != HEADER_TOKEN ||

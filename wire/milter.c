@@ -98,7 +98,7 @@ ssize_t milter_next(struct str in, struct milter_packet *out)
 	if (in.n < HEAD + (size_t)n)
 		return 0;
 	*out = (struct milter_packet){ .kind = in.p[HEAD], .data = str_n(in.p + HEAD + 1, n - 1) };
-	return (ssize_t)(HEAD + n);
+	return (ssize_t)HEAD + (ssize_t)n;
 }
 
 size_t milter_begin(struct buf *b, char kind)
