@@ -41,13 +41,18 @@ static void app_hurry(void *arg)
 			loop_post(app->workers[i].loop, &app->workers[i].hurry_task);
 }
 
+static void list_servers(struct app *app, struct server *out[LOOPS_MAX])
+{
+	for (size_t i = 0; i < app->worker_n; i++)
+		out[i] = &app->workers[i].server;
+}
+
 static size_t app_hops(void *arg, struct hop_stats *rows, size_t max)
 {
 	struct app *app = arg;
 	struct server *servers[LOOPS_MAX];
 
-	for (size_t i = 0; i < app->worker_n; i++)
-		servers[i] = &app->workers[i].server;
+	list_servers(app, servers);
 	return hops_gather(servers, app->worker_n, rows, max);
 }
 
@@ -56,8 +61,7 @@ static size_t app_connectors(void *arg, struct connector_stats *rows, size_t max
 	struct app *app = arg;
 	struct server *servers[LOOPS_MAX];
 
-	for (size_t i = 0; i < app->worker_n; i++)
-		servers[i] = &app->workers[i].server;
+	list_servers(app, servers);
 	return connectors_gather(servers, app->worker_n, rows, max);
 }
 
@@ -66,8 +70,7 @@ static size_t app_times(void *arg, struct hop_times *rows, size_t max)
 	struct app *app = arg;
 	struct server *servers[LOOPS_MAX];
 
-	for (size_t i = 0; i < app->worker_n; i++)
-		servers[i] = &app->workers[i].server;
+	list_servers(app, servers);
 	return times_gather(servers, app->worker_n, rows, max);
 }
 

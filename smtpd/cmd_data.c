@@ -50,7 +50,7 @@ static bool content_begin(struct session *s)
 	struct received r = {
 		.helo = s->helo,
 		.client = str_c(s->client_text),
-		.by = s->receive->fqdn.n > 0 ? s->receive->fqdn : c->hostname,
+		.by = session_our_name(s),
 		.protocol = protocol_of(s),
 	};
 

@@ -29,11 +29,6 @@ static bool hello(struct session *s, struct str args, bool esmtp)
 	return true;
 }
 
-static struct str our_name(const struct session *s)
-{
-	return s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname;
-}
-
 static enum step answer_ehlo(struct session *s)
 {
 	struct ehlo e = {
@@ -46,14 +41,14 @@ static enum step answer_ehlo(struct session *s)
 		e.caps |= EHLO_STARTTLS;
 	if (policy_offers_xoorg(&s->who))
 		e.caps |= EHLO_XOORG;
-	ehlo_put(stream_out(&s->stream), &e, our_name(s), s->helo);
+	ehlo_put(stream_out(&s->stream), &e, session_our_name(s), s->helo);
 	stream_flush_later(&s->stream);
 	return STEP_NEXT;
 }
 
 static enum step answer_helo(struct session *s)
 {
-	session_reply(s, &(struct reply){ .code = 250, .text = our_name(s) });
+	session_reply(s, &(struct reply){ .code = 250, .text = session_our_name(s) });
 	return STEP_NEXT;
 }
 

@@ -157,7 +157,7 @@ static void put_results(struct judge *j)
 	const struct session *s = j->session;
 	struct policy_sig sigs[AUTH_SIGS_MAX];
 	struct policy_said said = {
-		.id = s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname,
+		.id = session_our_name(s),
 		.utf8 = s->tx.env.smtputf8,
 		.spf = auth_result_name(j->spf.result),
 		.helo = j->spf.helo,

@@ -386,9 +386,7 @@ static enum step refuse_early_talker(struct session *s)
 
 static void greet(struct session *s)
 {
-	struct str fqdn = s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname;
-
-	buf_addf(stream_out(&s->stream), "220 " STR_FMT " ESMTP Tombolo\r\n", STR_ARG(fqdn));
+	buf_addf(stream_out(&s->stream), "220 " STR_FMT " ESMTP Tombolo\r\n", STR_ARG(session_our_name(s)));
 	stream_flush_later(&s->stream);
 	s->phase = IN_START;
 	session_enter(s, &state_command);

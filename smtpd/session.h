@@ -78,6 +78,11 @@ static inline const struct config *session_config(const struct session *s)
 {
 	return s->setup->config;
 }
+/* Who we are for this client: in the greeting, in Received, as authserv-id. */
+static inline struct str session_our_name(const struct session *s)
+{
+	return s->receive->fqdn.n > 0 ? s->receive->fqdn : session_config(s)->hostname;
+}
 
 /* Takes one of its client network's tokens.  False: there is none; it is counted and told, and `why` is the answer. */
 bool session_may(struct session *s, enum gate_rate r, struct reply *why);

@@ -23,7 +23,7 @@ static struct track_event event_of(const struct session *s, enum track_kind kind
 				     .source = TRACK_BY_SMTP,
 				     .client = str_c(s->client_text),
 				     .client_host = s->helo,
-				     .server_host = r->fqdn.n > 0 ? r->fqdn : session_config(s)->hostname,
+				     .server_host = session_our_name(s),
 				     .connector = r->name,
 				     .inbound = s->who.inbound != NULL ? s->who.inbound->name : STR_NONE,
 				     .how = s->who.how,
